@@ -1,0 +1,46 @@
+# Everything here works from a fresh clone with git, make and Python 3.11+; it never needs root and never refuses it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run demo test lint types contracts tests test-interop bench clean
+
+run: $(STAMP)  ## PostgreSQL and the receiver, until Ctrl-C
+	@$(BIN)/otelgres up
+
+demo: $(STAMP)  ## a sample system for 20 seconds, then what SQL says of it
+	@$(BIN)/otelgres demo
+
+test: lint types contracts tests  ## what CI runs
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+contracts: $(STAMP)
+	$(BIN)/lint-imports
+
+tests: $(STAMP)
+	$(BIN)/pytest -n 2
+
+test-interop: $(STAMP)  ## the stock Collector, built from its Go modules, in front of us
+	$(BIN)/pytest -m interop
+
+bench: $(STAMP)
+	$(BIN)/otelgres bench ingest
+
+$(STAMP): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+		{ echo "The venv module is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
+	@echo "Installing otelgres and what it needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m pip check
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
