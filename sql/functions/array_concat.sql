@@ -1,0 +1,11 @@
+-- An aggregate that PostgreSQL lacks: array_agg makes an array of more dimensions out of arrays, and only of equal length.
+DO $$
+BEGIN
+    IF to_regprocedure('otel.array_concat(anycompatiblearray)') IS NULL THEN
+        CREATE AGGREGATE otel.array_concat(anycompatiblearray) (
+            SFUNC = pg_catalog.array_cat, STYPE = anycompatiblearray, COMBINEFUNC = pg_catalog.array_cat, PARALLEL = SAFE);
+    END IF;
+END
+$$;
+COMMENT ON AGGREGATE otel.array_concat(anycompatiblearray) IS
+    'The arrays of all rows behind each other, in the order in which the rows come. For the histograms of otel.span_stats.';

@@ -1,0 +1,46 @@
+-- Makes the partition of _otel.<p_table> that holds p_at, if it is not there. Safe to call from many sessions at once;
+-- does not block readers or writers (a table is made apart and then attached). Returns whether it made one.
+CREATE OR REPLACE FUNCTION _otel.make_partition(p_table text, p_at timestamptz) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+    v_kind _otel.partitioned;
+    v_lower timestamptz;
+    v_name text;
+    v_key text;
+BEGIN
+    SELECT * INTO STRICT v_kind FROM _otel.partitioned WHERE name = p_table;
+    -- 2024-01-01 is a Monday: weeks are ISO weeks.
+    v_lower := date_bin(v_kind.stride, p_at, '2024-01-01 00:00:00+00');
+    IF v_lower < '1970-01-05 00:00:00+00' THEN
+        v_name := p_table || '_absurd';
+    ELSE
+        v_name := p_table || '_' || to_char(v_lower, 'YYYYMMDD');
+    END IF;
+    IF to_regclass(format('_otel.%I', v_name)) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('_otel.make_partition'));
+    -- Asked of the catalog itself: to_regclass may answer from before the lock was granted.
+    IF EXISTS (SELECT FROM pg_class WHERE relname = v_name AND relnamespace = '_otel'::regnamespace) THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('CREATE TABLE _otel.%I (LIKE _otel.%I INCLUDING ALL)', v_name, p_table);
+    IF v_kind.storage <> '' THEN
+        EXECUTE format('ALTER TABLE _otel.%I SET (%s)', v_name, v_kind.storage);
+    END IF;
+    IF v_lower < '1970-01-05 00:00:00+00' THEN
+        EXECUTE format('ALTER TABLE _otel.%I ATTACH PARTITION _otel.%I FOR VALUES FROM (MINVALUE) TO (%L)',
+                       p_table, v_name, '1970-01-05 00:00:00+00');
+    ELSE
+        EXECUTE format('ALTER TABLE _otel.%I ATTACH PARTITION _otel.%I FOR VALUES FROM (%L) TO (%L)',
+                       p_table, v_name, v_lower, v_lower + v_kind.stride);
+    END IF;
+    IF p_table = 'flow_parts' AND v_lower >= '1970-01-05 00:00:00+00' THEN
+        -- People filter flows by start_time, the table is divided by week: the constraint lets the planner leave out the
+        -- other weeks. (A part's earliest span lies in its week by definition.)
+        EXECUTE format('ALTER TABLE _otel.%I ADD CHECK (start_time >= %L AND start_time < %L)',
+                       v_name, v_lower, v_lower + v_kind.stride);
+    END IF;
+    RETURN true;
+END
+$$;

@@ -1,0 +1,146 @@
+-- Keeps flow_parts and span_stats true for every INSERT or COPY into spans. Late, repeated and out-of-order spans give
+-- the same rows as spans in order: every merge below is commutative. Rows are written in key order, so that two writers
+-- with the same flows wait for each other but never deadlock.
+-- No nested loops: the plan is made for the first batch of a session, which may hold one span, and kept for those of
+-- thousands.
+CREATE OR REPLACE FUNCTION _otel.roll_up_spans() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET enable_nestloop = off AS $$
+DECLARE
+    v_epoch CONSTANT timestamptz := '2024-01-01 00:00:00+00';
+    v_week CONSTANT timestamptz := date_bin('7 days', now(), v_epoch);
+    v_first timestamptz;
+    v_last timestamptz;
+    v_new uuid[];
+    v_first_new timestamptz;
+    v_last_new timestamptz;
+BEGIN
+    SELECT min(start_time), max(start_time) INTO v_first, v_last FROM new_spans;
+    IF v_first IS NULL THEN
+        RETURN NULL;
+    END IF;
+
+    -- Two writers that begin the same flow in two different weeks at one moment would not see each other's part and leave
+    -- both unlinked. Whoever writes another week than the present one, or close to the change of weeks, goes alone.
+    IF v_first < v_week OR v_last >= v_week + interval '7 days'
+        OR now() < v_week + interval '10 minutes' OR now() > v_week + interval '6 days 23 hours 50 minutes' THEN
+        PERFORM pg_advisory_xact_lock(hashtext('_otel.flow_parts'));
+    ELSE
+        PERFORM pg_advisory_xact_lock_shared(hashtext('_otel.flow_parts'));
+    END IF;
+
+    WITH part AS (
+        SELECT trace_id,
+               date_bin('7 days', start_time, v_epoch) AS week,
+               resource_id,
+               min(start_time) AS start_time,
+               min(start_time_unix_nano) AS start_time_unix_nano,
+               max(greatest(end_time_unix_nano, start_time_unix_nano)) AS end_time_unix_nano,
+               count(*) AS span_count,
+               count(*) FILTER (WHERE status_code = 2) AS error_count,
+               min(attributes ->> 'otelgres.flow.name') FILTER (WHERE role IS NOT NULL) AS flow_name
+        FROM new_spans
+        GROUP BY 1, 2, 3
+    ), flow AS (
+        SELECT p.trace_id, p.week,
+               min(p.start_time) AS start_time,
+               min(p.start_time_unix_nano) AS start_time_unix_nano,
+               max(p.end_time_unix_nano) AS end_time_unix_nano,
+               sum(p.span_count)::bigint AS span_count,
+               sum(p.error_count)::bigint AS error_count,
+               min(p.flow_name) AS flow_name,
+               array_agg(DISTINCT r.service_name) AS services
+        FROM part p JOIN _otel.resources r ON r.id = p.resource_id
+        GROUP BY 1, 2
+    ), root AS (
+        SELECT DISTINCT ON (trace_id, week)
+               trace_id, date_bin('7 days', start_time, v_epoch) AS week,
+               start_time_unix_nano, status_code, span_id, name
+        FROM new_spans
+        WHERE parent_span_id IS NULL
+        ORDER BY trace_id, week, start_time_unix_nano, span_id
+    ), path AS (
+        SELECT trace_id, date_bin('7 days', start_time, v_epoch) AS week,
+               array_agg((start_time_unix_nano, name)::_otel.checkpoint ORDER BY start_time_unix_nano, name) AS checkpoints
+        FROM new_spans
+        WHERE role = 3
+        GROUP BY 1, 2
+    ), written AS (
+        INSERT INTO _otel.flow_parts AS f (
+            week, trace_id, start_time, start_time_unix_nano, end_time_unix_nano, span_count, error_count,
+            root_start_time_unix_nano, root_status_code, root_span_id, root_name, flow_name, services, checkpoints)
+        SELECT n.week, n.trace_id, n.start_time, n.start_time_unix_nano, n.end_time_unix_nano, n.span_count, n.error_count,
+               root.start_time_unix_nano, root.status_code, root.span_id, root.name, n.flow_name, n.services,
+               _otel.checkpoints_merged(path.checkpoints, NULL)
+        FROM flow n
+        LEFT JOIN root USING (trace_id, week)
+        LEFT JOIN path USING (trace_id, week)
+        ORDER BY n.trace_id, n.week
+        ON CONFLICT (trace_id, week) DO UPDATE SET
+            start_time = least(f.start_time, excluded.start_time),
+            start_time_unix_nano = least(f.start_time_unix_nano, excluded.start_time_unix_nano),
+            end_time_unix_nano = greatest(f.end_time_unix_nano, excluded.end_time_unix_nano),
+            span_count = f.span_count + excluded.span_count,
+            error_count = f.error_count + excluded.error_count,
+            merges = f.merges + 1,
+            (root_start_time_unix_nano, root_status_code, root_span_id, root_name) = (
+                SELECT r.* FROM (VALUES
+                    (f.root_start_time_unix_nano, f.root_status_code, f.root_span_id, f.root_name),
+                    (excluded.root_start_time_unix_nano, excluded.root_status_code, excluded.root_span_id,
+                     excluded.root_name)) AS r (at, status_code, span_id, name)
+                ORDER BY r.at NULLS LAST, r.span_id LIMIT 1),
+            flow_name = least(f.flow_name, excluded.flow_name),
+            services = CASE WHEN f.services @> excluded.services THEN f.services ELSE ARRAY(
+                SELECT s FROM unnest(f.services || excluded.services) s GROUP BY s ORDER BY s) END,
+            checkpoints = _otel.checkpoints_merged(f.checkpoints, excluded.checkpoints)
+        RETURNING f.trace_id, f.week, f.merges = 0 AS is_new
+    )
+    SELECT array_agg(DISTINCT trace_id), min(week), max(week) INTO v_new, v_first_new, v_last_new
+    FROM written WHERE is_new;
+    IF v_new IS NOT NULL THEN
+        PERFORM _otel.link_flow_parts(v_new, v_first_new, v_last_new);
+    END IF;
+
+    INSERT INTO _otel.span_stats AS t (
+        minute, key, slot, kind, count, error_count, duration_sum_ns, duration_min_ns, duration_max_ns, service_name, name,
+        latency_buckets, latency_counts)
+    SELECT g.minute, md5((g.kind, g.name, r.service_name)::text)::uuid AS key, pg_backend_pid() % 64, g.kind,
+           sum(g.count), sum(g.error_count), sum(g.duration_sum_ns), min(g.duration_min_ns), max(g.duration_max_ns),
+           r.service_name, g.name,
+           array_agg(g.bucket ORDER BY g.bucket), array_agg(g.count ORDER BY g.bucket)
+    FROM (
+        SELECT date_bin('1 minute', start_time, v_epoch) AS minute, resource_id, name, kind,
+               _otel.latency_bucket(end_time_unix_nano - start_time_unix_nano) AS bucket,
+               count(*) AS count,
+               count(*) FILTER (WHERE status_code = 2) AS error_count,
+               sum((end_time_unix_nano - start_time_unix_nano)::double precision) AS duration_sum_ns,
+               min(end_time_unix_nano - start_time_unix_nano) AS duration_min_ns,
+               max(end_time_unix_nano - start_time_unix_nano) AS duration_max_ns
+        FROM new_spans
+        WHERE role IS DISTINCT FROM 3  -- a checkpoint is a moment: it has no latency
+        GROUP BY 1, 2, 3, 4, 5
+    ) g JOIN _otel.resources r ON r.id = g.resource_id
+    GROUP BY g.minute, r.service_name, g.name, g.kind
+    ORDER BY g.minute, key
+    ON CONFLICT (minute, key, slot) DO UPDATE SET
+        count = t.count + excluded.count,
+        error_count = t.error_count + excluded.error_count,
+        duration_sum_ns = t.duration_sum_ns + excluded.duration_sum_ns,
+        duration_min_ns = least(t.duration_min_ns, excluded.duration_min_ns),
+        duration_max_ns = greatest(t.duration_max_ns, excluded.duration_max_ns),
+        (latency_buckets, latency_counts) = (
+            SELECT array_agg(m.bucket ORDER BY m.bucket), array_agg(m.count ORDER BY m.bucket)
+            FROM (
+                SELECT b.bucket, sum(b.count)::bigint AS count
+                FROM (
+                    SELECT unnest(t.latency_buckets) AS bucket, unnest(t.latency_counts) AS count
+                    UNION ALL
+                    SELECT unnest(excluded.latency_buckets), unnest(excluded.latency_counts)
+                ) b GROUP BY b.bucket
+            ) m);
+    RETURN NULL;
+END
+$$;
+
+DROP TRIGGER IF EXISTS roll_up_spans ON _otel.spans;
+CREATE TRIGGER roll_up_spans AFTER INSERT ON _otel.spans
+    REFERENCING NEW TABLE AS new_spans FOR EACH STATEMENT EXECUTE FUNCTION _otel.roll_up_spans();

@@ -1,0 +1,20 @@
+-- plpgsql, so that it may be made before the view it reads, and planned for the times it is asked about.
+CREATE OR REPLACE FUNCTION otel.service_map(
+    p_since timestamptz DEFAULT now() - interval '1 hour', p_until timestamptz DEFAULT now())
+RETURNS TABLE (
+    caller text, callee text, caller_kind text, callee_kind text, count bigint, error_count bigint,
+    avg_ms double precision, max_ms double precision)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT e.caller, e.callee, e.caller_kind, e.callee_kind, count(*), count(*) FILTER (WHERE e.is_error),
+           avg(e.duration_ms), max(e.duration_ms)
+    FROM otel.service_edges e
+    WHERE e.start_time >= p_since AND e.start_time < p_until
+    GROUP BY 1, 2, 3, 4
+    ORDER BY 5 DESC, 1, 2, 3, 4;
+END
+$$;
+COMMENT ON FUNCTION otel.service_map(timestamptz, timestamptz) IS
+    'Which service called which between two times (the last hour), how often, with how many errors and how long it took.';

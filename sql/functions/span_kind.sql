@@ -1,0 +1,14 @@
+-- OTLP's number of a span kind as its word. Inlined: see _otel.time_of.
+CREATE OR REPLACE FUNCTION _otel.span_kind(p_kind integer) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE p_kind
+    WHEN 0 THEN 'UNSPECIFIED'
+    WHEN 1 THEN 'INTERNAL'
+    WHEN 2 THEN 'SERVER'
+    WHEN 3 THEN 'CLIENT'
+    WHEN 4 THEN 'PRODUCER'
+    WHEN 5 THEN 'CONSUMER'
+    ELSE p_kind::text
+END;
+COMMENT ON FUNCTION _otel.span_kind(integer) IS
+    'The word for OTLP''s number of a span kind; a number that OTLP does not know yet stays a number.';

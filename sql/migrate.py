@@ -1,0 +1,169 @@
+"""Brings a database to the schema of this version: migrations once, functions and views every time.
+
+A migration is applied once and never edited afterwards: its checksum is kept, and a changed file is an error. Functions
+and views are told anew each time in the order of their ``_order`` file, so what is there is always the present truth.
+Refuses to know what the schema is for.
+"""
+
+import hashlib
+from collections.abc import Callable
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+import psycopg
+
+_LOCK = 0x6F74656C67726573  # "otelgres": two migrating processes take turns
+
+
+class SchemaError(Exception):
+    """The database cannot be brought to this version; the message says why and what to do."""
+
+
+def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str]:
+    """Brings the database at ``dsn`` to this version and returns the names of the migrations applied now.
+
+    Everything happens in one transaction: it is all there or nothing is. Raises :class:`SchemaError` for a database
+    that is newer than this program or whose applied migrations differ from the files, ``psycopg.Error`` otherwise.
+    """
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        version = connection.info.server_version
+        if version < 160000:
+            raise SchemaError(f"PostgreSQL {version // 10000} is too old: otelgres needs PostgreSQL 16 or newer.")
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            raise SchemaError(
+                f"The database is encoded as {encoding}, which cannot hold every text: "
+                "create one with ENCODING 'UTF8' (and TEMPLATE template0)."
+            )
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            applied = _applied(connection)
+            scripts = _ordered("migrations")
+            unknown = sorted(set(applied) - {script.name for script in scripts})
+            if unknown:
+                raise SchemaError(
+                    f"The database has migrations that this version does not know ({', '.join(unknown)}): "
+                    "it was written by a newer otelgres. Upgrade this program."
+                )
+            new: list[str] = []
+            for script in scripts:
+                text = script.read_text(encoding="utf-8")
+                checksum = hashlib.sha256(text.encode()).hexdigest()
+                if script.name in applied:
+                    if applied[script.name] != checksum:
+                        raise SchemaError(
+                            f"Migration {script.name} was changed after it had been applied to this database. "
+                            "Restore the file of the released version and put the change into a migration of its own."
+                        )
+                    continue
+                if progress:
+                    progress(f"migration {script.name}")
+                _run(connection, text)
+                connection.execute(
+                    "INSERT INTO _otel.migrations (name, checksum) VALUES (%s, %s)", (script.name, checksum)
+                )
+                new.append(script.name)
+            state = _again_checksum()
+            if new or _again_applied(connection) != state:
+                if progress:
+                    progress("functions and views")
+                _tell_again(connection)
+                connection.execute(
+                    "INSERT INTO _otel.applied_again (folder, checksum) VALUES ('functions and views', %s) "
+                    "ON CONFLICT (folder) DO UPDATE SET checksum = excluded.checksum, applied_at = now()",
+                    (state,),
+                )
+            return new
+
+
+def pending(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
+    """The names of what :func:`migrate` would apply: migrations, and "functions and views" when those differ."""
+    row = connection.execute("SELECT to_regclass('_otel.migrations') IS NOT NULL").fetchone()
+    if not row or not row[0]:
+        return [*(script.name for script in _ordered("migrations")), "functions and views"]
+    applied = {row[0] for row in connection.execute("SELECT name FROM _otel.migrations").fetchall()}
+    names = [script.name for script in _ordered("migrations") if script.name not in applied]
+    if _again_applied(connection) != _again_checksum():
+        names.append("functions and views")
+    return names
+
+
+def _tell_again(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    # In place where that goes: people's own views on ours, and their grants, stay. CREATE OR REPLACE refuses to change
+    # a shape, so then all of schema otel is dropped and told from nothing; it never cascades to what is not ours.
+    scripts = [*_ordered("functions"), *_ordered("views")]
+    try:
+        with connection.transaction():
+            for script in scripts:
+                _run(connection, script.read_text(encoding="utf-8"))
+    except (psycopg.errors.InvalidTableDefinition, psycopg.errors.InvalidFunctionDefinition):
+        _drop_surface(connection)
+        for script in scripts:
+            _run(connection, script.read_text(encoding="utf-8"))
+
+
+def _drop_surface(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    views = connection.execute(
+        "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class "
+        "WHERE relnamespace IN ('otel'::regnamespace, '_otel'::regnamespace) AND relkind = 'v'"
+    ).fetchone()
+    functions = connection.execute(
+        "SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc WHERE pronamespace = 'otel'::regnamespace"
+    ).fetchone()
+    try:
+        if views and views[0]:
+            connection.execute(f"DROP VIEW {views[0]}".encode())
+        if functions and functions[0]:
+            connection.execute(f"DROP ROUTINE {functions[0]}".encode())
+    except psycopg.errors.DependentObjectsStillExist as error:
+        raise SchemaError(
+            "This version changes views of schema otel on which others rest "
+            f"({error.diag.message_detail}). Drop those, migrate, and create them again."
+        ) from error
+
+
+def _run(connection: psycopg.Connection[tuple[object, ...]], script: str) -> None:
+    # Several statements in one string need the simple protocol, which psycopg uses when there are no parameters.
+    connection.execute(script.encode())
+
+
+def _applied(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, str]:
+    connection.execute("CREATE SCHEMA IF NOT EXISTS _otel")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS _otel.migrations "
+        "(name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS _otel.applied_again "
+        "(folder text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    rows = connection.execute("SELECT name, checksum FROM _otel.migrations").fetchall()
+    return {str(name): str(checksum) for name, checksum in rows}
+
+
+def _again_applied(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
+    row = connection.execute("SELECT checksum FROM _otel.applied_again").fetchone()
+    return str(row[0]) if row else None
+
+
+def _again_checksum() -> str:
+    digest = hashlib.sha256()
+    for folder in ("functions", "views"):
+        for script in _ordered(folder):
+            digest.update(f"{folder}/{script.name}\n{script.read_text(encoding='utf-8')}\n".encode())
+    return digest.hexdigest()
+
+
+def _ordered(folder: str) -> list[Traversable]:
+    """The scripts of a folder: migrations by name, the others as their ``_order`` file says."""
+    place = files("sql") / folder
+    found = {entry.name: entry for entry in place.iterdir() if entry.name.endswith(".sql")}
+    if folder == "migrations":
+        return [found[name] for name in sorted(found)]
+    order = (place / "_order").read_text(encoding="utf-8").split()
+    if sorted(order) != sorted(found):
+        raise SchemaError(
+            f"sql/{folder}/_order and the files beside it differ: {sorted(set(order) ^ set(found))}. "
+            "Every script must be named there once."
+        )
+    return [found[name] for name in order]

@@ -1,0 +1,65 @@
+-- What repeats in every request, stored once: resources, scopes, metrics and series, each found by the hash of its content.
+
+CREATE SCHEMA IF NOT EXISTS _otel;  -- the migrator keeps its own table there
+CREATE SCHEMA otel;
+
+COMMENT ON SCHEMA _otel IS 'otelgres'' own tables: how telemetry is kept. Not an interface: read schema otel.';
+COMMENT ON SCHEMA otel IS 'Telemetry as people read it: views and functions over what OTLP brought.';
+
+-- The database's own name for itself. A receiver that reconnects and finds another name forgets every id it cached.
+CREATE TABLE _otel.identity (
+    id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO _otel.identity DEFAULT VALUES;
+
+CREATE TABLE _otel.resources (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash uuid NOT NULL UNIQUE,
+    service_name text NOT NULL,         -- unknown_service where the resource names none
+    service_namespace text,
+    service_instance_id text,
+    attributes jsonb NOT NULL,
+    dropped_attributes_count bigint NOT NULL,
+    entity_refs jsonb,
+    schema_url text NOT NULL,
+    repaired jsonb,
+    first_seen timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE _otel.scopes (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash uuid NOT NULL UNIQUE,
+    name text NOT NULL,
+    version text NOT NULL,
+    attributes jsonb NOT NULL,
+    dropped_attributes_count bigint NOT NULL,
+    schema_url text NOT NULL,
+    repaired jsonb,
+    first_seen timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE _otel.metrics (
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash uuid NOT NULL UNIQUE,
+    name text NOT NULL,
+    description text NOT NULL,
+    unit text NOT NULL,
+    type smallint NOT NULL,          -- the number of the field that holds the data in opentelemetry.proto.metrics.v1.Metric
+    temporality integer,             -- NULL where the type has none
+    is_monotonic boolean,            -- NULL where the type has none
+    metadata jsonb NOT NULL,
+    repaired jsonb,
+    first_seen timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE _otel.series (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash uuid NOT NULL UNIQUE,
+    metric_id integer NOT NULL,
+    resource_id integer NOT NULL,
+    scope_id integer NOT NULL,
+    attributes jsonb NOT NULL,
+    first_seen timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX series_metric_id ON _otel.series (metric_id);

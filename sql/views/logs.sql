@@ -1,0 +1,65 @@
+CREATE OR REPLACE VIEW otel.logs AS
+SELECT l.time,
+       _otel.time_of(nullif(l.observed_time_unix_nano, 0)) AS observed_time,
+       l.time_unix_nano,
+       l.observed_time_unix_nano,
+       l.severity_number,
+       l.severity_text,
+       CASE
+           WHEN l.severity_number BETWEEN 1 AND 4 THEN 'trace'
+           WHEN l.severity_number BETWEEN 5 AND 8 THEN 'debug'
+           WHEN l.severity_number BETWEEN 9 AND 12 THEN 'info'
+           WHEN l.severity_number BETWEEN 13 AND 16 THEN 'warn'
+           WHEN l.severity_number BETWEEN 17 AND 20 THEN 'error'
+           WHEN l.severity_number BETWEEN 21 AND 24 THEN 'fatal'
+           ELSE 'unknown'
+       END AS level,
+       coalesce(l.body, l.body_value ->> '$string', l.body_value #>> '{}') AS body,
+       l.body_value,
+       l.event_name,
+       encode(uuid_send(l.trace_id), 'hex') AS trace_id,
+       encode(l.span_id, 'hex') AS span_id,
+       l.trace_id AS flow_id,
+       r.service_name,
+       coalesce(l.attributes, '{}') AS attributes,
+       r.attributes AS resource_attributes,
+       c.name AS scope_name,
+       c.version AS scope_version,
+       c.attributes AS scope_attributes,
+       l.flags,
+       l.dropped_attributes_count,
+       l.uid,
+       l.repaired,
+       l.received_at
+FROM _otel.logs l
+LEFT JOIN _otel.resources r ON r.id = l.resource_id
+LEFT JOIN _otel.scopes c ON c.id = l.scope_id
+WHERE l.event_name IS DISTINCT FROM 'otelgres.span.start';
+
+COMMENT ON VIEW otel.logs IS
+    'Every log record but the starts of spans, which are in otel.span_starts. Filter by time (days are left out, newest first is an index scan), flow_id or trace_id.';
+COMMENT ON COLUMN otel.logs.time IS 'When it happened; if the sender did not say, when it was observed, else received. '
+    '1970-01-01 if that lies outside the bounds that are accepted: time_unix_nano has the truth.';
+COMMENT ON COLUMN otel.logs.observed_time IS 'When the telemetry system saw it; NULL if the sender did not say.';
+COMMENT ON COLUMN otel.logs.time_unix_nano IS 'When it happened, in nanoseconds since 1970; 0: the sender did not say.';
+COMMENT ON COLUMN otel.logs.observed_time_unix_nano IS 'When the telemetry system saw it, in nanoseconds since 1970; 0: unknown.';
+COMMENT ON COLUMN otel.logs.severity_number IS '1 to 24, 0: not said. 9 is INFO, 13 WARN, 17 ERROR, 21 FATAL.';
+COMMENT ON COLUMN otel.logs.severity_text IS 'The level as the sender calls it.';
+COMMENT ON COLUMN otel.logs.level IS 'severity_number as a word: trace, debug, info, warn, error, fatal, unknown.';
+COMMENT ON COLUMN otel.logs.body IS 'The message as text; a structured body as JSON text. NULL: no body.';
+COMMENT ON COLUMN otel.logs.body_value IS 'A body that is not a plain string; NULL if it is one, or if there is none.';
+COMMENT ON COLUMN otel.logs.event_name IS 'What kind of event this is; NULL for an ordinary log record.';
+COMMENT ON COLUMN otel.logs.trace_id IS 'The trace in which it was written, 32 hex digits; NULL outside of one.';
+COMMENT ON COLUMN otel.logs.span_id IS 'The span in which it was written, 16 hex digits; NULL outside of one.';
+COMMENT ON COLUMN otel.logs.flow_id IS 'The trace in which it was written, as uuid; the fastest way to find a trace''s logs.';
+COMMENT ON COLUMN otel.logs.service_name IS 'service.name of the resource.';
+COMMENT ON COLUMN otel.logs.attributes IS 'The record''s attributes, an object; exceptions, code, thread and process are here.';
+COMMENT ON COLUMN otel.logs.resource_attributes IS 'What the sender said about itself: host, process, deployment …';
+COMMENT ON COLUMN otel.logs.scope_name IS 'The logger''s name.';
+COMMENT ON COLUMN otel.logs.scope_version IS 'Version of that instrumentation.';
+COMMENT ON COLUMN otel.logs.scope_attributes IS 'Attributes of that instrumentation.';
+COMMENT ON COLUMN otel.logs.flags IS 'Bits 0 to 7: W3C trace flags.';
+COMMENT ON COLUMN otel.logs.dropped_attributes_count IS 'Attributes that the sender left out.';
+COMMENT ON COLUMN otel.logs.uid IS 'The attribute log.record.uid, by which a record sent twice is recognised; NULL without one.';
+COMMENT ON COLUMN otel.logs.repaired IS 'What a column could not hold as it was: field -> its exact value. NULL: nothing.';
+COMMENT ON COLUMN otel.logs.received_at IS 'When the row was written.';

@@ -1,0 +1,50 @@
+-- From what is already counted: never from the spans themselves.
+CREATE OR REPLACE VIEW otel.services AS
+SELECT r.service_name,
+       r.first_seen,
+       greatest(r.last_new, s.last_minute) AS last_seen,
+       coalesce(s.count, 0) AS span_count,
+       coalesce(s.error_count, 0) AS error_count,
+       s.error_count::double precision / s.count AS error_ratio,
+       s.duration_sum_ns / 1e6 / s.count AS avg_ms,
+       least(h.quantiles[1], s.duration_max_ns / 1e6::double precision) AS p50_ms,
+       least(h.quantiles[2], s.duration_max_ns / 1e6::double precision) AS p95_ms,
+       r.instance_count
+FROM (
+    SELECT service_name, min(first_seen) AS first_seen, max(first_seen) AS last_new, count(*) AS instance_count
+    FROM _otel.resources GROUP BY service_name
+) r
+LEFT JOIN (
+    SELECT t.service_name, max(t.minute) AS last_minute,
+           sum(t.count)::bigint AS count, sum(t.error_count)::bigint AS error_count,
+           sum(t.duration_sum_ns) AS duration_sum_ns, max(t.duration_max_ns) AS duration_max_ns
+    FROM _otel.span_stats t
+    WHERE t.minute >= now() - interval '24 hours'
+    GROUP BY t.service_name
+) s USING (service_name)
+LEFT JOIN (
+    SELECT b.service_name,
+           otel.latency_quantiles(array_agg(b.bucket ORDER BY b.bucket), array_agg(b.count ORDER BY b.bucket), '{0.5,0.95}')
+               AS quantiles
+    FROM (
+        SELECT t.service_name, u.bucket, sum(u.count)::bigint AS count
+        FROM _otel.span_stats t CROSS JOIN unnest(t.latency_buckets, t.latency_counts) AS u (bucket, count)
+        WHERE t.minute >= now() - interval '24 hours'
+        GROUP BY t.service_name, u.bucket
+    ) b
+    GROUP BY b.service_name
+) h USING (service_name);
+
+COMMENT ON VIEW otel.services IS
+    'Every service that has ever sent anything, with the figures of its spans of the last 24 hours.';
+COMMENT ON COLUMN otel.services.service_name IS 'service.name of its resources.';
+COMMENT ON COLUMN otel.services.first_seen IS 'When the first of its resources arrived.';
+COMMENT ON COLUMN otel.services.last_seen IS 'The latest sign of life among its spans of the last 24 hours (to the minute) and '
+    'the arrival of its resources; logs and metrics of a known resource do not count.';
+COMMENT ON COLUMN otel.services.span_count IS 'Spans of the last 24 hours, checkpoints not counted.';
+COMMENT ON COLUMN otel.services.error_count IS 'Those of them with status ERROR.';
+COMMENT ON COLUMN otel.services.error_ratio IS 'error_count / span_count, 0 to 1; NULL without spans.';
+COMMENT ON COLUMN otel.services.avg_ms IS 'Mean duration of those spans in milliseconds.';
+COMMENT ON COLUMN otel.services.p50_ms IS 'Median duration of those spans in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.services.p95_ms IS '95th percentile of the durations of those spans in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.services.instance_count IS 'Number of different resources (instances, versions, hosts) it has sent from.';
