@@ -1,0 +1,23 @@
+"""The one currency between the rooms: a signal and the OTLP protobuf bytes of one export request.
+
+Refuses to know what is inside the bytes, where they came from and where they go.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Signal(StrEnum):
+    """The three OTLP signals; the value is the last part of the OTLP/HTTP path (``/v1/traces``)."""
+
+    TRACES = "traces"
+    METRICS = "metrics"
+    LOGS = "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One export request. ``payload`` is an encoded ``Export{Trace,Metrics,Logs}ServiceRequest``, never JSON."""
+
+    signal: Signal
+    payload: bytes

@@ -1,0 +1,198 @@
+"""AnyValue and KeyValue bytes to JSON text that PostgreSQL's jsonb holds without losing anything.
+
+What JSON says as well is said plainly: text, true, null (an empty value), 42 (an int), 42.0 (a double always has a
+point), arrays, objects. What it cannot say becomes an object with one key that begins with ``$``:
+
+=====================  ===========================================================================================
+``{"$bytes": b}``      bytes, as base64
+``{"$double": s}``     ``NaN``, ``Infinity``, ``-Infinity``, ``-0.0`` (repaired: jsonb has no such number)
+``{"$string": s}``     text with U+0000: ``\\0`` stands for it and ``\\\\`` for a backslash (repaired)
+``{"$utf8": b}``       a string that is not UTF-8, as base64 (repaired)
+``{"$kvlist": [...]}`` pairs of key and value: a map with a key twice (repaired), or with a key that begins with ``$``
+``{"$anyvalue": b}``   a value nested deeper than :data:`MAX_DEPTH`, as base64 of its protobuf bytes (repaired)
+=====================  ===========================================================================================
+
+So everything can be read back. Repairs are counted by reason. Refuses to know columns, requests and connections.
+"""
+
+import struct
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import orjson
+
+# Deeper than any parser of the field takes whole (protobuf's own limit allows 47 nested arrays in an attribute).
+MAX_DEPTH: Final = 48
+
+# The wire type of each of AnyValue's fields, by number.
+_WIRES: Final = (-1, 2, 0, 0, 1, 2, 2, 2)
+_DOUBLE = struct.Struct("<d").unpack_from
+_SPECIAL = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity", "-0.0": b"-0.0"}
+
+Repairs = Counter[str]
+
+
+class MalformedError(ValueError):
+    """The bytes are not what their message says: the request they came in is not OTLP."""
+
+
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """The varint at ``at`` and the place behind it. Raises :class:`MalformedError`."""
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise MalformedError("truncated or oversized varint")
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & 0xFFFFFFFFFFFFFFFF, at
+        shift += 7
+
+
+def fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of a message in order: (number, wire type, start, end); for a varint, start is its value.
+
+    One by one, since a message may be nothing but millions of them. Raises :class:`MalformedError`.
+    """
+    at, size = 0, len(data)
+    while at < size:
+        # Nearly every tag and length is one byte: a call for each would double the cost.
+        tag = data[at]
+        if tag < 0x80:
+            at += 1
+        else:
+            tag, at = varint(data, at)
+        number, wire = tag >> 3, tag & 7
+        if number == 0:
+            raise MalformedError("field number 0")
+        if wire == 2:
+            if at < size and data[at] < 0x80:
+                length = data[at]
+                at += 1
+            else:
+                length, at = varint(data, at)
+            end = at + length
+            start = at
+        elif wire == 0:
+            start, end = varint(data, at)
+        elif wire == 1:
+            start, end = at, at + 8
+        elif wire == 5:
+            start, end = at, at + 4
+        else:
+            # Groups were never used by OTLP; protobuf itself would skip a well-formed one.
+            raise MalformedError(f"wire type {wire}")
+        if end > size:
+            raise MalformedError("truncated field")
+        yield number, wire, start, end
+        at = end
+
+
+def string_json(raw: bytes, repairs: Repairs) -> bytes:
+    """A protobuf string as JSON text: a JSON string, or ``{"$string": …}`` or ``{"$utf8": …}``."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        repairs["invalid_utf8"] += 1
+        return b'{"$utf8":"' + b64encode(raw) + b'"}'
+    if "\0" in text:
+        repairs["nul_character"] += 1
+        return b'{"$string":' + orjson.dumps(text.replace("\\", "\\\\").replace("\0", "\\0")) + b"}"
+    return orjson.dumps(text)
+
+
+def double_json(value: float, repairs: Repairs) -> bytes:
+    """A double as JSON text from which exactly the same double is read, and which is never taken for an int."""
+    text = repr(value)
+    if text in _SPECIAL:
+        repairs["number_not_in_json"] += 1
+        return b'{"$double":"' + _SPECIAL[text] + b'"}'
+    if "e+" in text or ("e" in text and "e-" not in text):
+        # jsonb would print 1e+16 as an integer: all digits and a point keep it a double.
+        return b"%.1f" % value
+    return text.encode()
+
+
+def any_value(data: bytes, repairs: Repairs, depth: int = 0) -> bytes:
+    """AnyValue bytes as JSON text. Raises :class:`MalformedError`."""
+    if depth > MAX_DEPTH:
+        repairs["nested_too_deep"] += 1
+        return b'{"$anyvalue":"' + b64encode(data) + b'"}'
+    kind = at = 0
+    held: list[bytes] = []
+    for number, wire, start, end in fields(data):
+        if number > 7:
+            # string_value_strindex (8) belongs to profiles: elsewhere it is treated as absent.
+            continue
+        if wire != _WIRES[number]:
+            raise MalformedError(f"AnyValue field {number} with wire type {wire}")
+        if wire == 2:
+            # A list that comes twice is one list, as protobuf merges messages; of everything else the last one stands.
+            if number != kind or number not in (5, 6):
+                held = []
+            held.append(data[start:end])
+        kind, at = number, start
+    match kind:
+        case 1:
+            return string_json(held[0], repairs)
+        case 2:
+            return b"true" if at else b"false"
+        case 3:
+            return b"%d" % (at - (1 << 64) if at >> 63 else at)
+        case 4:
+            return double_json(_DOUBLE(data, at)[0], repairs)
+        case 5:
+            return b"[" + b",".join([any_value(item, repairs, depth + 1) for item in _members(b"".join(held))]) + b"]"
+        case 6:
+            return kvlist([key_value(item, repairs, depth + 1) for item in _members(b"".join(held))], repairs)
+        case 7:
+            return b'{"$bytes":"' + b64encode(held[0]) + b'"}'
+    return b"null"
+
+
+def key_value(data: bytes, repairs: Repairs, depth: int = 0) -> tuple[bytes, bytes]:
+    """KeyValue bytes as (key, value), both JSON text; the key may be a ``$`` object. Raises :class:`MalformedError`."""
+    key = b""
+    value: list[bytes] = []
+    for number, wire, start, end in fields(data):
+        if number <= 2 and wire != 2:
+            raise MalformedError(f"KeyValue field {number} with wire type {wire}")
+        if number == 1:
+            key = data[start:end]
+        elif number == 2:
+            value.append(data[start:end])
+    return string_json(key, repairs), any_value(b"".join(value), repairs, depth)
+
+
+def kvlist(pairs: list[tuple[bytes, bytes]], repairs: Repairs) -> bytes:
+    """Pairs of JSON texts as one JSON value: an object where that says it all, else ``{"$kvlist": [...]}``."""
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        repairs["duplicate_key"] += 1
+    elif all(plain_key(key) for key in keys):
+        return b"{" + b",".join([key + b":" + value for key, value in pairs]) + b"}"
+    return b'{"$kvlist":' + pairs_json(pairs) + b"}"
+
+
+def plain_key(key: bytes) -> bool:
+    """Whether this JSON text can be a key of an object without being taken for one of ours."""
+    return key[:1] == b'"' and key[:2] != b'"$'
+
+
+def pairs_json(pairs: list[tuple[bytes, bytes]]) -> bytes:
+    """Pairs of JSON texts as a JSON array of two-element arrays."""
+    return b"[" + b",".join([b"[" + key + b"," + value + b"]" for key, value in pairs]) + b"]"
+
+
+def _members(data: bytes) -> list[bytes]:
+    """Field 1 of ArrayValue or KeyValueList, each time it occurs."""
+    members: list[bytes] = []
+    for number, wire, start, end in fields(data):
+        if number == 1:
+            if wire != 2:
+                raise MalformedError(f"list member with wire type {wire}")
+            members.append(data[start:end])
+    return members

@@ -1,0 +1,38 @@
+"""Where OTLP goes: one signal's endpoint and how it is spoken to. Refuses to know who asked for it, and to connect."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Protocol: TypeAlias = Literal["grpc", "http/protobuf"]
+Compression: TypeAlias = Literal["none", "gzip", "deflate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one signal goes. ``timeout`` is seconds for one export; the last three are paths of PEM files.
+
+    ``endpoint`` is ``host:port`` or a URL for gRPC, the whole URL of the signal (``…/v1/logs``) for HTTP.
+    """
+
+    protocol: Protocol
+    endpoint: str
+    insecure: bool
+    loopback: bool
+    headers: Mapping[str, str]
+    timeout: float
+    compression: Compression
+    certificate: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether ``host`` is this machine by name or address."""
+    if not host:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
