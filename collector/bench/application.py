@@ -1,0 +1,39 @@
+"""What telemetry costs the application that calls it: with a receiver there, with none there, and not configured.
+
+The calls are made in a process of its own that uses otel_setup. Refuses to know what the calls are.
+"""
+
+import socket
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from collector.bench.processes import receiver, worker
+from collector.bench.server import Server
+
+# Call -> microseconds of CPU a call: in the calling thread, and in the whole process with its export threads.
+Costs: TypeAlias = Mapping[str, Mapping[str, float]]
+
+
+def measure(server: Server, calls: int) -> dict[str, Costs]:
+    """Costs by situation, from ``calls`` calls of each kind. Raises ProcessError."""
+    with server.fresh_database() as dsn, receiver(dsn) as target:
+        present = _costs("present", f"http://{target.grpc}", calls)
+    return {
+        "present": present,
+        "absent": _costs("absent", f"http://127.0.0.1:{_free_port()}", calls),
+        "unconfigured": _costs("unconfigured", "-", calls),
+    }
+
+
+def _costs(situation: str, endpoint: str, calls: int) -> Costs:
+    arguments = ("-m", "otel_setup.bench.calls", situation, endpoint, str(calls))
+    with worker("the application", *arguments) as application:
+        costs: Costs = application.answer()
+        return costs
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port

@@ -1,0 +1,46 @@
+"""A small disk for the spool, which can be full. Refuses to know who writes there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+_BALLAST: Final = "ballast"
+
+
+class SmallDisk:
+    """A tmpfs of ``size`` bytes on ``folder`` where this is root and may mount, else only the folder.
+
+    ``limited`` says which. Filling it works on a tmpfs only.
+    """
+
+    def __init__(self, folder: Path, size: int) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.limited = _mount(folder, size)
+
+    def fill(self) -> None:
+        """Takes every free byte."""
+        with suppress(OSError), (self.folder / _BALLAST).open("ab", buffering=0) as ballast:
+            while True:
+                ballast.write(bytes(4096))
+
+    def relieve(self) -> None:
+        """Gives them back."""
+        (self.folder / _BALLAST).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Unmounts it."""
+        if self.limited:
+            subprocess.run(["umount", "-l", str(self.folder)], check=False, capture_output=True)  # noqa: S607 (wherever it is)
+            self.limited = False
+
+
+def _mount(folder: Path, size: int) -> bool:
+    if sys.platform != "linux" or os.geteuid() != 0 or shutil.which("mount") is None:
+        return False
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "otelgres-chaos", str(folder)]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0

@@ -1,0 +1,132 @@
+"""``otelgres bench``: what this machine gets out of otelgres, measured on servers and databases of its own."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+import psycopg
+from rich.console import Console
+
+from collector.bench import application, ingest, latency, tables
+from collector.bench.processes import ProcessError
+from collector.bench.server import server
+from exporters.batch import Signal
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_SIGNALS = [signal.value for signal in Signal]
+
+
+@click.group()
+def bench() -> None:
+    """Measure. Everything runs on data of its own, ends by itself and leaves nothing."""
+    # As Ctrl-C does: what was started and made for the measurement goes with it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
+def _where_options(function: _Function) -> _Function:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        click.option(
+            "--folder",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            help="Where the temporary data goes; choose the disk to be measured.",
+        ),
+        click.option("--dsn", help="Measure on this server, in databases made and dropped for it."),
+    ):
+        function = option(function)
+    return function
+
+
+@bench.command("ingest")
+@click.option(
+    "--signal", "signals", multiple=True, type=click.Choice(_SIGNALS), default=_SIGNALS, show_default="all three"
+)
+@click.option("--items", type=click.IntRange(1), default=200_000, show_default=True, help="Items a round.")
+@click.option(
+    "--seconds", type=click.FloatRange(0.1), default=30.0, show_default=True, help="At most this long a round."
+)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns of each way.")
+@click.option("--connections", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--in-flight", type=click.IntRange(1), default=6, show_default=True, help="Calls in flight a connection.")
+@_where_options
+def _ingest(
+    signals: tuple[str, ...],
+    items: int,
+    seconds: float,
+    rounds: int,
+    connections: int,
+    in_flight: int,
+    dsn: str | None,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """gRPC requests to committed rows, beside COPY of the same rows."""
+    load = ingest.Load(items=items, seconds=seconds, rounds=rounds, connections=connections, in_flight=in_flight)
+    with _told(), server(dsn, folder) as target:
+        results = [
+            ingest.measure(target, signal, load, partial(_tell_round, signal)) for signal in map(Signal, signals)
+        ]
+        version = target.version
+    if as_json:
+        _print_json({"postgres": version, "load": asdict(load), "signals": tables.ingest_values(results)})
+    else:
+        _print_table(tables.ingest_table(results))
+
+
+@bench.command("latency")
+@click.option(
+    "--rate", "rates", multiple=True, type=click.FloatRange(1), default=[1000.0], help="Records a second [1000]."
+)
+@click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True)
+@_where_options
+def _latency(rates: tuple[float, ...], seconds: float, dsn: str | None, folder: Path | None, as_json: bool) -> None:
+    """A call of logger.info until SQL shows its row."""
+    with _told(), server(dsn, folder) as target:
+        results = {rate: latency.measure(target, rate, seconds) for rate in rates}
+    if as_json:
+        _print_json([{"rate": rate, **asdict(result)} for rate, result in results.items()])
+    else:
+        _print_table(tables.latency_table(results))
+
+
+@bench.command("application")
+@click.option("--calls", type=click.IntRange(1), default=10_000, show_default=True, help="Calls of each kind.")
+@_where_options
+def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
+    """What one call of telemetry costs the program that makes it."""
+    with _told(), server(dsn, folder) as target:
+        situations = application.measure(target, calls)
+    if as_json:
+        _print_json(situations)
+    else:
+        _print_table(tables.application_table(situations))
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turns what can go wrong in a measurement into one sentence."""
+    try:
+        yield
+    except (ProcessError, ingest.NotStoredError) as error:
+        raise click.ClickException(str(error)) from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database: {str(error).strip()}") from error
+
+
+def _tell_round(signal: Signal, one: ingest.Round) -> None:
+    click.echo(f"{signal} by {one.way}: {one.items:,} in {one.seconds:.2f} s, {one.rate:,.0f} a second", err=True)
+
+
+def _print_json(values: Any) -> None:
+    click.echo(orjson.dumps(values, option=orjson.OPT_INDENT_2).decode())
+
+
+def _print_table(table: Any) -> None:
+    Console().print(table)

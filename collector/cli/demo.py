@@ -1,0 +1,100 @@
+"""``otelgres demo``: a sample system in front of a receiver for some seconds, and what SQL then says of it."""
+
+import re
+import shlex
+import shutil
+import signal
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+import psycopg
+from rich.console import Console
+from rich.status import Status
+
+from collector.cli.options import data_option
+from collector.demo import report
+from collector.demo.child import ChildError
+from collector.demo.findings import Findings, look
+from collector.demo.receiving import receiving
+from collector.demo.system import Sent, missing_packages, run_system
+from collector.demo.verdict import problem
+from collector.embedded.cluster import default_data_dir
+
+
+@click.command()
+@click.option(
+    "--seconds", type=click.FloatRange(1, 3600), default=20, show_default=True, help="How long orders come in."
+)
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one line of JSON, nothing else.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also save what is printed as a picture.")
+def demo(seconds: float, data: Path, as_json: bool, svg: Path | None) -> None:
+    """Run a sample system of three services, then show what SQL says of it.
+
+    Uses the receiver that runs on --data, or starts one for the time being. Ends by itself.
+    """
+    if missing := missing_packages():
+        raise click.ClickException(
+            f"the sample system needs {', '.join(missing)}: install it with pip install 'otelgres[demo]'."
+        )
+    signal.signal(signal.SIGTERM, _terminated)
+    out = report.console()
+    # A machine that reads stdout gets the findings only.
+    progress = Console(stderr=True) if as_json else out
+    try:
+        with progress.status("starting PostgreSQL and a receiver") as status:
+            sent, findings, was_running = _run(seconds, data, status)
+    except ChildError as error:
+        raise click.ClickException(str(error)) from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database could not be asked: {str(error).strip()}") from error
+    except KeyboardInterrupt:
+        click.echo("stopped; nothing is left running", err=True)
+        sys.exit(128 + signal.SIGINT)
+    wrong = problem(sent, findings)
+    if wrong and not findings.records:
+        raise click.ClickException(wrong)
+    if as_json:
+        click.echo(report.as_json(sent, findings))
+    else:
+        out.record = svg is not None
+        report.show(out, sent, findings, _psql(data, was_running))
+        if svg is not None:
+            # Without rich's web fonts: a picture should not call out.
+            picture = re.sub(r"@font-face \{[^}]*\}", "", out.export_svg(title="otelgres demo"))
+            svg.write_text(picture, encoding="utf-8")
+    if wrong:
+        raise click.ClickException(wrong)
+
+
+def _run(seconds: float, data: Path, status: Status) -> tuple[Sent, Findings, bool]:
+    """What was sent, what was found, and whether the receiver had been running before."""
+    with receiving(data) as receiver:
+        status.update("starting shop, stock and shipping")
+        run, since = uuid.uuid4().hex, datetime.now(UTC)
+
+        def progress(left: float, placed: int) -> None:
+            status.update(f"shop, stock and shipping at work: {placed} orders so far, {left:.0f} s to go")
+
+        sent = run_system(receiver, run, seconds, progress)
+        status.update("asking PostgreSQL")
+        findings = look(receiver.dsn, run, since, seconds)
+        status.update("ending what was started")
+        return sent, findings, receiver.found
+
+
+def _psql(data: Path, was_running: bool) -> str:
+    """How to open the database in psql, to be read by a person."""
+    program = "otelgres" if shutil.which("otelgres") else shlex.quote(sys.argv[0])
+    option = "" if data.absolute() == default_data_dir() else f" --data {shlex.quote(str(data))}"
+    command = f'psql "$({program} dsn{option})"'
+    return command if was_running else f"{command} while `{program} up{option}` runs"
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

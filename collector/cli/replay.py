@@ -1,0 +1,89 @@
+"""``otelgres replay``: sends what applications had to keep in files. Refuses to know the files' formats."""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from collector.replay import Removal, Result
+from collector.replay import replay as send_files
+from exporters.batch import Signal
+from exporters.otlp import OtlpSink
+from exporters.target import Protocol, Target, is_loopback
+
+_DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
+_TIMEOUT = 30.0
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, path_type=Path))
+@click.option("--endpoint", metavar="URL", help=f"OTLP/HTTP receiver [{_DEFAULT_ENDPOINT}].")
+@click.option("--grpc", metavar="HOST:PORT", help="OTLP/gRPC receiver, instead; https://HOST:PORT for TLS.")
+@click.option(
+    "--delete/--keep",
+    default=None,
+    help="Remove files once all of them is sent, or none. By default spool files are removed and JSON files are kept.",
+)
+def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | None) -> None:
+    """Send the telemetry files in DIR: an application's spool, or OTLP/JSON lines (*.json, *.jsonl).
+
+    A receiver of ours stores nothing twice, so an interrupted replay can be repeated. Headers, such as a token, come
+    from OTEL_EXPORTER_OTLP_HEADERS, a CA certificate from OTEL_EXPORTER_OTLP_CERTIFICATE. Exits with 1 if anything is
+    left.
+    """
+    if endpoint and grpc:
+        raise click.UsageError("Say --endpoint or --grpc, not both.")
+    sink = OtlpSink({signal: _target(signal, endpoint or _DEFAULT_ENDPOINT, grpc) for signal in Signal})
+    removal = Removal.SPOOL if delete is None else Removal.ALL if delete else Removal.NONE
+    try:
+        results = send_files(folder, sink, removal, lambda result: click.echo(_line(result)))
+    finally:
+        sink.close()
+    batches, items, refused = (
+        sum(getattr(result, name) for result in results) for name in ("batches", "items", "refused")
+    )
+    left = [result for result in results if result.left]
+    click.echo(
+        f"{items:,} items in {batches:,} batches sent, {refused:,} refused for good, "
+        + (f"{len(left)} of {len(results)} files left" if left else "nothing left")
+    )
+    if left:
+        raise SystemExit(1)
+
+
+def _line(result: Result) -> str:
+    parts = [f"{result.items:,} items sent"]
+    if result.refused:
+        parts.append(f"{result.refused:,} refused ({result.reason})")
+    if result.damaged:
+        parts.append(f"{result.damaged:,} damaged")
+    if result.left:
+        parts.append(f"left: {result.left}")
+    return f"{result.path.name}: {', '.join(parts)}"
+
+
+def _target(signal: Signal, endpoint: str, grpc: str | None) -> Target:
+    protocol: Protocol = "grpc" if grpc else "http/protobuf"
+    given = grpc or endpoint
+    parts = urlsplit(given if "://" in given else f"//{given}")
+    if not parts.hostname or parts.scheme not in {"", "http", "https"}:
+        raise click.UsageError(f"{given!r} is no address: say http://HOST:PORT, or HOST:PORT with --grpc.")
+    loopback = is_loopback(parts.hostname)
+    url = f"{parts.scheme or 'http'}://{parts.netloc}{parts.path.rstrip('/')}/v1/{signal.value}"
+    return Target(
+        protocol=protocol,
+        endpoint=given if grpc else url,
+        # As in an application: plaintext where the address says so, or where nobody else can listen.
+        insecure=parts.scheme == "http" or (not parts.scheme and loopback),
+        loopback=loopback,
+        headers=_headers(os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")),
+        timeout=_TIMEOUT,
+        compression="gzip",
+        certificate=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None,
+    )
+
+
+def _headers(given: str) -> dict[str, str]:
+    pairs = (item.partition("=") for item in given.split(","))
+    return {unquote(name).strip().lower(): unquote(value).strip() for name, equals, value in pairs if equals}

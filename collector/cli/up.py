@@ -1,0 +1,33 @@
+"""``otelgres up``: the embedded PostgreSQL and a receiver on it, until Ctrl-C."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from collector.cli.options import address_options, data_option, json_option, workers_option
+from collector.cli.serving import serve_and_show
+from collector.embedded.cluster import Cluster
+from collector.embedded.keeper import Keeper
+from collector.runfile import Runfile
+from collector.settings import load
+
+
+@click.command()
+@data_option
+@address_options
+@workers_option
+@json_option
+def up(data: Path, grpc: str | None, http: str | None, workers: int | None, as_json: bool) -> None:
+    """Start PostgreSQL and the receiver, and show what arrives."""
+    settings = load({"grpc": grpc, "http": http, "workers": workers})
+    if settings.spool is None:
+        settings = replace(settings, spool=str(data / "spool"))
+    with Cluster(data) as cluster, Keeper(cluster), Runfile(data) as runfile:
+        serve_and_show(
+            settings,
+            cluster.dsn,
+            as_json=as_json,
+            when_ready=lambda addresses: runfile.write(addresses.grpc, addresses.http, os.getpid()),
+        )

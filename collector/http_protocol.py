@@ -1,0 +1,178 @@
+"""One HTTP/1.1 connection with bounds: uvicorn's httptools protocol plus what it leaves open (bytes and seconds for the
+headers, seconds for taking the answer, requests sent ahead, number of connections, offers to upgrade). Refuses to know
+routes, bodies and OTLP.
+"""
+
+import asyncio
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_FORGET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_UPGRADE_HEADERS: Final = frozenset({b"upgrade", b"http2-settings"})
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """``header_bytes`` also bounds trailers; ``header_seconds`` runs from a request's first byte (or the connect).
+
+    ``ahead``: requests that may follow one that is not answered yet; ``answer_seconds``: how long the client may leave
+    what we sent untaken; ``idle_seconds``: how long a connection may wait for its next request. ``handshake_seconds``
+    is TLS's.
+    """
+
+    connections: int = 1024
+    ahead: int = 64
+    header_bytes: int = 64 * 1024
+    header_seconds: float = 10.0
+    answer_seconds: float = 30.0
+    idle_seconds: float = 125.0
+    handshake_seconds: float = 10.0
+
+
+def bounded_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
+    """The protocol class that keeps ``limits``; a class, because that is what uvicorn takes."""
+
+    class LimitedProtocol(_BoundedProtocol):
+        pass
+
+    LimitedProtocol.limits = limits
+    return LimitedProtocol
+
+
+class _TooFarAhead(Exception):  # noqa: N818 (never leaves this module)
+    """The client sends requests without waiting for answers, and without end."""
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    limits = ConnectionLimits()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Bytes since the parser last gave something away: what it holds is never more than this.
+        self._held_bytes = 0
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._answer_timer: asyncio.TimerHandle | None = None
+        self._offer: tuple[bytes, str] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # So that we hear of the first byte that the client does not take. (0 would pause TLS that has nothing to send.)
+        transport.set_write_buffer_limits(high=1)
+        if len(self.connections) > self.limits.connections:
+            self._refuse(b"503 Service Unavailable", b"too many connections; try again", b"retry-after: 1\r\n")
+        else:
+            self._start_header_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_header_timer()
+        self._stop_answer_timer()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stop_answer_timer()
+        self._answer_timer = self.loop.call_later(self.limits.answer_seconds, self._give_up)
+
+    def resume_writing(self) -> None:
+        self._stop_answer_timer()
+        super().resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        # Instead of uvicorn's own, which throws away what follows an offer to upgrade.
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        self._held_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _TooFarAhead):
+                # Nothing is answered: it would be taken for the answer to the first request that waits for one.
+                self.transport.close()
+                return
+            self.send_400_response("this is not an HTTP/1.1 request")
+            return
+        if self._held_bytes > self.limits.header_bytes and not self.transport.is_closing():
+            self._refuse(b"431 Request Header Fields Too Large", b"the request headers are too large")
+
+    def on_message_begin(self) -> None:
+        self._start_header_timer()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._held_bytes = 0
+        self._stop_header_timer()
+        if self.parser.should_upgrade():
+            self._offer = (self.parser.get_method(), self.parser.get_http_version())
+        else:
+            super().on_headers_complete()
+            # uvicorn reads another 256 KiB of requests for each one that it has answered.
+            if len(self.pipeline) > self.limits.ahead:
+                raise _TooFarAhead
+
+    def on_body(self, body: bytes) -> None:
+        self._held_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._held_bytes = 0
+        if self._offer is None:
+            super().on_message_complete()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        # Java's HTTP client offers h2c with the first request of a connection, curl on demand. httptools then takes the
+        # message for one without a body, and an empty request would be acknowledged while the data is dropped. So the
+        # same request is parsed again, without the offer.
+        assert self._offer is not None
+        method, version = self._offer
+        self._offer = None
+        if method == b"CONNECT":
+            self.send_400_response("this is not a proxy")
+            return
+        head = [method, b" ", self.url, b" HTTP/", version.encode(), b"\r\n"]
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = [token for token in value.split(b",") if token.strip().lower() not in _UPGRADE_HEADERS]
+                head += [name, b": ", b",".join(kept), b"\r\n"]
+            elif name not in _UPGRADE_HEADERS:
+                head += [name, b": ", value, b"\r\n"]
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn has it: with "Connection: close", what follows the request is no reason to answer 400.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"".join(head) + b"\r\n" + rest)
+
+    def _start_header_timer(self) -> None:
+        self._stop_header_timer()
+        self._header_timer = self.loop.call_later(self.limits.header_seconds, self.transport.close)
+
+    def _stop_header_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def _give_up(self) -> None:
+        # A close would wait for the same client to take what is left; so would the kernel, unless it is told to forget.
+        sock = self.transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
+        self.transport.abort()
+
+    def _stop_answer_timer(self) -> None:
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+
+    def _refuse(self, status: bytes, text: bytes, header: bytes = b"") -> None:
+        # After a response that has begun nothing can be said any more.
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            head = b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n%b" % (status, header)
+            self.transport.write(head + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text) + text)
+        self.transport.close()

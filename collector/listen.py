@@ -1,0 +1,89 @@
+"""A listening TCP socket, or a sentence that says why there is none; and one that bounds what it accepts.
+
+Refuses to know what is served on it.
+"""
+
+import errno
+import os
+import socket
+import sys
+from typing import Any
+
+
+class CannotListen(OSError):  # noqa: N818 (named for what the operator is told)
+    """The address cannot be bound; the message names it and says what to do."""
+
+
+class BoundedListener(socket.socket):
+    """A listening socket (taken over from ``sock``) that closes at once what comes beyond ``most`` open connections.
+
+    For servers whose protocol hears of a connection only after a handshake. Works for loops that call ``accept``, which
+    Windows' proactor does not.
+    """
+
+    def __init__(self, sock: socket.socket, most: int) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self.setblocking(False)
+        self._most = most
+        self.open_connections = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As of ``socket``. Raises ConnectionAbortedError, which servers take for a client that gave up."""
+        connection, address = super().accept()
+        if self.open_connections >= self._most:
+            connection.close()
+            raise ConnectionAbortedError(errno.ECONNABORTED, "too many connections")
+        return _Counted(connection, self), address
+
+
+class _Counted(socket.socket):
+    def __init__(self, sock: socket.socket, listener: BoundedListener) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._listener: BoundedListener | None = listener
+        listener.open_connections += 1
+
+    def close(self) -> None:
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.open_connections -= 1
+        super().close()
+
+
+def listen(name: str, host: str, port: int, *, reuse_port: bool, backlog: int) -> socket.socket:
+    """A non-blocking socket listening on ``host``:``port`` (0: any free port). Raises CannotListen.
+
+    ``name`` is the protocol for the message. ``reuse_port`` shares the port among workers of one receiver; without it
+    a port that somebody else serves is an error instead of half the connections going astray.
+    """
+    sock = None
+    try:
+        # A name with addresses of both kinds (localhost) means the IPv4 one, which is what clients try or fall back to.
+        found = sorted(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), key=lambda a: a[0] != socket.AF_INET)
+        family, kind, protocol, _, address = found[0]
+        sock = socket.socket(family, kind, protocol)
+        if sys.platform == "win32":
+            # There SO_REUSEADDR would let a second server take the port from the first.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+        sock.listen(backlog)
+        sock.setblocking(False)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise CannotListen(error.errno, _sentence(name, host, port, error)) from error
+    return sock
+
+
+def _sentence(name: str, host: str, port: int, error: OSError) -> str:
+    where = f"cannot serve {name} on {host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: the port is in use. Stop what listens there, or choose another port (0 takes any free one)"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{where}: not permitted. Ports below 1024 are usually reserved; choose a higher one"
+    if isinstance(error, socket.gaierror):
+        return f"{where}: the host name cannot be resolved ({error.strerror})"
+    return f"{where}: {os.strerror(error.errno) if error.errno else error}"

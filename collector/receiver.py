@@ -1,0 +1,161 @@
+"""The wiring of one receiver: settings in, doors open, everything between connected. Chooses classes, does no work.
+
+Refuses to know the command line and where the database comes from.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from collector.grpc_server import CallLimits, GrpcServer, serve_grpc
+from collector.http_app import BodyLimits
+from collector.http_protocol import ConnectionLimits
+from collector.http_server import HttpServer, serve_http
+from collector.intake import Intake
+from collector.security.doors import protection
+from collector.settings import SettingError, Settings, host_port, spool_folder
+from collector.spool import Spool
+from collector.spool_slots import take_slot
+from collector.spooling import Availability, Drainer, SpoolingWriter
+from collector.tally import Tally
+from collector.teller import Teller
+from collector.upkeep import Upkeep
+from collector.vitals import Vitals
+from exporters.batch import Batch
+from exporters.outcome import Outcome, Unavailable
+from exporters.postgres.writer import Committed, PostgresWriter
+
+_START_SECONDS: Final = 1.0
+
+
+class Receiver:
+    """OTLP in on two ports, rows out to one database. Start it inside a running asyncio loop, and stop it there."""
+
+    def __init__(self, settings: Settings, dsn: str, *, reuse_port: bool = False) -> None:
+        self._settings = settings
+        self._dsn = dsn
+        # Before anything is opened: what is refused leaves nothing behind.
+        self._protection = protection(settings)
+        self.refusals = self._protection.refusals
+        self._reuse_port = reuse_port
+        self._intake: Intake | None = None
+        self._doors: tuple[GrpcServer, HttpServer] | None = None
+        self._availability = Availability()
+        folder = spool_folder(settings, dsn)
+        try:
+            self._spool_slot = take_slot(folder)
+            self._spool = Spool(self._spool_slot.folder, settings.max_spool_bytes)
+        except OSError as error:
+            raise SettingError(f"The spool folder {folder} cannot be used ({error}): set OTELGRES_SPOOL.") from error
+        self._drainer = Drainer(self._store, self._spool, self._availability)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._upkeep = Upkeep(settings, dsn, self._database_known)
+        self.schema_known = self._upkeep.schema_known
+        self.tally = Tally()
+        self.vitals = Vitals(
+            {
+                "otelgres_waiting_bytes": lambda: float(self._intake.waiting_bytes if self._intake else 0),
+                "otelgres_spool_bytes": lambda: float(self._spool.bytes),
+                "otelgres_spool_age_seconds": self._spool.oldest_age,
+                "otelgres_database_up": lambda: float(self._availability.here),
+            },
+            self.refusals.counts,
+        )
+        self._teller = Teller(dsn, self.vitals, self._spool_slot.folder)
+        self.grpc = ""
+        self.http = ""
+
+    async def start(self) -> None:
+        """Opens the doors. Until the database is there, what arrives is kept in the spool.
+
+        Raises CannotListen or SettingError.
+        """
+        settings = self._settings
+        grpc_host, grpc_port = host_port(settings.grpc, "grpc")
+        http_host, http_port = host_port(settings.http, "http")
+        self._intake = Intake(self._writer, writers=settings.writers, max_waiting_bytes=settings.max_waiting_bytes)
+        certificates = self._protection.certificates
+        grpc_server = await serve_grpc(
+            self._submit,
+            grpc_host,
+            grpc_port,
+            max_bytes=settings.max_request_bytes,
+            max_connections=settings.max_connections,
+            limits=CallLimits(
+                receiving=settings.max_receiving,
+                streams=settings.max_streams,
+                receive_seconds=settings.receive_seconds,
+            ),
+            reuse_port=self._reuse_port,
+            credentials=certificates.grpc_credentials() if certificates else None,
+            guard=self._protection.guard,
+        )
+        try:
+            http_server = await serve_http(
+                self._submit,
+                http_host,
+                http_port,
+                ready=self._upkeep.ready,
+                reuse_port=self._reuse_port,
+                pages={"/metrics": self._teller.page},
+                cors_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
+                body_limits=BodyLimits(
+                    request_bytes=settings.max_request_bytes,
+                    held_bytes=settings.max_waiting_bytes,
+                    seconds=settings.receive_seconds,
+                ),
+                connection_limits=ConnectionLimits(connections=settings.max_connections),
+                tls=certificates.http_context() if certificates else None,
+                guard=self._protection.guard,
+            )
+        except OSError:
+            await grpc_server.stop(0)
+            raise
+        self._doors = grpc_server, http_server
+        self.grpc = _address(grpc_host, grpc_server.port)
+        self.http = f"{'https' if certificates else 'http'}://{_address(http_host, http_server.port)}"
+        self._tasks.append(asyncio.create_task(self._upkeep.run(), name="upkeep"))
+        self._tasks.append(asyncio.create_task(self._teller.run(self._upkeep.schema_known), name="vitals"))
+
+    async def stop(self) -> None:
+        """Closes the doors and lets what is inside be stored, within ``stop_seconds``. What is not was not acked."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        seconds = self._settings.stop_seconds
+        closing: list[Any] = []
+        if self._intake is not None:
+            closing.append(self._intake.close(seconds))
+        if self._doors is not None:
+            closing += [door.stop(seconds) for door in self._doors]
+        await asyncio.gather(*closing)
+        await asyncio.to_thread(self._drainer.stop, seconds)
+        self._spool.close()
+        self._spool_slot.release()
+
+    def _writer(self) -> SpoolingWriter:
+        return SpoolingWriter(self._store(), self._spool, self._availability)
+
+    def _store(self) -> PostgresWriter:
+        settings = self._settings
+        return PostgresWriter(
+            self._dsn, past_days=settings.past_days, future_days=settings.future_days, observe=self._committed
+        )
+
+    def _committed(self, committed: Committed) -> None:
+        self.tally.add(committed)
+        self.vitals.committed(committed)
+
+    async def _submit(self, batch: Batch) -> Outcome:
+        if self._intake is None:
+            return Unavailable(_START_SECONDS, "the receiver is starting; send it again")
+        outcome = await self._intake.submit(batch)
+        self.vitals.answered(batch.signal, outcome)
+        return outcome
+
+    def _database_known(self) -> None:
+        self._availability.found()
+        self._drainer.start()
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

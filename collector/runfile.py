@@ -1,0 +1,50 @@
+"""Where a running ``otelgres up`` says its addresses, so that other commands on the same data folder find it.
+
+Refuses to know what is done with them.
+"""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import psutil
+
+
+class Running(NamedTuple):
+    """A receiver that was alive when its file was read."""
+
+    grpc: str
+    http: str
+    pid: int
+
+
+class Runfile:
+    """``receiver.json`` in a data folder; a context manager that takes it away in the end."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / "receiver.json"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def write(self, grpc: str, http: str, pid: int) -> None:
+        """Says who runs where."""
+        content = {"grpc": grpc, "http": http, "pid": pid, "started": psutil.Process(pid).create_time()}
+        self._path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def running(data: Path) -> Running | None:
+    """The receiver that runs on this data folder; None if there is none (a file left by a kill counts as none)."""
+    try:
+        found: dict[str, Any] = json.loads((data / "receiver.json").read_text(encoding="utf-8"))
+        if psutil.Process(found["pid"]).create_time() != found["started"]:
+            return None
+    except (OSError, ValueError, KeyError, psutil.Error):
+        return None
+    return Running(found["grpc"], found["http"], found["pid"])

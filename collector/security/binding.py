@@ -1,0 +1,47 @@
+"""Whether an address may be served: loopback always, anything else only behind TLS and proof of who sends.
+
+Refuses to know sockets that are open and what is served on them.
+"""
+
+import ipaddress
+import socket
+
+
+class Exposed(ValueError):  # noqa: N818 (named for what the operator is told)
+    """The address is open to others and not protected; the message says what to give."""
+
+
+def check_binding(setting: str, host: str, *, tls: bool, authenticated: bool) -> None:
+    """Raises Exposed unless ``host`` may be served. ``setting`` names it; ``authenticated``: a token or certificate."""
+    if (tls and authenticated) or is_loopback(host):
+        return
+    lacking = []
+    if not tls:
+        lacking.append("tls_cert and tls_key")
+    if not authenticated:
+        lacking.append("tokens_file (`otelgres token new` makes it)")
+    raise Exposed(
+        f"{setting} is set to {host}, which others can reach, without {' and without '.join(lacking)}. Give these "
+        f"settings, or serve 127.0.0.1; where only a private network of containers can reach it, insecure_bind: true "
+        f"(OTELGRES_INSECURE_BIND=true) serves it as it is."
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``. A name is loopback when every address of it is."""
+    try:
+        return _is_loopback_address(host)
+    except ValueError:
+        pass
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    return bool(found) and all(_is_loopback_address(str(address[4][0])) for address in found)
+
+
+def _is_loopback_address(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped.is_loopback
+    return address.is_loopback

@@ -1,0 +1,68 @@
+"""Tells the receiver's numbers: to PostgreSQL, to the receivers beside it, and to whoever asks for ``/metrics``.
+
+Refuses to know what the numbers mean.
+"""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import orjson
+import psycopg
+
+from collector.http_app import Page
+from collector.vitals import Vitals, neighbours, prometheus
+from sql.queries import query
+
+_LEAVE_SECONDS: Final = 2.0
+_TELL_EVERY: Final = 5  # times left beside the spool for each time told to the database
+
+
+class Teller:
+    """One receiver's voice. ``folder`` is its spool slot."""
+
+    def __init__(self, dsn: str, vitals: Vitals, folder: Path) -> None:
+        self._dsn = dsn
+        self._vitals = vitals
+        self._folder = folder
+        self._who: dict[str, Any] = {
+            "id": uuid4(),
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "version": version("otelgres"),
+            "started_at": datetime.now(UTC),
+        }
+
+    async def run(self, schema_known: asyncio.Event) -> None:
+        """Tells again and again until cancelled. A database or disk that is away is no reason to stop."""
+        untold = _TELL_EVERY
+        while True:
+            with suppress(OSError):
+                await asyncio.to_thread(self._vitals.leave, self._folder)
+            if schema_known.is_set() and untold >= _TELL_EVERY:
+                untold = 0
+                with suppress(psycopg.Error):
+                    await asyncio.to_thread(self._tell)
+            untold += 1
+            if schema_known.is_set():
+                await asyncio.sleep(_LEAVE_SECONDS)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(schema_known.wait(), _LEAVE_SECONDS)
+
+    async def page(self) -> Page:
+        """``/metrics`` for all receivers that share this one's spool folder."""
+        found = await asyncio.to_thread(neighbours, self._folder.parent)
+        found[self._folder.name] = self._vitals.numbers()
+        return Page(200, "text/plain; version=0.0.4; charset=utf-8", prometheus(found).encode())
+
+    def _tell(self) -> None:
+        numbers = [[name, dict(labels), value] for (name, labels), value in self._vitals.numbers().items()]
+        with psycopg.connect(self._dsn, autocommit=True, connect_timeout=2) as connection:
+            connection.execute(query("tell_receiver"), {**self._who, "numbers": orjson.dumps(numbers).decode()})

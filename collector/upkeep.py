@@ -1,0 +1,88 @@
+"""The database kept fit for receiving: its schema brought to this version, partitions made ahead and dropped behind.
+
+Refuses to know what is received.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import psycopg
+
+from collector.settings import Settings
+from exporters.postgres.codec.decode import COLUMNS
+from exporters.postgres.partitions import Partitions
+from sql.migrate import SchemaError, migrate
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS: Final = 1.0
+_EVERY_SECONDS: Final = 600.0
+_DAYS_AHEAD: Final = 2
+_AHEAD: Final = (*COLUMNS, "digests", "losses")
+_ROLLUPS: Final = ("flow_parts", "span_stats", "losses")
+# A batch is re-sent hours later, not weeks; past this, spans and points still have their keys.
+_DIGEST_DAYS: Final = 7
+
+
+class Upkeep:
+    """Looks after one database until cancelled; ``when_known`` is called in the loop once the schema is there."""
+
+    def __init__(self, settings: Settings, dsn: str, when_known: Callable[[], None]) -> None:
+        self._settings = settings
+        self._dsn = dsn
+        self._when_known = when_known
+        self.schema_known = asyncio.Event()
+
+    async def run(self) -> None:
+        """Prepares the database as soon as it lets us, then keeps it fit. That it is away is no reason to end."""
+        told = ""
+        while not self.schema_known.is_set():
+            try:
+                await asyncio.to_thread(migrate, self._dsn, log.info)
+                await asyncio.to_thread(self._tend)
+            except (psycopg.Error, SchemaError) as error:
+                if str(error) != told:
+                    told = str(error)
+                    log.warning("the database is not ready: %s", told.strip())
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self.schema_known.set()
+                self._when_known()
+        while True:
+            await asyncio.sleep(_EVERY_SECONDS)
+            try:
+                await asyncio.to_thread(self._tend)
+            except psycopg.Error as error:
+                log.warning("partitions could not be tended: %s; trying again later", str(error).strip())
+
+    async def ready(self) -> tuple[bool, dict[str, object]]:
+        """For ``/readyz``: whether the database is reachable and its schema known."""
+        try:
+            await asyncio.to_thread(self._reach)
+        except psycopg.Error as error:
+            return False, {"database": "away", "reason": type(error).__name__, "schema": self.schema_known.is_set()}
+        return self.schema_known.is_set(), {"database": "reachable", "schema": self.schema_known.is_set()}
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._dsn, autocommit=True, connect_timeout=2)
+
+    def _reach(self) -> None:
+        with self._connect() as connection:
+            connection.execute("SELECT id FROM _otel.identity").fetchone()
+
+    def _tend(self) -> None:
+        settings = self._settings
+        with self._connect() as connection:
+            Partitions(settings.past_days, settings.future_days).ensure_ahead(connection, _AHEAD, _DAYS_AHEAD)
+            keep = {
+                **dict.fromkeys(COLUMNS, settings.retention_days),
+                **dict.fromkeys(_ROLLUPS, settings.rollup_retention_days),
+                "digests": _DIGEST_DAYS,
+            }
+            for table, days in keep.items():
+                if days:
+                    connection.execute(
+                        "SELECT _otel.drop_partitions(%s, now() - make_interval(days => %s))", (table, days)
+                    )

@@ -1,0 +1,37 @@
+"""One of several receivers on the same ports: ``python -m collector.worker``, started by ``collector.workers``.
+
+Settings and DSN come as one line of JSON on stdin, where `ps` cannot see them; when stdin ends, the parent is gone and
+so are we. Refuses to know how many others there are.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+
+from collector.cli.options import log_to_stderr
+from collector.run import run
+from collector.settings import Settings
+
+
+def main() -> None:
+    """Serves until SIGTERM, SIGINT or the end of stdin."""
+    log_to_stderr()
+    given = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    run(
+        Settings(**given["settings"]),
+        given["dsn"],
+        lambda receiver: print("ready", flush=True),
+        reuse_port=True,
+    )
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()
