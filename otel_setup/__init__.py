@@ -1,0 +1,19 @@
+"""What an application imports: OpenTelemetry set up in one call, and flows to tell of its work.
+
+Importing it costs OpenTelemetry's API only and changes nothing. It never imports the collector.
+"""
+
+from otel_setup.configure import configure_telemetry, shutdown_telemetry
+from otel_setup.flows import checkpoint, current_flow_id, flow, phase
+from otel_setup.propagation import extract, inject
+
+__all__ = [
+    "checkpoint",
+    "configure_telemetry",
+    "current_flow_id",
+    "extract",
+    "flow",
+    "inject",
+    "phase",
+    "shutdown_telemetry",
+]

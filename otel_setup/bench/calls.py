@@ -1,0 +1,84 @@
+"""What one call of telemetry costs an application: ``python -m otel_setup.bench.calls SITUATION ENDPOINT CALLS``.
+
+The situation is ``present`` (a receiver answers at the endpoint), ``absent`` (nobody does) or ``unconfigured``. Prints
+JSON: call -> microseconds of CPU, in the calling thread and in the whole process.
+"""
+
+import json
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from statistics import median
+
+from opentelemetry import trace
+
+from otel_setup import checkpoint, configure_telemetry, flow, phase, shutdown_telemetry
+
+# Fewer than the SDK's queues hold and its batches wait for: nothing is dropped, and export threads do not interrupt.
+_BURST = 250
+
+
+def _calls() -> dict[str, Callable[[int], None]]:
+    logger = logging.getLogger("orders")
+    tracer = trace.get_tracer("orders")
+
+    def log(number: int) -> None:
+        logger.info("order %d accepted", number, extra={"symbol": "AAPL"})
+
+    def span(number: int) -> None:
+        tracer.start_span("validate", attributes={"order.id": number, "symbol": "AAPL", "side": "buy"}).end()
+
+    def new_flow(number: int) -> None:
+        with flow("order", order_id=number):
+            pass
+
+    def new_phase(number: int) -> None:
+        with phase("validate", order_id=number):
+            pass
+
+    def reached(number: int) -> None:
+        checkpoint("ORDER_ACCEPTED", order_id=number, symbol="AAPL")
+
+    return {"logger.info": log, "span": span, "flow": new_flow, "phase": new_phase, "checkpoint": reached}
+
+
+def measure(flush: Callable[[], object], bursts: int) -> dict[str, dict[str, float]]:
+    """The cost of each call: ``thread`` is the median over bursts; ``process`` includes ``flush`` after each burst."""
+    costs = {}
+    with flow("bench"):
+        for name, call in _calls().items():
+            call(0)
+            flush()
+            own: list[float] = []
+            process = time.process_time_ns()
+            for _ in range(bursts):
+                begin = time.thread_time_ns()
+                for number in range(_BURST):
+                    call(number)
+                own.append((time.thread_time_ns() - begin) / _BURST / 1e3)
+                flush()
+            total = (time.process_time_ns() - process) / _BURST / bursts / 1e3
+            costs[name] = {"thread": median(own), "process": total}
+    return costs
+
+
+def _main() -> None:
+    # What is kept for later goes where nobody will send it from: it is no telemetry of the user's.
+    with tempfile.TemporaryDirectory(prefix="otelgres-bench-", ignore_cleanup_errors=True) as spool:
+        _run(spool, *sys.argv[1:])
+
+
+def _run(spool: str, situation: str, endpoint: str, calls: str) -> None:
+    flush: Callable[[], object] = lambda: None  # noqa: E731 (one of two functions)
+    if situation != "unconfigured":
+        telemetry = configure_telemetry("otelgres-bench", endpoint=endpoint, spool=spool, shutdown_timeout=2)
+        if situation == "present":
+            flush = telemetry.force_flush
+    print(json.dumps(measure(flush, -(-int(calls) // _BURST))), flush=True)
+    shutdown_telemetry()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,66 @@
+"""A message queue at its smallest: JSON objects, one a line, over TCP on loopback, held in the consumer's memory.
+
+Refuses to know what the messages say; a flow travels in them like any other field.
+"""
+
+import json
+import queue
+import socket
+import socketserver
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+
+class Inbox:
+    """The consumer's end, listening on a free ``port``. ``receive`` may be called by several threads."""
+
+    def __init__(self) -> None:
+        self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        messages = self._messages
+
+        class Connection(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                for line in self.rfile:
+                    messages.put(json.loads(line))
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def __len__(self) -> int:
+        return self._messages.qsize()
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message, awaited; None when the queue is closed and empty."""
+        message = self._messages.get()
+        if message is None:
+            self._messages.put(None)  # for the other consumers
+        return message
+
+    def close(self) -> None:
+        """Takes no new connections and returns when those that are open have been closed by their senders."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._messages.put(None)
+
+
+class Outbox:
+    """A producer's end. ``send`` may be called by several threads."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._lock = threading.Lock()
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Hands ``message`` over. Raises OSError when the consumer is gone."""
+        with self._lock:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()

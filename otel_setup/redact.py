@@ -1,0 +1,135 @@
+"""What must not leave the application: passwords, tokens, keys and card numbers, by attribute name and by look.
+
+Works on one value at a time, on the export threads. Refuses to know spans and log records, and to be a proof against
+leaks: it knows the usual names and shapes.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+REDACTED: Final = "[redacted]"
+# Names repeat, so each is looked at once. An application that makes names up by the million must not fill the memory.
+_REMEMBERED_NAMES: Final = 4096
+
+# Anywhere in a name, as a word of it: user.password, password_hash, http.request.header.cookie.
+_ANYWHERE: Final = (
+    r"passw(?:or)?d|passphrase|pwd|passcode|secrets?|credentials?|authorization|cookies?|cvv2?|cvc2?|ssn"
+    r"|(?:api|access|secret|private|signing|encryption|account)[_.]?key|connection[_.]?string"
+    r"|card[_.]?(?:number|no|num|pin)|pin[_.]?(?:code|number|block)"
+)
+# At its end only: auth.token is one, token.count and gen_ai.usage.output_tokens are not.
+_AT_THE_END: Final = r"token|jwt|otp|api_?token|bearer"
+_NAME: Final = re.compile(rf"(?:^|[_.])(?:{_ANYWHERE})(?:[_.]|$)|(?:^|[_.])(?:{_AT_THE_END})$")
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SEPARATORS: Final = re.compile(r"[^a-z0-9.]+")
+
+_ASSIGNED: Final = (
+    r"passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret|private|account)[_-]?key"
+    r"|x-amz-(?:signature|credential|security-token)"
+)
+# What must be in the lower-cased text for the pattern to be worth a try; group 1 is kept. None may take more than
+# linear time, whatever the text: no repetition starts inside a run that it repeats.
+_SHAPES: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
+    (("authorization",), r"(authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?)[^\s\"',;]+"),
+    (("bearer",), r"(bearer\s+)(?=[^\s\"',;]*[\d.]|[^\s\"',;]{16})[\w.~+/=-]{8,}"),
+    (
+        ("pass", "pwd", "secret", "token", "key", "x-amz-"),
+        rf"((?:^|[^a-z])(?:[a-z]+[_-])?(?:{_ASSIGNED})[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&)}}\]]+)",
+    ),
+    (("sig",), r"([?&](?:sig|signature)=)[^\s&\"']+"),
+    (("://",), r"(://[^\s/:@\"']*:)[^\s/@\"']+(?=@)"),
+    (("eyj",), r"()(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"),
+    (("akia", "asia"), r"()\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+    (("gh", "github_pat_"), r"()(?<![\w-])(?:gh[pousr]_[0-9A-Za-z]{36,}|github_pat_\w{22,})"),
+    (("sk-", "sk_", "xox"), r"()(?<![\w-])(?:sk[-_][\w-]{20,}|xox[abprs]-[\w-]{10,})"),
+    (("private key",), r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
+)
+# Visa, Mastercard, American Express, Discover, JCB and Diners Club, in one piece or as printed on the card.
+_CARD: Final = re.compile(
+    r"(?<![\w.-])(?:"
+    r"(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|64[4-9]\d|65\d{2}|35[2-8]\d)(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?P=gap)\d{4}"
+    r"|3[47]\d{2}(?P<amex>[ -]?)\d{6}(?P=amex)\d{5}|3(?:0[0-5]|[68]\d)\d{11}|4\d{12}|4\d{18}"
+    r")(?![\w-])"
+)
+_CARD_START: Final = re.compile(r"[2-6]\d{3}[ -]?\d{4}")
+_SHORTEST: Final = 8
+
+
+class Redaction:
+    """The rules: the defaults unless switched off, and the caller's own."""
+
+    def __init__(
+        self, names: Iterable[re.Pattern[str]] = (), values: Iterable[re.Pattern[str]] = (), *, defaults: bool = True
+    ) -> None:
+        self._own_names = tuple(names)
+        self._own_values = tuple(values)
+        self._defaults = defaults
+        self._shapes = [
+            (needles, re.compile(shape, re.IGNORECASE if shape[:2] != "()" else re.DOTALL))
+            for needles, shape in _SHAPES
+        ]
+        self._names: dict[str, bool] = {}
+
+    def hides(self, name: str) -> bool:
+        """Whether the value of an attribute of this name is a secret, whatever it is."""
+        known = self._names.get(name)
+        if known is None:
+            if len(self._names) >= _REMEMBERED_NAMES:
+                self._names.clear()
+            known = self._names[name] = self._looks_secret(name)
+        return known
+
+    def text(self, text: str) -> str:
+        """``text`` itself, or with its secrets replaced."""
+        if len(text) < _SHORTEST:
+            return text
+        if self._defaults:
+            text = self._default_text(text)
+        for pattern in self._own_values:
+            text = pattern.sub(REDACTED, text)
+        return text
+
+    def _default_text(self, text: str) -> str:
+        lower = text.lower()
+        for needles, shape in self._shapes:
+            for needle in needles:
+                if needle in lower:
+                    text = shape.sub(_keep_prefix, text)
+                    break
+        if _CARD_START.search(text):
+            text = _CARD.sub(_hide_card, text)
+        return text
+
+    def _looks_secret(self, name: str) -> bool:
+        if any(pattern.search(name) for pattern in self._own_names):
+            return True
+        return self._defaults and bool(_NAME.search(_SEPARATORS.sub("_", _CAMEL.sub("_", name).lower())))
+
+
+def rules(given: Mapping[Any, Any]) -> Redaction:
+    """From ``{"keys": [regex, …], "values": [regex, …], "defaults": bool}``. Raises ValueError for anything else."""
+    unknown = set(given) - {"keys", "values", "defaults"}
+    if unknown:
+        raise ValueError(f"unknown rules {sorted(map(str, unknown))}: there are keys, values and defaults")
+    return Redaction(_patterns(given, "keys"), _patterns(given, "values"), defaults=bool(given.get("defaults", True)))
+
+
+def _patterns(given: Mapping[Any, Any], name: str) -> list[re.Pattern[str]]:
+    patterns = given.get(name, ())
+    if isinstance(patterns, str | re.Pattern):
+        patterns = (patterns,)
+    try:
+        return [re.compile(pattern) for pattern in patterns]
+    except (re.error, TypeError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _keep_prefix(found: re.Match[str]) -> str:
+    return found[1] + REDACTED
+
+
+def _hide_card(found: re.Match[str]) -> str:
+    digits = [int(character) for character in found[0] if character.isdigit()]
+    doubled = sum(digits[-1::-2]) + sum(sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
+    return found[0] if doubled % 10 else REDACTED

@@ -1,0 +1,183 @@
+"""The one place that chooses classes: settings in, the three providers connected and running out.
+
+Reads as a list. Refuses to know arguments, and of variables knows only which of the SDK's are set.
+"""
+
+import logging
+import os
+from pathlib import Path
+from typing import Final
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from exporters.batch import Signal
+from exporters.chain import Sink
+from exporters.console import ConsoleSink
+from exporters.file import FileSink
+from otel_setup import active, hooks, logs, self_report
+from otel_setup.counts import Counts
+from otel_setup.delivery import Delivery, Live
+from otel_setup.drain import Drain
+from otel_setup.fork_gate import ForkGate
+from otel_setup.id_generator import FlowIdGenerator
+from otel_setup.keeping import Keeping, default_spool
+from otel_setup.lane import Lane
+from otel_setup.lifecycle import Telemetry
+from otel_setup.link import Link
+from otel_setup.outage import Outage
+from otel_setup.quiet import quieten
+from otel_setup.resource import describe_process
+from otel_setup.scrub import Scrubber
+from otel_setup.sdk_exporters import LogDelivery, MetricDelivery, SpanDelivery
+from otel_setup.settings import Settings
+
+_logger = logging.getLogger("otel_setup")
+
+# The SDK waits 5 s with spans and 1 s with logs. The receiver commits in groups anyway, and people watch.
+_DELAY_MS: Final = 200.0
+
+
+def build(settings: Settings) -> Telemetry:
+    """Builds, connects and registers everything. A signal that is off keeps a provider that exports nothing."""
+    quieten()
+    keeping, counts, gate = settings.keeping, Counts(), ForkGate()
+    resource = describe_process(settings.resource)
+    spool = _spool(keeping, str(resource.attributes.get("service.name", "")))
+    outage = Outage(_places(spool))
+    links = {signal: Link() for signal in settings.targets}
+
+    def lane(signal: Signal) -> Lane:
+        return Lane(signal, settings.targets[signal], gate, links[signal])
+
+    def refused(signal: Signal, items: int, reason: str) -> None:
+        outage.refused(signal, settings.targets[signal], items, reason)
+
+    # With connections of its own: a live export never waits for one of the spool's.
+    drain = None if spool is None else Drain(spool, {signal: lane(signal) for signal in links}, counts, refused)
+    fallback = _fallback(keeping, spool)
+    deliveries = {}
+    for signal, target in settings.targets.items():
+        live = Live(lane(signal), drain, patience=0 if drain else target.timeout)
+        deliveries[signal] = Delivery(signal, target, live, fallback, drain, counts, outage)
+    # Metrics first: the other two count themselves with it.
+    meter_provider = _meter_provider(resource, deliveries.get(Signal.METRICS), settings.metric_interval)
+    tracer_provider = _tracer_provider(resource, deliveries.get(Signal.TRACES), meter_provider, keeping, counts)
+    logger_provider = _logger_provider(resource, deliveries.get(Signal.LOGS), meter_provider, keeping, counts)
+    self_report.report(
+        meter_provider.get_meter(active.SCOPE), counts, spool.bytes_used if spool is not None else lambda: 0
+    )
+    metrics.set_meter_provider(meter_provider)
+    trace.set_tracer_provider(tracer_provider)
+    _logs.set_logger_provider(logger_provider)
+    if trace.get_tracer_provider() is not tracer_provider:
+        _logger.warning(
+            "OpenTelemetry was set up before configure_telemetry(): spans and metrics of other libraries keep going "
+            "where that set-up sends them; logs, flows, phases and checkpoints go out by this one"
+        )
+    active.tracer = tracer_provider.get_tracer(active.SCOPE)
+    has_logs = Signal.LOGS in deliveries
+    active.starts = logger_provider.get_logger(active.SCOPE) if has_logs and settings.in_flight else None
+    telemetry = Telemetry(
+        tracer_provider=tracer_provider,
+        meter_provider=meter_provider,
+        logger_provider=logger_provider,
+        deliveries=list(deliveries.values()),
+        gate=gate,
+        spool=spool,
+        drain=drain,
+        counts=counts,
+        handler=logs.install(logger_provider, settings.log_level, keeping.body_bytes, counts)
+        if has_logs and settings.capture_logs
+        else None,
+        shutdown_timeout=settings.shutdown_timeout,
+    )
+    hooks.install(telemetry, signals=settings.install_signal_handlers)
+    if drain is not None:
+        # What an earlier run has left need not wait for the first export of this one.
+        drain.start()
+    return telemetry
+
+
+# Each provider is told not to shut down at exit by itself: `hooks` ends all three together, within one deadline.
+
+
+def _meter_provider(resource: Resource, delivery: Delivery | None, interval: float) -> MeterProvider:
+    readers = []
+    if delivery is not None:
+        readers.append(PeriodicExportingMetricReader(MetricDelivery(delivery), export_interval_millis=interval * 1e3))
+    return MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
+
+
+def _tracer_provider(
+    resource: Resource, delivery: Delivery | None, meters: MeterProvider, keeping: Keeping, counts: Counts
+) -> TracerProvider:
+    provider = TracerProvider(
+        resource=resource, id_generator=FlowIdGenerator(), shutdown_on_exit=False, meter_provider=meters
+    )
+    if delivery is not None:
+        processor = BatchSpanProcessor(
+            SpanDelivery(delivery, _scrubber(keeping, counts)),
+            schedule_delay_millis=_delay("OTEL_BSP_SCHEDULE_DELAY"),
+            meter_provider=meters,
+        )
+        self_report.count_overflow(processor, Signal.TRACES, counts)
+        provider.add_span_processor(processor)
+    return provider
+
+
+def _logger_provider(
+    resource: Resource, delivery: Delivery | None, meters: MeterProvider, keeping: Keeping, counts: Counts
+) -> LoggerProvider:
+    provider = LoggerProvider(resource=resource, shutdown_on_exit=False, meter_provider=meters)
+    if delivery is not None:
+        processor = BatchLogRecordProcessor(
+            LogDelivery(delivery, _scrubber(keeping, counts)),
+            schedule_delay_millis=_delay("OTEL_BLRP_SCHEDULE_DELAY"),
+            meter_provider=meters,
+        )
+        self_report.count_overflow(processor, Signal.LOGS, counts)
+        provider.add_log_record_processor(logs.RecordUid())
+        provider.add_log_record_processor(processor)
+    return provider
+
+
+def _delay(variable: str) -> float | None:
+    """How long records wait for company, in milliseconds; None leaves it to the variable."""
+    return None if variable in os.environ else _DELAY_MS
+
+
+def _scrubber(keeping: Keeping, counts: Counts) -> Scrubber:
+    return Scrubber(keeping.redaction, keeping.attribute_bytes, keeping.body_bytes, counts)
+
+
+def _spool(keeping: Keeping, service_name: str) -> FileSink | None:
+    if "spool" not in keeping.fallback:
+        return None
+    try:
+        folder: Path = keeping.spool or default_spool(service_name)
+    except RuntimeError:
+        _logger.warning("configure_telemetry: there is no home directory to spool in: name one with spool=")
+        return None
+    return FileSink(folder, max_bytes=keeping.spool_bytes)
+
+
+def _fallback(keeping: Keeping, spool: FileSink | None) -> dict[str, Sink]:
+    made: dict[str, Sink] = {"console": ConsoleSink("stdout"), "stderr": ConsoleSink("stderr")}
+    if spool is not None:
+        made["spool"] = spool
+    return {step: made[step] for step in keeping.fallback if step in made}
+
+
+def _places(spool: FileSink | None) -> dict[str, str]:
+    return {
+        "spool": f"kept in {spool.folder if spool is not None else ''} to be sent later",
+        "console": "printed on stdout",
+        "stderr": "printed on stderr",
+    }
