@@ -1,0 +1,84 @@
+"""What stands behind a server under test: a loop of its own in a thread, and a desk that takes batches and answers.
+
+The desk is the other side of the ``submit`` contract, scripted; everything in front of it is real.
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from exporters.batch import Batch
+from exporters.outcome import Accepted, Outcome
+
+T = TypeVar("T")
+PATIENCE = 20.0
+
+
+class Desk:
+    """Records each batch; answers with ``outcomes`` in turn and with ``Accepted()`` when they are used up."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self._arrival = asyncio.Condition()
+        self.outcomes: list[Outcome | BaseException | Callable[[], Awaitable[Outcome]]] = []
+
+    def clear(self) -> None:
+        self.batches.clear()
+        self.outcomes.clear()
+
+    async def until(self, count: int) -> None:
+        """Wait until ``count`` batches have come in."""
+        async with asyncio.timeout(PATIENCE), self._arrival:
+            await self._arrival.wait_for(lambda: len(self.batches) >= count)
+
+    async def submit(self, batch: Batch) -> Outcome:
+        async with self._arrival:
+            self.batches.append(batch)
+            self._arrival.notify_all()
+        if not self.outcomes:
+            return Accepted()
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if callable(outcome):
+            return await outcome()
+        return outcome
+
+
+class LoopThread:
+    """An event loop in a thread, so that clients that block can be used from the test itself."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="server-loop", daemon=True)
+        self._thread.start()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return self.start(coroutine).result(PATIENCE)
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def close(self) -> None:
+        async def cancel_all() -> None:
+            rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in rest:
+                task.cancel()
+            await asyncio.gather(*rest, return_exceptions=True)
+
+        self.run(cancel_all())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(PATIENCE)
+        self.loop.close()
+
+
+@contextmanager
+def loop_thread() -> Iterator[LoopThread]:
+    thread = LoopThread()
+    try:
+        yield thread
+    finally:
+        thread.close()

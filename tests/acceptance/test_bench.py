@@ -1,0 +1,58 @@
+"""``otelgres bench`` in small: it counts what is stored, ends by itself and leaves nothing."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+import pytest
+
+from tests.acceptance.receiver_process import OtelgresProcess, eventually, run_otelgres
+from tests.postgres import temporary_data
+
+
+def bench(*arguments: str) -> Any:
+    """What a measurement prints as JSON."""
+    with temporary_data() as folder:
+        before = {child.pid for child in psutil.Process().children(recursive=True)}
+        done = run_otelgres("bench", *arguments, "--json", "--folder", str(folder), patience=110)
+        assert done.returncode == 0, done.stderr
+        assert list(Path(folder).iterdir()) == []
+        assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+    return orjson.loads(done.stdout)
+
+
+def test_ingest_counts_what_is_stored() -> None:
+    answer = bench("ingest", "--items", "3000", "--rounds", "1")
+    assert set(answer["signals"]) == {"traces", "logs", "metrics"}
+    for figures in answer["signals"].values():
+        by_receiver, by_copy = figures["rounds"]
+        assert (by_receiver["way"], by_copy["way"]) == ("receiver", "copy")
+        assert by_receiver["items"] == by_copy["items"] == 3000
+        assert figures["receiver_cpu_us"] > 0
+        assert figures["postgres_cpu_us"] > 0
+        assert figures["ratio"] == pytest.approx(figures["receiver_per_second"] / figures["copy_per_second"])
+
+
+def test_latency_sees_every_record() -> None:
+    [result] = bench("latency", "--rate", "200", "--seconds", "1")
+    assert (result["records"], result["lost"]) == (200, 0)
+    assert 0 < result["p50"] <= result["p99"] <= result["most"]
+
+
+def test_application_costs_each_call_in_each_situation() -> None:
+    costs = bench("application", "--calls", "250")
+    assert set(costs) == {"present", "absent", "unconfigured"}
+    for calls in costs.values():
+        assert set(calls) == {"logger.info", "span", "flow", "phase", "checkpoint"}
+        assert all(cost["thread"] >= 0 and cost["process"] >= 0 for cost in calls.values())
+
+
+def test_a_signal_leaves_nothing_either() -> None:
+    with temporary_data() as folder:
+        with OtelgresProcess("bench", "ingest", "--folder", str(folder)) as process:
+            eventually(lambda: list(folder.glob("*/data/postgres/postmaster.pid")), "its server")
+            assert process.stop() == 128 + signal.SIGTERM, process.errors
+            assert "Traceback" not in process.errors
+        assert list(folder.iterdir()) == []

@@ -1,0 +1,95 @@
+"""A short run of ``otelgres chaos``, as a person would start it, and what it leaves behind: nothing."""
+
+import json
+import signal
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from collector.chaos.account import settle
+from collector.chaos.items import Items, Kind
+from collector.chaos.ledger import Ledger
+from exporters.batch import Batch
+from exporters.outcome import Accepted
+from exporters.postgres.writer import PostgresWriter
+from tests.acceptance.receiver_process import OtelgresProcess, eventually
+
+PATIENCE = 100.0
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A place of this test's own for what is temporary, with a path short enough for sockets."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        # PostgreSQL may run as another user, who has to pass here.
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+def test_nothing_acknowledged_is_lost_or_doubled_whatever_is_killed(temporary: Path) -> None:
+    arguments = ("chaos", "--seconds", "20", "--seed", "4", "--kills", "6", "--json")
+    with OtelgresProcess(*arguments, TMPDIR=str(temporary)) as process:
+        answer, _ = process.process.communicate(timeout=PATIENCE)
+        result = json.loads(answer)
+        assert process.process.returncode == 0, (result, process.errors)
+    assert result["right"]
+    assert result["kills"] >= 6
+    for line in result["items"].values():
+        assert line["stored"] > 0
+        assert line["lost"] == line["doubled"] == line["refused"] == line["invented"] == 0
+    assert result["rollups"]["in_flows"] == result["rollups"]["in_span_stats"] == result["rollups"]["spans"]
+    assert result["requests"]["duplicates"]
+    assert result["log_errors"] == {}
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_interrupt_leaves_nothing_running(temporary: Path) -> None:
+    with OtelgresProcess("chaos", "--seconds", "600", "--seed", "5", TMPDIR=str(temporary)) as process:
+        (folder,) = eventually(lambda: list(temporary.iterdir()), "a folder of its own")
+        eventually(lambda: (folder / "receiver.log").exists(), "a receiver")
+        assert process.stop(signal.SIGINT) == 130, process.errors
+    assert list(temporary.iterdir()) == []
+    # PostgreSQL's processes and the receiver work there; a folder that is gone is still in the name.
+    assert not [one for one in psutil.process_iter() if str(folder) in working_directory(one)]
+
+
+def working_directory(process: psutil.Process) -> str:
+    try:
+        return str(process.cwd())
+    except psutil.Error:
+        return ""
+
+
+def test_the_account_sees_what_is_lost_doubled_and_invented(database: str) -> None:
+    items, ledger = Items(3, time.time_ns()), Ledger()
+    writer = PostgresWriter(database)
+
+    def store(kind: Kind, *requests: Sequence[int]) -> None:
+        batches = [Batch(kind.signal, items.request(kind, numbers)) for numbers in requests]
+        assert writer.write(batches) == [Accepted()] * len(batches)
+
+    for kind in Kind:
+        ledger.acked(kind, ledger.take(kind, 5))
+    store(Kind.SPAN, range(5))
+    store(Kind.LOG, [0, 1, 2], [4])
+    store(Kind.LOG_WITHOUT_UID, range(5), [0, 1])
+    store(Kind.POINT, range(7))
+    writer.close()
+    account = settle(ledger, database)
+    wrong = {kind: (line.lost, line.doubled, line.invented) for kind, line in account.lines.items()}
+    assert wrong == {
+        Kind.SPAN: (0, 0, 0),
+        Kind.LOG: (1, 0, 0),
+        Kind.LOG_WITHOUT_UID: (0, 2, 0),
+        Kind.POINT: (0, 0, 2),
+    }
+    assert [line.right for line in account.lines.values()] == [True, False, False, False]
+    assert not account.right
+    with psycopg.connect(database) as connection:
+        connection.execute("UPDATE _otel.flow_parts SET span_count = span_count + 1")
+    assert settle(ledger, database).rollups["wrong_flows"] == 1

@@ -1,0 +1,568 @@
+"""The embedded server kept alive by real owners, killed in every order, as root and as an ordinary user."""
+
+import contextlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from collector.embedded import Cluster, EmbeddedPostgresError, binaries, postmaster, running_dsn
+from collector.embedded.os_user import server_user
+from tests import postgres
+
+REPOSITORY = Path(__file__).parents[2]
+needs_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root changes users")
+
+OWNER = """
+import os, sys
+from pathlib import Path
+from collector.embedded import Cluster
+cluster = Cluster(Path(sys.argv[1]), version=sys.argv[2])
+cluster.start()
+print(cluster.pid, flush=True)
+try:
+    sys.stdin.read()
+except KeyboardInterrupt:
+    import psycopg
+    with psycopg.connect(cluster.dsn) as connection:
+        print(connection.execute("SELECT 'still here'").fetchone()[0], flush=True)
+cluster.stop()
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder; whatever server is left below it is stopped afterwards."""
+    with postgres.temporary_data() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def made(postgres_version: str) -> Iterator[Path]:
+    """A data folder that was started once and stopped."""
+    with postgres.temporary_data() as folder:
+        with Cluster(folder / "data", version=postgres_version):
+            pass
+        yield folder / "data"
+
+
+@pytest.fixture
+def data(made: Path, folder: Path) -> Path:
+    """A copy of it: faster than making one, and what a user does who copies his data."""
+    subprocess.run(["cp", "-a", made, folder / "data"], check=True)
+    return folder / "data"
+
+
+@pytest.fixture
+def new(folder: Path) -> Path:
+    """A data folder that does not exist yet."""
+    return folder / "new"
+
+
+@pytest.fixture
+def owner(data: Path, postgres_version: str) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts processes that own a server on ``data``; what they printed first is the server's pid."""
+    owners: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", OWNER, str(data), postgres_version]
+        process = subprocess.Popen(
+            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        owners.append(process)
+        return process
+
+    yield start
+    for process in owners:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        os.sched_yield()
+
+
+def ask(dsn: str, query: str) -> object:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        row = connection.execute(query.encode()).fetchone()
+        assert row is not None
+        return row[0]
+
+
+def remember(dsn: str, word: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (word text)")
+        connection.execute("INSERT INTO kept VALUES (%s)", [word])
+
+
+def kept(dsn: str) -> object:
+    return ask(dsn, "SELECT array_agg(word ORDER BY word) FROM kept")
+
+
+def test_a_start_from_nothing_serves_psql_and_psycopg_and_leaves_nothing_running(
+    new: Path, postgres_version: str
+) -> None:
+    cluster = Cluster(new, version=postgres_version)
+    cluster.start()
+    try:
+        server = psutil.Process(cluster.pid)
+        assert running_dsn(new) == cluster.dsn
+        psql = binaries.packaged(cluster.version) / "psql"
+        command = [str(psql), cluster.dsn, "-XAtc", "SELECT current_database(), current_user"]
+        environment = {**os.environ, "PGPORT": "1", "PGDATABASE": "elsewhere"}
+        assert subprocess.check_output(command, text=True, env=environment).strip() == "otelgres|postgres"
+        remember(cluster.dsn, "first")
+    finally:
+        cluster.stop()
+    assert not server.is_running()
+    assert not cluster.running
+    assert running_dsn(new) is None
+    assert not list(new.rglob(".s.PGSQL*"))
+
+    with Cluster(new, version=postgres_version) as again:
+        assert kept(again.dsn) == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("fsync", "on"),
+        ("synchronous_commit", "on"),
+        ("full_page_writes", "on"),
+        ("data_checksums", "on"),
+        ("server_encoding", "UTF8"),
+        ("timezone", "UTC"),
+        ("log_timezone", "UTC"),
+        ("listen_addresses", ""),
+        ("unix_socket_permissions", "0700"),
+        ("jit", "off"),
+        ("max_wal_size", "4GB"),
+        ("checkpoint_timeout", "15min"),
+        ("logging_collector", "on"),
+    ],
+)
+def test_the_settings_in_force(durable: str, setting: str, value: str) -> None:
+    assert ask(durable, f"SHOW {setting}") == value
+
+
+def test_text_is_compared_by_code_point_and_folded_by_unicode(durable: str) -> None:
+    assert ask(durable, "SELECT 'Z' < 'a' AND 'z' < 'ä' AND upper('ä') = 'Ä'") is True
+
+
+def test_every_setting_of_ours_was_taken(durable: str) -> None:
+    assert ask(durable, "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL") == 0
+    assert ask(durable, "SELECT count(*) FROM pg_file_settings WHERE sourcefile LIKE '%/otelgres.conf'") != 0
+
+
+@pytest.fixture(scope="module")
+def durable(postgres_version: str) -> Iterator[str]:
+    """The DSN of a server with no setting changed for tests."""
+    with postgres.temporary_data() as folder, Cluster(folder / "data", version=postgres_version) as cluster:
+        yield cluster.dsn
+
+
+def test_the_data_keeps_its_version(new: Path) -> None:
+    with Cluster(new, version="16") as old:
+        remember(old.dsn, "sixteen")
+    with Cluster(new, version="18") as again:
+        assert again.version == "16"
+        assert str(ask(again.dsn, "SHOW server_version")).startswith("16.")
+        assert kept(again.dsn) == ["sixteen"]
+
+
+def test_local_conf_wins_over_ours_and_survives_a_start(data: Path, postgres_version: str) -> None:
+    cluster = Cluster(data, version=postgres_version)
+    with cluster:
+        assert ask(cluster.dsn, "SHOW work_mem") == "16MB"
+    (cluster.pgdata / "local.conf").write_text("work_mem = 17MB\n")
+    for _ in range(2):
+        with cluster:
+            assert ask(cluster.dsn, "SHOW work_mem") == "17MB"
+
+
+def test_settings_in_our_environment_are_not_the_servers(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with Cluster(data) as cluster:
+        monkeypatch.undo()
+        assert ask(cluster.dsn, "SHOW client_encoding") == "UTF8"
+
+
+def test_a_moved_folder_starts(folder: Path, data: Path, postgres_version: str) -> None:
+    with Cluster(data, version=postgres_version) as cluster:
+        remember(cluster.dsn, "moved")
+    moved = data.rename(folder / "elsewhere")
+    with Cluster(moved) as cluster:
+        assert kept(cluster.dsn) == ["moved"]
+    assert b"/data/" not in b"".join(path.read_bytes() for path in (moved / "postgres").glob("*.conf"))
+
+
+def test_only_one_owner_at_a_time(data: Path, owner: Callable[[], subprocess.Popen[str]]) -> None:
+    first = owner()
+    server = int(first_line(first))
+    with pytest.raises(EmbeddedPostgresError, match=rf"in use by process {first.pid}: stop that process"):
+        Cluster(data).start()
+    assert psutil.pid_exists(server)
+    first.communicate("")
+    assert first.returncode == 0
+    with Cluster(data) as cluster:
+        assert cluster.running
+
+
+def test_an_owner_killed_leaves_a_server_that_the_next_one_replaces(
+    data: Path, owner: Callable[[], subprocess.Popen[str]]
+) -> None:
+    first = owner()
+    server = psutil.Process(int(first_line(first)))
+    dsn = running_dsn(data)
+    assert dsn is not None
+    remember(dsn, "before the kill")
+    first.kill()
+    first.wait()
+    assert server.is_running()
+    with Cluster(data) as cluster:
+        assert not server.is_running()
+        assert cluster.pid != server.pid
+        assert kept(cluster.dsn) == ["before the kill"]
+
+
+def test_owner_and_server_killed_lose_nothing_that_was_committed(
+    data: Path, owner: Callable[[], subprocess.Popen[str]]
+) -> None:
+    for word in ("one", "two"):
+        first = owner()
+        server = psutil.Process(int(first_line(first)))
+        dsn = running_dsn(data)
+        assert dsn is not None
+        busy = psycopg.connect(dsn)  # keeps a backend that has to notice the death of its server
+        busy.execute("SELECT 1")
+        remember(dsn, word)
+        first.kill()
+        server.kill()
+        first.wait()
+        with Cluster(data) as cluster:
+            assert word in str(kept(cluster.dsn))
+        busy.close()
+
+
+def test_a_server_that_was_stopped_by_a_signal_and_cannot_answer_is_replaced(
+    data: Path, owner: Callable[[], subprocess.Popen[str]]
+) -> None:
+    first = owner()
+    server = psutil.Process(int(first_line(first)))
+    first.kill()
+    first.wait()
+    server.suspend()
+    cluster = Cluster(data)
+    cluster.start(timeout=5)
+    try:
+        assert not server.is_running()
+    finally:
+        cluster.stop()
+
+
+def test_a_fork_of_a_killed_owner_does_not_keep_the_lock(data: Path, postgres_version: str) -> None:
+    fork = "if os.fork() == 0:\n    print(os.getpid(), flush=True); sys.stdin.read(); os._exit(0)\n"
+    forked = OWNER.replace("print(cluster.pid, flush=True)\n", fork)
+    process = subprocess.Popen(
+        [sys.executable, "-c", forked, str(data), postgres_version],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child = int(first_line(process))
+    process.kill()
+    process.wait()
+    assert psutil.pid_exists(child)
+    with Cluster(data) as cluster:
+        assert cluster.running
+    process.communicate()  # closes its input, upon which the fork ends
+
+
+def test_a_pid_that_is_another_program_now_is_left_alone(data: Path, postgres_version: str) -> None:
+    cluster = Cluster(data, version=postgres_version)
+    with cluster:
+        words = (cluster.pgdata / postmaster.PIDFILE).read_text().splitlines()
+    bystander = subprocess.Popen(["sleep", "600"], **server_user(cluster.pgdata).identity)
+    try:
+        for name in (postmaster.PIDFILE, ".s.PGSQL.5432.lock"):
+            (cluster.pgdata / name).write_text("\n".join([str(bystander.pid), *words[1:]]))
+        assert running_dsn(data) is None
+        with cluster:
+            assert cluster.running
+        assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_the_server_of_other_data_is_left_alone(folder: Path, data: Path, postgres_version: str) -> None:
+    cluster = Cluster(data, version=postgres_version)
+    with cluster:
+        pass
+    with Cluster(folder / "other", version=postgres_version) as other:
+        shutil.copyfile(other.pgdata / postmaster.PIDFILE, cluster.pgdata / postmaster.PIDFILE)
+        assert running_dsn(data) is None
+        with cluster:
+            assert cluster.pid != other.pid
+            assert other.running
+
+
+def test_ctrl_c_in_the_terminal_reaches_the_owner_and_not_the_server(
+    owner: Callable[[], subprocess.Popen[str]],
+) -> None:
+    process = owner()
+    server = psutil.Process(int(first_line(process)))
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does
+    assert first_line(process) == "still here"
+    process.wait()
+    assert not server.is_running()
+
+
+def test_a_backend_that_is_killed_takes_the_server_down_only_for_a_moment(data: Path, postgres_version: str) -> None:
+    with Cluster(data, version=postgres_version) as cluster:
+        remember(cluster.dsn, "word")
+        before = cluster.pid
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(cluster.dsn) as connection:
+            psutil.Process(connection.info.backend_pid).kill()
+            connection.execute("SELECT 1")
+
+        def back() -> bool:
+            try:
+                return kept(cluster.dsn) == ["word"]
+            except psycopg.OperationalError:
+                return False
+
+        until(back, "the server has recovered")
+        assert cluster.pid == before
+
+
+def test_a_long_path_gets_a_short_private_socket(folder: Path, data: Path) -> None:
+    with Cluster(data.rename(folder / ("long" * 30))) as cluster:
+        found = postmaster.find(cluster.pgdata)
+        assert found is not None
+        assert found.socket_dir is not None
+        status = found.socket_dir.stat()
+        assert stat.S_IMODE(status.st_mode) == 0o700
+        assert status.st_uid == cluster.pgdata.stat().st_uid
+        remember(cluster.dsn, "far")
+        psutil.Process(cluster.pid).kill()
+    assert not found.socket_dir.exists()
+
+
+def test_a_wrong_setting_is_named(data: Path, postgres_version: str) -> None:
+    cluster = Cluster(data, version=postgres_version)
+    with cluster:
+        pass
+    (cluster.pgdata / "local.conf").write_text("work_mem = 'plenty'\n")
+    with pytest.raises(EmbeddedPostgresError, match=r"(?s)Correct the named line in local.conf.*\"plenty\""):
+        cluster.start()
+    assert not cluster.running
+    (cluster.pgdata / "local.conf").unlink()
+    with cluster:  # the failure kept neither lock nor process
+        assert cluster.running
+
+
+def test_data_of_an_unknown_version_is_refused_and_kept(data: Path, postgres_version: str) -> None:
+    cluster = Cluster(data, version=postgres_version)
+    with cluster:
+        pass
+    (cluster.pgdata / "PG_VERSION").write_text("15\n")
+    with pytest.raises(EmbeddedPostgresError, match="no packaged PostgreSQL 15, only 18 and 16"):
+        cluster.start()
+    assert (cluster.pgdata / "base").is_dir()
+
+
+def test_a_folder_with_something_else_in_it_is_refused_and_kept(new: Path) -> None:
+    mine = new / "postgres" / "thesis.txt"
+    mine.parent.mkdir(parents=True)
+    if os.geteuid() == 0:
+        shutil.chown(mine.parent, "nobody")
+    mine.write_text("years of work")
+    with pytest.raises(EmbeddedPostgresError, match="holds no PostgreSQL data: move it away"):
+        Cluster(new).start()
+    assert mine.read_text() == "years of work"
+
+
+def test_an_initdb_that_was_killed_leaves_nothing_to_trip_over(new: Path, postgres_version: str) -> None:
+    (new / "postgres.new-killed" / "base").mkdir(parents=True)
+    with Cluster(new, version=postgres_version) as cluster:
+        assert cluster.running
+    assert not list(new.glob("postgres.new-*"))
+
+
+def test_a_path_that_is_a_file_is_an_error_with_advice(folder: Path) -> None:
+    (folder / "file").write_text("")
+    with pytest.raises(EmbeddedPostgresError, match="give a data directory you may write"):
+        Cluster(folder / "file" / "data").start()
+
+
+@needs_root
+def test_a_full_disk_is_named(folder: Path, postgres_version: str) -> None:
+    script = f"""
+import sys
+from pathlib import Path
+from collector.embedded import Cluster, EmbeddedPostgresError
+try:
+    Cluster(Path(sys.argv[1]) / "data", version="{postgres_version}").start()
+except EmbeddedPostgresError as error:
+    print(error)
+"""
+    # A mount namespace of its own: the little disk is gone with the process.
+    shell = 'mount -t tmpfs -o size=20m none "$1" && exec "$2" -c "$3" "$1"'
+    command = ["unshare", "--mount", "sh", "-c", shell, "sh", str(folder), sys.executable, script]
+    done = subprocess.run(command, cwd=REPOSITORY, text=True, capture_output=True, check=False)
+    if "mount" in done.stderr or "unshare" in done.stderr:
+        pytest.skip(f"cannot mount here: {done.stderr}")
+    assert "Free some disk space" in done.stdout, done.stdout + done.stderr
+    assert "HINT:  Check free disk space." in done.stdout or "No space left on device" in done.stdout
+
+
+@needs_root
+def test_root_may_keep_data_below_a_folder_that_is_closed_to_the_server(folder: Path, postgres_version: str) -> None:
+    closed, given = folder / "closed", folder / "closed" / "given"
+    given.mkdir(parents=True, mode=0o700)
+    closed.chmod(0o700)
+    before = [(path.stat().st_mode, path.stat().st_uid) for path in (folder, closed, given)]
+    cluster = Cluster(given, version=postgres_version)
+    with cluster:
+        assert psutil.Process(cluster.pid).uids().real != 0
+        remember(cluster.dsn, "inside")
+        assert ask(cluster.dsn, "SELECT pg_reload_conf()") is True
+        psutil.Process(cluster.pid).kill()
+    with cluster:
+        assert kept(cluster.dsn) == ["inside"]
+    assert [(path.stat().st_mode, path.stat().st_uid) for path in (folder, closed, given)] == before
+
+
+@needs_root
+def test_root_may_install_the_programs_where_the_server_cannot_reach_them(folder: Path, postgres_version: str) -> None:
+    closed, site, copies = folder / "closed", folder / "closed" / "site", folder / "copies"
+    folder.chmod(0o711)
+    original = binaries.packaged(postgres_version).parents[1]
+    install = site / original.name / binaries.packaged(postgres_version).parent.name
+    shutil.copytree(binaries.packaged(postgres_version).parent, install, symlinks=True, copy_function=link)
+    (site / original.name / "__init__.py").write_text("raise RuntimeError('imported')")
+    shutil.copytree(original.with_name(f"{original.name}.libs"), site / f"{original.name}.libs")
+    closed.chmod(0o700)
+    script = """
+import sys
+from pathlib import Path
+from collector.embedded import Cluster, binaries
+with Cluster(Path(sys.argv[1]), version=sys.argv[2], copies=Path(sys.argv[3])) as cluster:
+    import psutil, psycopg
+    print(binaries.packaged(cluster.version), psutil.Process(cluster.pid).exe(), sep="\\n")
+    with psycopg.connect(cluster.dsn) as connection:
+        connection.execute("SELECT * FROM pg_timezone_names")
+        connection.execute("DO 'BEGIN END'")  # loads a library
+"""
+    for data in ("one", "two"):
+        command = [sys.executable, "-c", script, str(closed / data), postgres_version, str(copies)]
+        done = subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(site)},
+            umask=0o077,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        packaged, running = done.stdout.split()
+        assert Path(packaged) == install / "bin"
+        assert Path(running).is_relative_to(copies)
+    assert len(list(copies.iterdir())) == 1
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
+@needs_root
+def test_an_ordinary_user_runs_it_as_himself(folder: Path, postgres_version: str) -> None:
+    home = folder / "home"
+    home.mkdir()
+    shutil.chown(home, "nobody")
+    folder.chmod(0o711)
+    # The interpreter may be out of this user's reach, so root starts it, and it becomes him after its imports.
+    script = """
+import os, pwd, sys
+from pathlib import Path
+import psutil, psycopg
+from collector.embedded import Cluster, default_data_dir, running_dsn
+nobody = pwd.getpwnam("nobody")
+os.setgroups([])
+os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)
+os.setresuid(nobody.pw_uid, nobody.pw_uid, nobody.pw_uid)
+assert str(default_data_dir()).startswith(os.environ["HOME"])
+for _ in range(2):
+    with Cluster(default_data_dir(), version=sys.argv[1]) as cluster:
+        with psycopg.connect(cluster.dsn) as connection:
+            print(connection.execute("SELECT 'served'").fetchone()[0])
+        assert running_dsn(default_data_dir()) == cluster.dsn
+        assert psutil.Process(cluster.pid).uids().real == nobody.pw_uid
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "XDG_DATA_HOME"}
+    done = subprocess.run(
+        [sys.executable, "-c", script, postgres_version],
+        cwd=REPOSITORY,
+        env={**environment, "HOME": str(home)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    if f"Permission denied: '{binaries.packaged(postgres_version)}" in done.stderr:
+        pytest.skip("the programs are installed where an ordinary user cannot reach them")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["served", "served"]
+    made = home / ".local/share/otelgres"
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+@needs_root
+def test_the_named_os_user_runs_the_server_and_the_data_stays_his(
+    new: Path, postgres_version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTELGRES_PG_USER", "nobody")
+    with Cluster(new, version=postgres_version) as cluster:
+        assert psutil.Process(cluster.pid).username() == "nobody"
+    monkeypatch.setenv("OTELGRES_PG_USER", "daemon")
+    with Cluster(new) as cluster:
+        assert psutil.Process(cluster.pid).username() == "nobody"
+    monkeypatch.setenv("OTELGRES_PG_USER", "no-such-user")
+    with pytest.raises(EmbeddedPostgresError, match=r"no unprivileged user no-such-user: name an existing one"):
+        Cluster(new.with_name("other")).start()
+
+
+@needs_root
+def test_a_link_planted_by_the_servers_user_leads_nowhere(data: Path, folder: Path, postgres_version: str) -> None:
+    cluster = Cluster(data, version=postgres_version)
+    with cluster:
+        pass
+    precious = folder / "precious"
+    precious.write_text("mine")
+    (cluster.pgdata / "otelgres.conf").unlink()
+    (cluster.pgdata / "otelgres.conf").symlink_to(precious)
+    with cluster:
+        assert precious.read_text() == "mine"

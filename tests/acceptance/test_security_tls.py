@@ -1,0 +1,289 @@
+"""TLS and mutual TLS on both doors: the SDK's own exporters, certificates that change, and clients that dawdle."""
+
+import os
+import shutil
+import socket
+import ssl
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc  # type: ignore[import-untyped]
+import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SpanExportResult
+
+from collector.grpc_server import CallLimits, serve_grpc
+from collector.http_protocol import ConnectionLimits
+from collector.http_server import serve_http
+from collector.security.tls import Certificates, TlsFiles, TlsUnusable
+from tests.acceptance.certificates import Authority, Pair
+from tests.acceptance.desk import PATIENCE, Desk, LoopThread, loop_thread
+from tests.acceptance.http_client import always_ready, until_closed
+
+LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[LoopThread]:
+    with loop_thread() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def no_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
+    # For the requests library, which the HTTP exporter uses, these beat the CA that the exporter is given.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="module")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("pki") / "ours")
+
+
+@pytest.fixture(scope="module")
+def server(ca: Authority) -> Pair:
+    return ca.pair("server", "serverAuth")
+
+
+@pytest.fixture(scope="module")
+def client(ca: Authority) -> Pair:
+    return ca.pair("client", "clientAuth")
+
+
+@pytest.fixture(scope="module")
+def stranger(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    """A client certificate of somebody else's CA."""
+    return Authority(tmp_path_factory.mktemp("other") / "theirs").pair("client", "clientAuth")
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@contextmanager
+def grpc_door(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
+    credentials = certificates.grpc_credentials()
+    door = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, credentials=credentials, **options))
+    try:
+        yield door.port
+    finally:
+        loop.run(door.stop(0))
+
+
+@contextmanager
+def http_door(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
+    context = certificates.http_context()
+    door = loop.run(serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready, tls=context, **options))
+    try:
+        yield door.port
+    finally:
+        loop.run(door.stop(0))
+
+
+def over_grpc(port: int, ca: Path, pair: Pair | None) -> Any:
+    credentials = grpc.ssl_channel_credentials(
+        ca.read_bytes(), *((pair.key.read_bytes(), pair.cert.read_bytes()) if pair else (None, None))
+    )
+    return GrpcExporter(f"https://127.0.0.1:{port}", credentials=credentials, timeout=1)
+
+
+def over_http(port: int, ca: Path, pair: Pair | None) -> Any:
+    return HttpExporter(
+        f"https://127.0.0.1:{port}/v1/traces",
+        certificate_file=str(ca),
+        client_certificate_file=str(pair.cert) if pair else None,
+        client_key_file=str(pair.key) if pair else None,
+        timeout=1,
+    )
+
+
+DOORS = pytest.mark.parametrize(
+    ("door", "exporter"), [(grpc_door, over_grpc), (http_door, over_http)], ids=["grpc", "http"]
+)
+Door = Callable[..., Any]
+
+
+def export(exporter: Any) -> bool:
+    with_span = TracerProvider(shutdown_on_exit=False)
+    span = with_span.get_tracer("t").start_span("a span")
+    span.end()
+    try:
+        return bool(exporter.export([span]) is SpanExportResult.SUCCESS)
+    finally:
+        exporter.shutdown()
+
+
+@DOORS
+def test_exporters_send_over_tls_and_only_over_tls(
+    loop: LoopThread, desk: Desk, ca: Authority, server: Pair, stranger: Pair, door: Door, exporter: Door
+) -> None:
+    with door(loop, desk, Certificates(TlsFiles(server.cert, server.key))) as port:
+        assert export(exporter(port, ca.cert, None))
+        assert len(desk.batches) == 1
+        assert not export(exporter(port, stranger.cert, None)), "a client that does not know our CA must not send"
+        plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        plain.sendall(b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        assert b" 200 " not in until_closed(plain)
+        plain.close()
+    assert len(desk.batches) == 1
+
+
+@DOORS
+def test_mutual_tls_wants_a_certificate_of_the_client_ca(
+    loop: LoopThread, desk: Desk, ca: Authority, server: Pair, client: Pair, stranger: Pair, door: Door, exporter: Door
+) -> None:
+    with door(loop, desk, Certificates(TlsFiles(server.cert, server.key, ca.cert))) as port:
+        assert export(exporter(port, ca.cert, client))
+        assert not export(exporter(port, ca.cert, None))
+        assert not export(exporter(port, ca.cert, stranger))
+        # A certificate for servers is no proof of being a client.
+        assert not export(exporter(port, ca.cert, server))
+    assert len(desk.batches) == 1
+
+
+@DOORS
+def test_versions_before_1_2_are_refused(
+    loop: LoopThread, desk: Desk, server: Pair, door: Door, exporter: Door
+) -> None:
+    with door(loop, desk, Certificates(TlsFiles(server.cert, server.key))) as port:
+        for version, accepted in ((ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)):
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            # Otherwise our own side would already refuse to offer it.
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.set_alpn_protocols(["h2", "http/1.1"])
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+                context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_1, version
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+                if accepted:
+                    assert context.wrap_socket(sock).version() == "TLSv1.2"
+                else:
+                    with pytest.raises(ssl.SSLError, match=r"(?i)alert|version|eof"):
+                        context.wrap_socket(sock)
+
+
+def _subject_seen_by(port: int) -> str:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock, context.wrap_socket(sock) as tls:
+        der = tls.getpeercert(binary_form=True)
+    assert der
+    return ssl.DER_cert_to_PEM_cert(der)
+
+
+def _replace(pair: Pair, by: Pair) -> None:
+    shutil.copy(by.cert, pair.cert)
+    shutil.copy(by.key, pair.key)
+
+
+def _pem(pair: Pair) -> str:
+    return pair.cert.read_text().strip()
+
+
+@DOORS
+def test_changed_certificates_are_used_by_the_next_connection(
+    loop: LoopThread, desk: Desk, ca: Authority, tmp_path: Path, door: Door, exporter: Door,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    first, second = (ca.pair(f"{door.__name__}-{name}", "serverAuth") for name in ("first", "second"))
+    used = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
+    _replace(used, first)
+    with door(loop, desk, Certificates(TlsFiles(used.cert, used.key))) as port:
+        assert _subject_seen_by(port).strip() == _pem(first)
+        shutil.copy(second.cert, used.cert)
+        assert _subject_seen_by(port).strip() == _pem(first), "half of a pair must not be used"
+        assert [record.levelname for record in caplog.records if record.name == "collector.security.tls"] == ["ERROR"]
+        shutil.copy(second.key, used.key)
+        assert _subject_seen_by(port).strip() == _pem(second)
+        assert export(exporter(port, ca.cert, None))
+        used.cert.unlink()
+        assert _subject_seen_by(port).strip() == _pem(second)
+
+
+def test_a_client_ca_that_changes_shuts_out_the_old_one_s_clients(
+    loop: LoopThread, desk: Desk, ca: Authority, server: Pair, client: Pair, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path / "next")
+    trusted = tmp_path / "trusted.pem"
+    shutil.copy(ca.cert, trusted)
+    certificates = Certificates(TlsFiles(server.cert, server.key, trusted))
+    with grpc_door(loop, desk, certificates) as grpc_port, http_door(loop, desk, certificates) as http_port:
+        exporters: Any = ((over_grpc, grpc_port), (over_http, http_port))
+        assert all(export(exporter(port, ca.cert, client)) for exporter, port in exporters)
+        shutil.copy(other.cert, trusted)
+        assert not any(export(exporter(port, ca.cert, client)) for exporter, port in exporters)
+        new = other.pair("client", "clientAuth")
+        assert all(export(exporter(port, ca.cert, new)) for exporter, port in exporters)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "words"),
+    [
+        (lambda pair, ca: pair.cert.unlink(), "No such file"),
+        (lambda pair, ca: pair.cert.write_text("nonsense"), "tls_cert"),
+        (lambda pair, ca: pair.key.write_bytes((ca.parent / "ca.key").read_bytes()), "do not belong together"),
+        (
+            lambda pair, ca: os.system(
+                f"openssl ec -in {ca.parent}/ca.key -aes128 -passout pass:x -out {pair.key} 2>&1"
+            ),
+            "the key is encrypted",
+        ),
+    ],
+    ids=["missing", "nonsense", "mismatch", "encrypted"],
+)
+def test_files_that_cannot_be_used_are_named(
+    ca: Authority, server: Pair, tmp_path: Path, break_it: Any, words: str
+) -> None:
+    pair = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
+    _replace(pair, server)
+    break_it(pair, ca.cert)
+    with pytest.raises(TlsUnusable, match=words) as caught:
+        Certificates(TlsFiles(pair.cert, pair.key))
+    assert "cert.pem" in str(caught.value)
+    with pytest.raises(TlsUnusable, match="tls_client_ca"):
+        Certificates(TlsFiles(server.cert, server.key, tmp_path / "nowhere"))
+
+
+def test_handshakes_that_never_end_are_ended_and_counted(
+    loop: LoopThread, desk: Desk, ca: Authority, server: Pair
+) -> None:
+    certificates = Certificates(TlsFiles(server.cert, server.key))
+    impatient = ConnectionLimits(handshake_seconds=0.3)
+    with http_door(loop, desk, certificates, connection_limits=impatient) as port:
+        for sent in (b"", b"\x16\x03\x01\x02\x00\x01"):
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+                sock.sendall(sent)
+                assert until_closed(sock) == b""
+    with grpc_door(loop, desk, certificates, limits=CallLimits(handshake_seconds=0.3)) as port:
+        for sent in (b"", b"\x16\x03\x01\x02\x00\x01"):
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+                sock.sendall(sent)
+                until_closed(sock)
+    # Two that do not shake hands take the two places; when they go, there is room again.
+    two = ConnectionLimits(connections=2)
+    with http_door(loop, desk, certificates, connection_limits=two) as port:
+        idle = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(2)]
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            _subject_seen_by(port)
+        for sock in idle:
+            sock.close()
+        while True:
+            try:
+                _subject_seen_by(port)
+                break
+            except (ssl.SSLError, ConnectionError):
+                continue  # the server has not read the end of the two yet
+    with grpc_door(loop, desk, certificates, max_connections=2) as port:
+        idle = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(2)]
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            _subject_seen_by(port)
+        for sock in idle:
+            sock.close()

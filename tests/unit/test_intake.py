@@ -1,0 +1,146 @@
+"""Group commit, bounds and ending of the intake, with a writer that the test holds in its hand."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from collector.intake import GROUP_BYTES, Intake
+from exporters.batch import Batch, Signal
+from exporters.outcome import Accepted, Invalid, Outcome, Overloaded, Unavailable
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class HeldWriter:
+    """Writes nothing until it is released; remembers the groups it was given."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[bytes]] = []
+        self.entered = threading.Semaphore(0)
+        self.released = threading.Semaphore(0)
+        self.closed = False
+        self.failing = False
+
+    def write(self, batches: Sequence[Batch]) -> list[Outcome]:
+        self.groups.append([batch.payload for batch in batches])
+        self.entered.release()
+        self.released.acquire()
+        if self.failing:
+            raise RuntimeError("a fault of ours")
+        return [Invalid(batch.payload.decode()) for batch in batches]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def batch(payload: bytes) -> Batch:
+    return Batch(Signal.LOGS, payload)
+
+
+async def entered(writer: HeldWriter) -> None:
+    assert await asyncio.to_thread(writer.entered.acquire, timeout=10)
+
+
+async def test_a_lone_request_goes_at_once_and_what_waits_meanwhile_goes_together() -> None:
+    writer = HeldWriter()
+    intake = Intake(lambda: writer, writers=1)
+    first = asyncio.create_task(intake.submit(batch(b"1")))
+    await entered(writer)
+    later = [asyncio.create_task(intake.submit(batch(payload))) for payload in (b"2", b"3", b"4")]
+    await asyncio.sleep(0)
+    assert not first.done()
+    writer.released.release()
+    await entered(writer)
+    writer.released.release()
+    assert await asyncio.gather(first, *later) == [Invalid("1"), Invalid("2"), Invalid("3"), Invalid("4")]
+    assert writer.groups == [[b"1"], [b"2", b"3", b"4"]]
+    await intake.close(5)
+    assert writer.closed
+    assert intake.waiting_bytes == 0
+
+
+async def test_a_group_is_bounded_but_a_large_request_goes_alone() -> None:
+    writer = HeldWriter()
+    intake = Intake(lambda: writer, writers=1)
+    tasks = [asyncio.create_task(intake.submit(batch(b"0")))]
+    await entered(writer)
+    sizes = [GROUP_BYTES + 1, GROUP_BYTES // 2, GROUP_BYTES // 2, 1]
+    tasks += [asyncio.create_task(intake.submit(batch(b"x" * size))) for size in sizes]
+    await asyncio.sleep(0)
+    for _ in range(4):
+        writer.released.release()
+    await asyncio.gather(*tasks)
+    assert [[len(payload) for payload in group] for group in writer.groups[1:]] == [[sizes[0]], sizes[1:3], [1]]
+    await intake.close(5)
+
+
+async def test_past_the_bound_senders_are_asked_to_come_back() -> None:
+    writer = HeldWriter()
+    intake = Intake(lambda: writer, writers=1, max_waiting_bytes=10)
+    taken = asyncio.create_task(intake.submit(batch(b"x" * 50)))
+    await entered(writer)
+    assert isinstance(await intake.submit(batch(b"y")), Overloaded)
+    writer.released.release()
+    await taken
+    more = asyncio.create_task(intake.submit(batch(b"z")))
+    await entered(writer)
+    writer.released.release()
+    assert await more == Invalid("z")
+    await intake.close(5)
+
+
+async def test_a_stop_answers_what_it_could_not_store_and_takes_no_more() -> None:
+    writer = HeldWriter()
+    intake = Intake(lambda: writer, writers=1)
+    held = asyncio.create_task(intake.submit(batch(b"held")))
+    await entered(writer)
+    waiting = asyncio.create_task(intake.submit(batch(b"waiting")))
+    await asyncio.sleep(0)
+    await intake.close(0)
+    assert isinstance(await waiting, Unavailable)
+    assert isinstance(await intake.submit(batch(b"late")), Unavailable)
+    assert not held.done()
+    writer.released.release()
+    assert await held == Invalid("held")
+
+
+async def test_a_sender_that_goes_away_does_not_take_its_batch_back() -> None:
+    writer = HeldWriter()
+    intake = Intake(lambda: writer, writers=1)
+    first = asyncio.create_task(intake.submit(batch(b"1")))
+    await entered(writer)
+    gone = asyncio.create_task(intake.submit(batch(b"2")))
+    await asyncio.sleep(0)
+    gone.cancel()
+    writer.released.release()
+    writer.released.release()
+    await first
+    await intake.close(5)
+    assert writer.groups == [[b"1"], [b"2"]]
+
+
+async def test_a_fault_in_the_writer_asks_its_senders_to_come_back_and_no_one_else() -> None:
+    writer = HeldWriter()
+    writer.failing = True
+    intake = Intake(lambda: writer, writers=1)
+    first = asyncio.create_task(intake.submit(batch(b"1")))
+    await entered(writer)
+    writer.released.release()
+    assert isinstance(await first, Unavailable)
+    writer.failing = False
+    second = asyncio.create_task(intake.submit(batch(b"2")))
+    await entered(writer)
+    writer.released.release()
+    assert await second == Invalid("2")
+    await intake.close(5)
+
+
+def test_accepted_is_the_empty_answer() -> None:
+    assert Accepted() == Accepted(0, "")
