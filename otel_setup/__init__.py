@@ -4,16 +4,20 @@ Importing it costs OpenTelemetry's API only and changes nothing. It never import
 """
 
 from otel_setup.configure import configure_telemetry, shutdown_telemetry
+from otel_setup.context_attributes import context_attributes
+from otel_setup.events import record_event
 from otel_setup.flows import checkpoint, current_flow_id, flow, phase
 from otel_setup.propagation import extract, inject
 
 __all__ = [
     "checkpoint",
     "configure_telemetry",
+    "context_attributes",
     "current_flow_id",
     "extract",
     "flow",
     "inject",
     "phase",
+    "record_event",
     "shutdown_telemetry",
 ]

@@ -10,3 +10,5 @@ SCOPE = "otel_setup"
 tracer: trace.Tracer = trace.get_tracer(SCOPE)
 # Where start records go; None while nobody asked for them.
 starts: _logs.Logger | None = None
+# Where events go.
+events: _logs.Logger = _logs.get_logger(SCOPE)

@@ -43,6 +43,7 @@ def configure_telemetry(
     timeout: float | None = None,
     shutdown_timeout: float | None = None,
     in_flight: bool = True,
+    threads: bool = True,
     install_signal_handlers: bool = True,
     spool: str | os.PathLike[str] | bool | None = None,
     spool_bytes: int | None = None,
@@ -58,6 +59,7 @@ def configure_telemetry(
     4318). ``metric_interval``, ``timeout`` (one export with its retries) and ``shutdown_timeout`` (flush at exit) are
     seconds: 60, 10 and 5. ``log_level`` is the least level exported; None exports what the root logger lets through
     and lowers the root logger from its default WARNING to INFO. ``in_flight`` records starts of flows and phases.
+    ``threads`` makes threads, timers and executor tasks part of the flow that started them.
 
     What the collector does not take goes to the first of ``fallback`` ("spool", "console", "stderr", in this order)
     that takes it. ``spool`` is the directory that keeps batches until they can be sent (default: one for the service
@@ -82,6 +84,7 @@ def configure_telemetry(
         timeout=timeout,
         shutdown_timeout=shutdown_timeout,
         in_flight=in_flight,
+        threads=threads,
         install_signal_handlers=install_signal_handlers,
         spool=spool,
         spool_bytes=spool_bytes,

@@ -42,6 +42,7 @@ class Arguments:
     timeout: Any = None
     shutdown_timeout: Any = None
     in_flight: Any = True
+    threads: Any = True
     install_signal_handlers: Any = True
     spool: Any = None
     spool_bytes: Any = None
@@ -63,6 +64,7 @@ class Settings:
     metric_interval: float
     shutdown_timeout: float
     in_flight: bool
+    threads: bool
     install_signal_handlers: bool
     keeping: Keeping
     complaints: list[str] = field(default_factory=list)
@@ -92,6 +94,7 @@ def resolve(arguments: Arguments, environ: Mapping[str, str]) -> Settings:
             _seconds("shutdown_timeout", arguments.shutdown_timeout, complaints) or DEFAULT_SHUTDOWN_TIMEOUT
         ),
         in_flight=bool(arguments.in_flight),
+        threads=bool(arguments.threads),
         install_signal_handlers=bool(arguments.install_signal_handlers),
         keeping=resolve_keeping(arguments, environ, complaints),
         complaints=list(dict.fromkeys(complaints)),

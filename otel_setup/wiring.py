@@ -22,6 +22,7 @@ from exporters.chain import Sink
 from exporters.console import ConsoleSink
 from exporters.file import FileSink
 from otel_setup import active, hooks, logs, self_report
+from otel_setup.context_processors import LogAttributes, SpanAttributes
 from otel_setup.counts import Counts
 from otel_setup.delivery import Delivery, Live
 from otel_setup.drain import Drain
@@ -37,6 +38,7 @@ from otel_setup.resource import describe_process
 from otel_setup.scrub import Scrubber
 from otel_setup.sdk_exporters import LogDelivery, MetricDelivery, SpanDelivery
 from otel_setup.settings import Settings
+from otel_setup.threads import carry_into_threads
 
 _logger = logging.getLogger("otel_setup")
 
@@ -83,7 +85,10 @@ def build(settings: Settings) -> Telemetry:
         )
     active.tracer = tracer_provider.get_tracer(active.SCOPE)
     has_logs = Signal.LOGS in deliveries
-    active.starts = logger_provider.get_logger(active.SCOPE) if has_logs and settings.in_flight else None
+    active.events = logger_provider.get_logger(active.SCOPE)
+    active.starts = active.events if has_logs and settings.in_flight else None
+    if settings.threads:
+        carry_into_threads()
     telemetry = Telemetry(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
@@ -128,6 +133,7 @@ def _tracer_provider(
             meter_provider=meters,
         )
         self_report.count_overflow(processor, Signal.TRACES, counts)
+        provider.add_span_processor(SpanAttributes())
         provider.add_span_processor(processor)
     return provider
 
@@ -144,6 +150,7 @@ def _logger_provider(
         )
         self_report.count_overflow(processor, Signal.LOGS, counts)
         provider.add_log_record_processor(logs.RecordUid())
+        provider.add_log_record_processor(LogAttributes())
         provider.add_log_record_processor(processor)
     return provider
 

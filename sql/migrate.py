@@ -12,6 +12,8 @@ from importlib.resources.abc import Traversable
 
 import psycopg
 
+# Told again whenever one of their files has changed, in this order.
+_AGAIN = ("functions", "views", "compat")
 _LOCK = 0x6F74656C67726573  # "otelgres": two migrating processes take turns
 
 
@@ -90,8 +92,8 @@ def pending(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
 
 def _tell_again(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     # In place where that goes: people's own views on ours, and their grants, stay. CREATE OR REPLACE refuses to change
-    # a shape, so then all of schema otel is dropped and told from nothing; it never cascades to what is not ours.
-    scripts = [*_ordered("functions"), *_ordered("views")]
+    # a shape, so then all of otel and compat is dropped and told from nothing; it never cascades to what is not ours.
+    scripts = [script for folder in _AGAIN for script in _ordered(folder)]
     try:
         with connection.transaction():
             for script in scripts:
@@ -100,15 +102,21 @@ def _tell_again(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         _drop_surface(connection)
         for script in scripts:
             _run(connection, script.read_text(encoding="utf-8"))
+        # Relations that were made at run time have no file of their own.
+        connection.execute(
+            "SELECT _otel.make_mapped_view(relation) FROM _otel.mapped_views "
+            "WHERE to_regclass(format('compat.%I', relation)) IS NULL"
+        )
 
 
 def _drop_surface(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     views = connection.execute(
         "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class "
-        "WHERE relnamespace IN ('otel'::regnamespace, '_otel'::regnamespace) AND relkind = 'v'"
+        "WHERE relnamespace IN ('otel'::regnamespace, '_otel'::regnamespace, 'compat'::regnamespace) AND relkind = 'v'"
     ).fetchone()
     functions = connection.execute(
-        "SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc WHERE pronamespace = 'otel'::regnamespace"
+        "SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc "
+        "WHERE pronamespace IN ('otel'::regnamespace, 'compat'::regnamespace)"
     ).fetchone()
     try:
         if views and views[0]:
@@ -148,7 +156,7 @@ def _again_applied(connection: psycopg.Connection[tuple[object, ...]]) -> str | 
 
 def _again_checksum() -> str:
     digest = hashlib.sha256()
-    for folder in ("functions", "views"):
+    for folder in _AGAIN:
         for script in _ordered(folder):
             digest.update(f"{folder}/{script.name}\n{script.read_text(encoding='utf-8')}\n".encode())
     return digest.hexdigest()

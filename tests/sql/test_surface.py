@@ -27,7 +27,7 @@ def test_every_view_and_column_is_explained(ask: Ask) -> None:
         SELECT c.relname, a.attname
         FROM pg_class c
         JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
-        WHERE c.relnamespace = 'otel'::regnamespace AND c.relkind <> 'i'
+        WHERE c.relnamespace IN ('otel'::regnamespace, 'compat'::regnamespace) AND c.relkind <> 'i'
             AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid, 'pg_class') IS NULL)
         """)
         == []
@@ -38,7 +38,7 @@ def test_every_function_is_explained(ask: Ask) -> None:
     assert (
         ask("""
         SELECT oid::regprocedure::text FROM pg_proc
-        WHERE pronamespace = 'otel'::regnamespace AND obj_description(oid, 'pg_proc') IS NULL
+        WHERE pronamespace IN ('otel'::regnamespace, 'compat'::regnamespace) AND obj_description(oid, 'pg_proc') IS NULL
         """)
         == []
     )
@@ -49,7 +49,8 @@ def test_no_function_depends_on_the_search_path(ask: Ask) -> None:
     assert (
         ask("""
         SELECT oid::regprocedure::text FROM pg_proc
-        WHERE pronamespace IN ('otel'::regnamespace, '_otel'::regnamespace) AND prokind = 'f' AND prosqlbody IS NULL
+        WHERE pronamespace IN ('otel'::regnamespace, '_otel'::regnamespace, 'compat'::regnamespace) AND prokind = 'f'
+            AND prosqlbody IS NULL
             AND NOT coalesce(array_to_string(proconfig, ' '), '') LIKE '%%search_path=pg_catalog, pg_temp%%'
         """)
         == []
@@ -107,7 +108,7 @@ def test_a_changed_shape_never_takes_away_what_is_not_ours(database: str, connec
     connection.execute("SELECT older FROM public.mine")
 
 
-@pytest.mark.parametrize("folder", ["functions", "views"])
+@pytest.mark.parametrize("folder", ["functions", "views", "compat"])
 def test_one_object_a_file(folder: str) -> None:
     for script in (Path(sql.__file__).parent / folder).glob("*.sql"):
         assert f".{script.stem}" in script.read_text(encoding="utf-8"), script.name

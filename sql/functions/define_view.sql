@@ -1,0 +1,11 @@
+-- Makes relation `compat.<p_relation>` from a template: a whole SELECT in which {{column}} stands for the expression of
+-- a mapped column and {{...}}, at the end of the select list, for the columns that the owner added. Where a placeholder
+-- stands, `attributes` (and `resource_attributes` if used) must name exactly one jsonb column.
+CREATE OR REPLACE FUNCTION _otel.define_view(p_relation name, p_columns jsonb, p_template text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO _otel.mapped_views (relation, template, columns) VALUES (p_relation, p_template, p_columns)
+    ON CONFLICT (relation) DO UPDATE SET template = excluded.template, columns = excluded.columns;
+    PERFORM _otel.make_mapped_view(p_relation);
+END
+$$;
