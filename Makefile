@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests test-interop bench clean
+.PHONY: run demo test lint types contracts tests audit test-interop bench clean
 
 run: $(STAMP)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
@@ -27,6 +27,9 @@ contracts: $(STAMP)
 
 tests: $(STAMP)
 	$(BIN)/pytest -n 2
+
+audit: $(STAMP)  ## known vulnerabilities of the dependencies
+	$(BIN)/python .ci/audit
 
 test-interop: $(STAMP)  ## the stock Collector, built from its Go modules, in front of us
 	$(BIN)/pytest -m interop
