@@ -21,7 +21,7 @@ _RETRY_SECONDS: Final = 1.0
 _EVERY_SECONDS: Final = 600.0
 _DAYS_AHEAD: Final = 2
 _AHEAD: Final = (*COLUMNS, "digests", "losses")
-_ROLLUPS: Final = ("flow_parts", "span_stats", "losses")
+_ROLLUPS: Final = ("flow_parts", "span_stats", "service_stats", "hour_stats", "losses")
 # A batch is re-sent hours later, not weeks; past this, spans and points still have their keys.
 _DIGEST_DAYS: Final = 7
 
@@ -54,8 +54,9 @@ class Upkeep:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
                 await asyncio.to_thread(self._tend)
+                await asyncio.to_thread(self._add_up_hours)
             except psycopg.Error as error:
-                log.warning("partitions could not be tended: %s; trying again later", str(error).strip())
+                log.warning("the database could not be tended: %s; trying again later", str(error).strip())
 
     async def ready(self) -> tuple[bool, dict[str, object]]:
         """For ``/readyz``: whether the database is reachable and its schema known."""
@@ -86,3 +87,27 @@ class Upkeep:
                     connection.execute(
                         "SELECT _otel.drop_partitions(%s, now() - make_interval(days => %s))", (table, days)
                     )
+
+    def _add_up_hours(self) -> None:
+        """Statistics by hour, of the hours that are over; what is left out now is done the next time."""
+        with self._connect() as connection:
+            add_up_hours(connection)
+
+
+def add_up_hours(connection: psycopg.Connection[Any]) -> int:
+    """Adds up the hours that are over and have changed; how many. 0 where another receiver is at it.
+
+    ``connection`` commits by itself. The order of the three steps is what makes it right under writers: see
+    sql/functions/hours_to_add_up.sql. Raises ``psycopg.Error``; what was not done stays marked.
+    """
+    if connection.execute("SELECT pg_try_advisory_lock(hashtext('_otel.hour_stats'))").fetchone() != (True,):
+        return 0
+    try:
+        hours = connection.execute("SELECT _otel.hours_to_add_up(now())").fetchall()
+        if hours:
+            connection.execute("SELECT _otel.await_writers()")
+        for (hour,) in hours:
+            connection.execute("SELECT _otel.add_up_hour(%s)", (hour,))
+        return len(hours)
+    finally:
+        connection.execute("SELECT pg_advisory_unlock(hashtext('_otel.hour_stats'))")

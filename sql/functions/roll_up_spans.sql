@@ -101,14 +101,14 @@ BEGIN
     END IF;
 
     INSERT INTO _otel.span_stats AS t (
-        minute, key, slot, kind, count, error_count, duration_sum_ns, duration_min_ns, duration_max_ns, service_name, name,
+        minute, key, slot, kind, role, count, error_count, duration_sum_ns, duration_min_ns, duration_max_ns, service_name, name,
         latency_buckets, latency_counts)
-    SELECT g.minute, md5((g.kind, g.name, r.service_name)::text)::uuid AS key, pg_backend_pid() % 64, g.kind,
+    SELECT g.minute, md5((g.kind, g.role, g.name, r.service_name)::text)::uuid AS key, pg_backend_pid() % 64, g.kind, g.role,
            sum(g.count), sum(g.error_count), sum(g.duration_sum_ns), min(g.duration_min_ns), max(g.duration_max_ns),
            r.service_name, g.name,
            array_agg(g.bucket ORDER BY g.bucket), array_agg(g.count ORDER BY g.bucket)
     FROM (
-        SELECT date_bin('1 minute', start_time, v_epoch) AS minute, resource_id, name, kind,
+        SELECT date_bin('1 minute', start_time, v_epoch) AS minute, resource_id, name, kind, role,
                _otel.latency_bucket(end_time_unix_nano - start_time_unix_nano) AS bucket,
                count(*) AS count,
                count(*) FILTER (WHERE status_code = 2) AS error_count,
@@ -117,9 +117,9 @@ BEGIN
                max(end_time_unix_nano - start_time_unix_nano) AS duration_max_ns
         FROM new_spans
         WHERE role IS DISTINCT FROM 3  -- a checkpoint is a moment: it has no latency
-        GROUP BY 1, 2, 3, 4, 5
+        GROUP BY 1, 2, 3, 4, 5, 6
     ) g JOIN _otel.resources r ON r.id = g.resource_id
-    GROUP BY g.minute, r.service_name, g.name, g.kind
+    GROUP BY g.minute, r.service_name, g.name, g.kind, g.role
     ORDER BY g.minute, key
     ON CONFLICT (minute, key, slot) DO UPDATE SET
         count = t.count + excluded.count,
@@ -137,6 +137,16 @@ BEGIN
                     SELECT unnest(excluded.latency_buckets), unnest(excluded.latency_counts)
                 ) b GROUP BY b.bucket
             ) m);
+
+    -- After the lock above was taken: _otel.hours_to_add_up relies on it.
+    IF date_bin('1 hour', v_first, v_epoch) = date_bin('1 hour', v_last, v_epoch) THEN
+        INSERT INTO _otel.changed_hours (hour, slot) VALUES (date_bin('1 hour', v_first, v_epoch), pg_backend_pid() % 64)
+        ON CONFLICT DO NOTHING;
+    ELSE
+        INSERT INTO _otel.changed_hours (hour, slot)
+        SELECT date_bin('1 hour', start_time, v_epoch) AS hour, pg_backend_pid() % 64 FROM new_spans GROUP BY 1 ORDER BY 1
+        ON CONFLICT DO NOTHING;
+    END IF;
     RETURN NULL;
 END
 $$;

@@ -6,9 +6,9 @@ SELECT r.service_name,
        coalesce(s.count, 0) AS span_count,
        coalesce(s.error_count, 0) AS error_count,
        s.error_count::double precision / s.count AS error_ratio,
-       s.duration_sum_ns / 1e6 / s.count AS avg_ms,
-       least(h.quantiles[1], s.duration_max_ns / 1e6::double precision) AS p50_ms,
-       least(h.quantiles[2], s.duration_max_ns / 1e6::double precision) AS p95_ms,
+       s.duration_sum_ms / s.count AS avg_ms,
+       least(h.quantiles[1], s.max_ms) AS p50_ms,
+       least(h.quantiles[2], s.max_ms) AS p95_ms,
        r.instance_count
 FROM (
     SELECT service_name, min(first_seen) AS first_seen, max(first_seen) AS last_new, count(*) AS instance_count
@@ -17,8 +17,8 @@ FROM (
 LEFT JOIN (
     SELECT t.service_name, max(t.minute) AS last_minute,
            sum(t.count)::bigint AS count, sum(t.error_count)::bigint AS error_count,
-           sum(t.duration_sum_ns) AS duration_sum_ns, max(t.duration_max_ns) AS duration_max_ns
-    FROM _otel.span_stats t
+           sum(t.duration_sum_ms) AS duration_sum_ms, max(t.max_ms) AS max_ms
+    FROM otel.service_stats t
     WHERE t.minute >= now() - interval '24 hours'
     GROUP BY t.service_name
 ) s USING (service_name)
@@ -28,7 +28,7 @@ LEFT JOIN (
                AS quantiles
     FROM (
         SELECT t.service_name, u.bucket, sum(u.count)::bigint AS count
-        FROM _otel.span_stats t CROSS JOIN unnest(t.latency_buckets, t.latency_counts) AS u (bucket, count)
+        FROM otel.service_stats t CROSS JOIN unnest(t.latency_buckets, t.latency_counts) AS u (bucket, count)
         WHERE t.minute >= now() - interval '24 hours'
         GROUP BY t.service_name, u.bucket
     ) b

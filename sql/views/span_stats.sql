@@ -18,9 +18,10 @@ SELECT g.minute,
        greatest(least(g.quantiles[3], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)
            AS p99_ms,
        g.latency_buckets,
-       g.latency_counts
+       g.latency_counts,
+       CASE g.role WHEN 1 THEN 'flow' WHEN 2 THEN 'phase' END AS type
 FROM (
-    SELECT t.minute, t.service_name, t.name, _otel.span_kind(t.kind) AS kind,
+    SELECT t.minute, t.service_name, t.name, _otel.span_kind(t.kind) AS kind, t.role,
            sum(t.count)::bigint AS count,
            sum(t.error_count)::bigint AS error_count,
            sum(t.duration_sum_ns) AS duration_sum_ns,
@@ -33,7 +34,7 @@ FROM (
            otel.array_concat(t.latency_buckets ORDER BY t.slot) AS latency_buckets,
            otel.array_concat(t.latency_counts ORDER BY t.slot) AS latency_counts
     FROM _otel.span_stats t
-    GROUP BY t.minute, t.service_name, t.name, t.kind
+    GROUP BY t.minute, t.service_name, t.name, t.kind, t.role
 ) g;
 
 COMMENT ON VIEW otel.span_stats IS
@@ -56,3 +57,4 @@ COMMENT ON COLUMN otel.span_stats.p99_ms IS '99th percentile of the durations in
 COMMENT ON COLUMN otel.span_stats.latency_buckets IS 'Histogram: bucket b holds the durations about 2^(b/4) nanoseconds. A bucket '
     'may appear more than once. For otel.latency_quantiles.';
 COMMENT ON COLUMN otel.span_stats.latency_counts IS 'Histogram: number of spans in each of latency_buckets.';
+COMMENT ON COLUMN otel.span_stats.type IS 'flow or phase for the spans that otel_setup made as such, else NULL.';

@@ -22,6 +22,9 @@ NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 FLOW, PHASE, CHECKPOINT = 1, 2, 3
 UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER, CONSUMER = range(6)
 
+# What needs a partition before spans can be stored.
+SPAN_TABLES = ("spans", "span_stats", "flow_parts")
+
 _span_ids = itertools.count(1)
 
 
@@ -68,7 +71,7 @@ def insert(connection: Connection, spans: Iterable[Span], *, again: bool = False
     spans = list(spans)
     resources = {name: resource(connection, name) for name in sorted({span.service for span in spans})}
     scope_id = scope(connection)
-    make_partitions(connection, {span.stored for span in spans}, "spans", "span_stats", "flow_parts")
+    make_partitions(connection, {span.stored for span in spans}, *SPAN_TABLES)
     columns = (
         "start_time, start_time_unix_nano, end_time_unix_nano, trace_id, resource_id, scope_id, flags, kind, "
         "status_code, dropped_attributes_count, dropped_events_count, dropped_links_count, role, span_id, "

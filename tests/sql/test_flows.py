@@ -178,7 +178,7 @@ def test_a_flow_across_midnight_is_one_flow(connection: Connection, ask: Ask, ch
         "root_span_id": root.id.hex(),
     }
     columns = ", ".join(expected)
-    rows.make_partitions(connection, {root.stored, after.stored}, "spans", "span_stats", "flow_parts")
+    rows.make_partitions(connection, {root.stored, after.stored}, *rows.SPAN_TABLES)
     for order in itertools.permutations([root, before, after]):
         with connection.transaction(force_rollback=True):
             for span in order:
@@ -207,7 +207,7 @@ def test_a_flow_that_sleeps_for_weeks_is_one_flow(connection: Connection, ask: A
         Span(trace=TRACE, start=start, end=start + MS, name=f"s{n}", parent=None if is_root else rows.span_id(99))
         for n, (start, is_root) in enumerate(zip(starts, roots, strict=True))
     ]
-    rows.make_partitions(connection, {span.stored for span in spans}, "spans", "span_stats", "flow_parts")
+    rows.make_partitions(connection, {span.stored for span in spans}, *rows.SPAN_TABLES)
     for order in itertools.permutations(spans):
         with connection.transaction(force_rollback=True):
             for span in order:

@@ -1,7 +1,5 @@
 """Columns of compat relations from attributes: a template, a mapping, what people change, and what upgrades keep."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 
@@ -19,7 +17,7 @@ COLUMNS = """
 
 
 @pytest.fixture
-def relation(connection: Connection) -> Iterator[str]:
+def relation(connection: Connection) -> str:
     connection.execute("CREATE TABLE public.records (n int, attributes jsonb, resource_attributes jsonb)")
     connection.execute("""
         INSERT INTO public.records VALUES

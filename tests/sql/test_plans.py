@@ -75,7 +75,7 @@ def filled(cluster: Cluster, migrated: str) -> Iterator[str]:
         values |= {"scope": rows.scope(connection), "traces": TRACES_A_DAY}
         for ago in range(-1, DAYS):
             day = TODAY - timedelta(days=ago)
-            rows.make_partitions(connection, [day], "spans", "span_stats", "flow_parts", "logs", "number_points")
+            rows.make_partitions(connection, [day], *rows.SPAN_TABLES, "logs", "number_points")
             if ago >= 0:
                 parameters = values | {"day": day, "flow": FLOW if day == DAY else None}
                 for statement in (FILL_SPANS, FILL_LOGS, FILL_POINTS):
@@ -150,6 +150,7 @@ TIME_FILTERED = [
     ("phase_timing", "flow_start_time", "spans"),
     ("service_edges", "start_time", "spans"),
     ("span_stats", "minute", "span_stats"),
+    ("service_stats", "minute", "span_stats"),
     ("logs", "time", "logs"),
     ("metric_points", "time", "number_points"),
 ]
@@ -247,5 +248,5 @@ def test_a_metric_is_found_by_name(plans: Connection) -> None:
 def test_services_read_no_spans(plans: Connection) -> None:
     assert scans(plans, "SELECT * FROM otel.services", of="spans") == []
     now = datetime.now(UTC)
-    found = scans(plans, "SELECT * FROM otel.services", of="span_stats")
+    found = scans(plans, "SELECT * FROM otel.services", of="service_stats")
     assert days(found) <= days_from(now - timedelta(hours=24), now + timedelta(days=1))

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from tests.sql.conftest import Ask
 from tests.sql.rows import CHECKPOINT, MS, NOON, Connection, Span, span_id
 
 KINDS = ["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
+TYPES: dict[int | None, str] = {rows.FLOW: "flow", rows.PHASE: "phase"}
 TRACES = [uuid.UUID(int=n) for n in range(1, 5)]
 MONDAY = datetime(2026, 3, 9, tzinfo=UTC)
 # Around the change of weeks, a minute and half a second apart.
@@ -86,13 +87,35 @@ def bucket(nanoseconds: int) -> int:
     return round(4 * (math.log10(max(nanoseconds, 1)) / 0.301029995663981195))
 
 
-def span_stats_of(stored: list[Span]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """otel.span_stats, worked out from the spans."""
+def add_up(connection: Connection, *, half: bool) -> None:
+    """Adds the changed hours up; with ``half`` it is cut short, as by a receiver that dies."""
+    hours = connection.execute("SELECT _otel.hours_to_add_up('2100-01-01')").fetchall()
+    for hour in hours[: len(hours) // 2] if half else hours:
+        connection.execute("SELECT _otel.add_up_hour(%s)", hour)
+
+
+def by_operation(span: Span) -> tuple[Any, ...]:
+    minute = span.stored.replace(second=0, microsecond=0)
+    return minute, span.service, span.name, KINDS[span.kind], TYPES.get(span.role)
+
+
+def by_service(span: Span) -> tuple[Any, ...]:
+    return span.stored.replace(second=0, microsecond=0), span.service, KINDS[span.kind]
+
+
+def by_hour(span: Span) -> tuple[Any, ...]:
+    minute, *rest = by_operation(span)
+    return minute.replace(minute=0), *rest
+
+
+def statistics_of(
+    stored: list[Span], group_of: Callable[[Span], tuple[Any, ...]]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """A roll-up, worked out from the spans."""
     groups = defaultdict(list)
     for span in stored:
         if span.role != CHECKPOINT:
-            minute = span.stored.replace(second=0, microsecond=0)
-            groups[minute, span.service, span.name, KINDS[span.kind]].append(span)
+            groups[group_of(span)].append(span)
     answer = {}
     for group, mine in groups.items():
         latencies = sorted(s.end - s.start for s in mine)
@@ -132,36 +155,47 @@ def histogram(row: dict[str, Any]) -> Counter[int]:
     drawn=st.lists(spans(), min_size=1, max_size=25, unique_by=key),
     cuts=st.lists(st.integers(0, 25), max_size=4),
     order=st.randoms(use_true_random=False),
+    added_up=st.sets(st.integers(0, 4)),
 )
 def test_rollups_equal_what_the_spans_say(
-    ready: Connection, ask: Ask, drawn: list[Span], cuts: list[int], order: random.Random
+    ready: Connection, ask: Ask, drawn: list[Span], cuts: list[int], order: random.Random, added_up: set[int]
 ) -> None:
     arriving = drawn + order.sample(drawn, len(drawn) // 2)
     order.shuffle(arriving)
     bounds = [0, *sorted(min(cut, len(arriving)) for cut in cuts), len(arriving)]
     with ready.transaction(force_rollback=True):
-        for low, high in itertools.pairwise(bounds):
+        for number, (low, high) in enumerate(itertools.pairwise(bounds)):
             if low < high:
                 rows.insert(ready, arriving[low:high], again=True)
-        stats = ask("SELECT * FROM otel.span_stats")
+            if number in added_up:
+                add_up(ready, half=number % 2 == 1)
+        found = {
+            by_operation: ask("SELECT * FROM otel.span_stats"),
+            by_service: ask("SELECT * FROM otel.service_stats"),
+            by_hour: ask("SELECT * FROM otel.hour_stats"),
+        }
         flows = ask("SELECT * FROM otel.flows")
     expected = flows_of(drawn)
     assert len(flows) == len(expected)
     for row in flows:
         wanted = expected[row["flow_id"]]
         assert {name: row[name] for name in wanted} == wanted
-    expected_stats = span_stats_of(drawn)
-    assert len(stats) == len(expected_stats)
-    for row in stats:
-        wanted = expected_stats[row["minute"], row["service_name"], row["name"], row["kind"]]
-        assert histogram(row) == wanted.pop("histogram")
-        assert {name: row[name] for name in wanted} == pytest.approx(wanted)
+    for group_of, stats in found.items():
+        wanted_stats = statistics_of(drawn, group_of)
+        assert len(stats) == len(wanted_stats)
+        for row in stats:
+            names = ("minute", "hour", "service_name", "name", "kind", "type")
+            wanted = wanted_stats[tuple(row[name] for name in names if name in row)]
+            assert histogram(row) == wanted.pop("histogram")
+            assert {name: row[name] for name in wanted if name in row} == pytest.approx(
+                {name: value for name, value in wanted.items() if name in row}
+            )
 
 
 @pytest.fixture
 def ready(connection: Connection) -> Connection:
     times = [NOON, MONDAY - timedelta(days=1), MONDAY]
-    rows.make_partitions(connection, times, "spans", "span_stats", "flow_parts")
+    rows.make_partitions(connection, times, *rows.SPAN_TABLES)
     for service in ("shop", "depot"):
         rows.resource(connection, service)
     rows.scope(connection)
@@ -199,7 +233,12 @@ def writers(ready: Connection, database: str) -> Iterator[tuple[Connection, Conn
     """Two connections whose statistics have different slots."""
     now = datetime.now(UTC)
     rows.make_partitions(
-        ready, [now - timedelta(days=1), now, now + timedelta(days=1)], "spans", "span_stats", "flow_parts"
+        ready,
+        [now - timedelta(days=1), now, now + timedelta(days=1)],
+        "spans",
+        "span_stats",
+        "service_stats",
+        "flow_parts",
     )
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(psycopg.connect(database))]

@@ -132,5 +132,5 @@ def test_span_stats_of_several_writers_are_one_row(connection: Connection, ask: 
     assert found == {
         "minute": NOON, "service_name": "shop", "name": "work", "kind": "SERVER", "count": 2, "error_count": 1,
         "error_ratio": 0.5, "duration_sum_ms": 6, "avg_ms": 3, "min_ms": 2, "max_ms": 4,
-        "p50_ms": pytest.approx(2.097152), "p95_ms": 4, "p99_ms": 4,
+        "p50_ms": pytest.approx(2.097152), "p95_ms": 4, "p99_ms": 4, "type": None,
     }  # fmt: skip

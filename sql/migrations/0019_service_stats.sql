@@ -1,0 +1,52 @@
+-- Roll-ups of the roll-up: what a screen over many hours asks for must not read every minute of every operation.
+
+ALTER TABLE _otel.span_stats ADD COLUMN role smallint;  -- as in spans: 1 flow, 2 phase
+
+-- span_stats added up by hour, one row for each operation. Written when an hour is over, and again when late spans came.
+CREATE TABLE _otel.hour_stats (
+    hour timestamptz NOT NULL,
+    key uuid NOT NULL,                  -- as in span_stats
+    kind integer NOT NULL,
+    role smallint,
+    count bigint NOT NULL,
+    error_count bigint NOT NULL,
+    duration_sum_ns double precision NOT NULL,
+    duration_min_ns bigint NOT NULL,
+    duration_max_ns bigint NOT NULL,
+    service_name text NOT NULL,
+    name text NOT NULL,
+    latency_buckets smallint[] NOT NULL,
+    latency_counts bigint[] NOT NULL,
+    PRIMARY KEY (hour, key)
+) PARTITION BY RANGE (hour);
+
+-- span_stats added up over the operations of a service, minute by minute. Written together with hour_stats.
+CREATE TABLE _otel.service_stats (
+    minute timestamptz NOT NULL,
+    service_name text NOT NULL,
+    kind integer NOT NULL,
+    count bigint NOT NULL,
+    error_count bigint NOT NULL,
+    duration_sum_ns double precision NOT NULL,
+    duration_min_ns bigint NOT NULL,
+    duration_max_ns bigint NOT NULL,
+    latency_buckets smallint[] NOT NULL,
+    latency_counts bigint[] NOT NULL
+) PARTITION BY RANGE (minute);
+CREATE INDEX service_stats_minute ON _otel.service_stats (minute);
+
+-- Hours whose minutes have changed since they were last added up. The first of the two is written with the spans; the
+-- second holds what is being added up, so that nothing is forgotten when that is cut short.
+CREATE TABLE _otel.changed_hours (
+    hour timestamptz NOT NULL,
+    slot smallint NOT NULL,             -- by writer, so that the first of an hour holds up no other
+    PRIMARY KEY (hour, slot)
+);
+CREATE TABLE _otel.hours_in_work (hour timestamptz PRIMARY KEY);
+
+INSERT INTO _otel.partitioned (name, stride, storage) VALUES
+    ('service_stats', '7 days', ''),
+    ('hour_stats', '7 days', '');
+
+INSERT INTO _otel.changed_hours (hour, slot)
+SELECT DISTINCT date_bin('1 hour', minute, '2024-01-01 00:00:00+00'), 0 FROM _otel.span_stats;

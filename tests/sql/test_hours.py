@@ -1,0 +1,53 @@
+"""Statistics by hour under writers: nothing is lost between a writer that is on its way and the adding up."""
+
+import uuid
+
+import psycopg
+import pytest
+
+from collector.upkeep import add_up_hours
+from tests.sql import rows
+from tests.sql.conftest import Ask
+from tests.sql.rows import MS, NOON, Connection, Span
+
+TRACE = uuid.UUID(int=1)
+START = rows.unix_nano(NOON)
+COUNTS = "SELECT sum(count)::int AS count FROM otel.hour_stats"
+STORED = "SELECT sum(count)::int AS count FROM _otel.hour_stats"
+
+
+def span() -> Span:
+    return Span(trace=TRACE, start=START, end=START + MS)
+
+
+def test_hours_that_are_over_are_added_up_once(connection: Connection, ask: Ask) -> None:
+    rows.insert(connection, [span(), span()])
+    assert add_up_hours(connection) == 1
+    assert ask(STORED) == ask(COUNTS) == [{"count": 2}]
+    assert add_up_hours(connection) == 0
+    rows.insert(connection, [span()])
+    assert ask(COUNTS) == [{"count": 3}], "late spans count at once"
+    assert ask(STORED) == [{"count": 2}]
+    assert add_up_hours(connection) == 1
+    assert ask(STORED) == ask(COUNTS) == [{"count": 3}]
+
+
+def test_a_writer_on_its_way_is_waited_for(connection: Connection, database: str, ask: Ask) -> None:
+    rows.insert(connection, [span()])
+    with psycopg.connect(database) as writer:
+        rows.insert(writer, [span()])  # not committed, and the hour was marked already: it marks nothing itself
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            add_up_hours(connection)
+        assert ask(COUNTS) == [{"count": 1}]
+        writer.commit()
+    assert ask(COUNTS) == [{"count": 2}]
+    assert add_up_hours(connection) == 1
+    assert ask(STORED) == ask(COUNTS) == [{"count": 2}]
+
+
+def test_one_receiver_adds_up_at_a_time(connection: Connection, database: str) -> None:
+    rows.insert(connection, [span()])
+    with psycopg.connect(database, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(hashtext('_otel.hour_stats'))")
+        assert add_up_hours(connection) == 0
+    assert add_up_hours(connection) == 1
