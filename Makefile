@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests audit test-interop bench clean
+.PHONY: run demo test lint types contracts tests audit test-interop bench docs secrets clean
 
 run: $(STAMP)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
@@ -36,6 +36,12 @@ test-interop: $(STAMP)  ## the stock Collector, built from its Go modules, in fr
 
 bench: $(STAMP)
 	$(BIN)/otelgres bench ingest
+
+docs: $(STAMP)  ## the reference pages, from what the program has
+	$(BIN)/python -m collector.reference docs
+
+secrets:  ## random passwords for docker-compose.yml, once
+	@sh docs/deploy/make-secrets.sh
 
 $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \

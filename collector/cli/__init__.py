@@ -12,7 +12,19 @@ from collector.listen import CannotListen
 from collector.settings import SettingError
 from sql.migrate import SchemaError
 
-COMMANDS: Final = ("up", "serve", "migrate", "dsn", "token", "status", "replay", "demo", "bench", "chaos")
+COMMANDS: Final = (
+    "up",
+    "serve",
+    "migrate",
+    "dsn",
+    "token",
+    "status",
+    "healthcheck",
+    "replay",
+    "demo",
+    "bench",
+    "chaos",
+)
 
 
 class _Commands(click.Group):

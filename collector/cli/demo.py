@@ -21,28 +21,33 @@ from collector.demo import report
 from collector.demo.child import ChildError
 from collector.demo.findings import Findings, look
 from collector.demo.receiving import receiving
-from collector.demo.system import Sent, missing_packages, run_system
+from collector.demo.system import Endpoints, Sent, missing_packages, run_system
 from collector.demo.verdict import problem
 from collector.embedded.cluster import default_data_dir
 
 
 @click.command()
 @click.option(
-    "--seconds", type=click.FloatRange(1, 3600), default=20, show_default=True, help="How long orders come in."
+    "--seconds", type=click.FloatRange(1, 86400), default=20, show_default=True, help="How long orders come in."
 )
 @data_option
+@click.option("--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint instead, and ask nothing afterwards.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one line of JSON, nothing else.")
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also save what is printed as a picture.")
-def demo(seconds: float, data: Path, as_json: bool, svg: Path | None) -> None:
+def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: Path | None) -> None:
     """Run a sample system of three services, then show what SQL says of it.
 
-    Uses the receiver that runs on --data, or starts one for the time being. Ends by itself.
+    Uses the receiver that runs on --data, or starts one for the time being; or sends to --endpoint, such as that of a
+    Collector, whose database is not known here. Ends by itself.
     """
     if missing := missing_packages():
         raise click.ClickException(
             f"the sample system needs {', '.join(missing)}: install it with pip install 'otelgres[demo]'."
         )
     signal.signal(signal.SIGTERM, _terminated)
+    if endpoint is not None:
+        _send(endpoint, seconds, as_json)
+        return
     out = report.console()
     # A machine that reads stdout gets the findings only.
     progress = Console(stderr=True) if as_json else out
@@ -81,11 +86,29 @@ def _run(seconds: float, data: Path, status: Status) -> tuple[Sent, Findings, bo
         def progress(left: float, placed: int) -> None:
             status.update(f"shop, stock and shipping at work: {placed} orders so far, {left:.0f} s to go")
 
-        sent = run_system(receiver, run, seconds, progress)
+        sent = run_system(Endpoints(f"http://{receiver.grpc}", receiver.http), run, seconds, progress)
         status.update("asking PostgreSQL")
         findings = look(receiver.dsn, run, since, seconds)
         status.update("ending what was started")
         return sent, findings, receiver.found
+
+
+def _send(endpoint: str, seconds: float, as_json: bool) -> None:
+    """Runs the system in front of somebody else's endpoint, and says what it has sent."""
+    if not endpoint.startswith(("http://", "https://")):
+        raise click.UsageError("--endpoint must be a URL, such as http://127.0.0.1:4317.")
+    try:
+        sent = run_system(Endpoints(endpoint), uuid.uuid4().hex, seconds, lambda left, placed: None)
+    except ChildError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    if as_json:
+        click.echo(report.sent_as_json(sent))
+    else:
+        click.echo(f"sent {sent.records} spans and log records of {sum(sent.answers.values())} orders to {endpoint}")
+    if not sent.flushed:
+        raise click.ClickException(f"{endpoint} did not take everything: is it reachable?")
 
 
 def _psql(data: Path, was_running: bool) -> str:

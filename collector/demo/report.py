@@ -32,11 +32,20 @@ class Column(NamedTuple):
     elastic: bool = False
 
 
+def sent_as_json(sent: Sent) -> str:
+    """What was sent alone, as one line of JSON."""
+    return orjson.dumps({"sent": _sent(sent)}).decode()
+
+
+def _sent(sent: Sent) -> dict[str, Any]:
+    return {"records": sent.records, "spans": sent.spans, "logs": sent.logs, "answers": sent.answers}
+
+
 def as_json(sent: Sent, findings: Findings) -> str:
     """Everything, as one line of JSON."""
     return orjson.dumps(
         {
-            "sent": {"records": sent.records, "spans": sent.spans, "logs": sent.logs, "answers": sent.answers},
+            "sent": _sent(sent),
             "found": {
                 "records": findings.records,
                 "spans": {row["service_name"]: row["spans"] for row in findings.found},

@@ -10,16 +10,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from collector.demo.child import Child, ChildError
 from collector.demo.customers import Customers
-from collector.demo.receiving import Receiving
 
 RUN = "otelgres.demo.run"
 SERVICES = ("shop", "stock", "shipping")
 _NEEDED = ("flask", "requests", "opentelemetry.instrumentation.flask", "opentelemetry.instrumentation.requests")
 _START_SECONDS = 60.0
 _END_SECONDS = 30.0
+
+
+class Endpoints(NamedTuple):
+    """URLs of OTLP: where it takes gRPC, and where it takes HTTP (None: what would use it uses gRPC)."""
+
+    grpc: str
+    http: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ def missing_packages() -> list[str]:
     return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
-def run_system(to: Receiving, run: str, seconds: float, progress: Callable[[float, int], None]) -> Sent:
+def run_system(to: Endpoints, run: str, seconds: float, progress: Callable[[float, int], None]) -> Sent:
     """Runs the sample system for ``seconds`` and ends it; what it has sent is committed when this returns.
 
     ``run`` marks everything it sends, as resource attribute ``otelgres.demo.run``. Raises ChildError.
@@ -65,7 +72,7 @@ def run_system(to: Receiving, run: str, seconds: float, progress: Callable[[floa
 
 
 @contextmanager
-def _started(to: Receiving, run: str) -> Iterator[tuple[dict[str, Child], int]]:
+def _started(to: Endpoints, run: str) -> Iterator[tuple[dict[str, Child], int]]:
     with ExitStack() as stack:
         children: dict[str, Child] = {}
 
@@ -78,8 +85,8 @@ def _started(to: Receiving, run: str) -> Iterator[tuple[dict[str, Child], int]]:
                 raise ChildError(f"{name} said something else than expected: {said}")
             return int(said["port"])
 
-        grpc = _environment(run, f"http://{to.grpc}", "grpc")
-        start("stock", _environment(run, to.http, "http/protobuf"))
+        grpc = _environment(run, to.grpc, "grpc")
+        start("stock", _environment(run, to.http, "http/protobuf") if to.http else grpc)
         start("shipping", grpc)
         start("shop", grpc, "--stock", f"http://127.0.0.1:{port('stock')}", "--shipping", str(port("shipping")))
         yield children, port("shop")
