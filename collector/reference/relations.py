@@ -4,10 +4,11 @@ Refuses to know which there are.
 """
 
 from itertools import groupby
+from operator import itemgetter
 from typing import Final, LiteralString
 
 import psycopg
-from psycopg.rows import namedtuple_row
+from psycopg.rows import dict_row
 
 _HEAD: Final = """# SQL reference
 
@@ -44,20 +45,20 @@ ORDER BY p.proname, pg_get_function_identity_arguments(p.oid)
 def sql_reference(connection: psycopg.Connection) -> str:
     """The page, as Markdown. Raises psycopg.Error."""
     parts = [_HEAD]
-    with connection.cursor(row_factory=namedtuple_row) as cursor:
+    with connection.cursor(row_factory=dict_row) as cursor:
         for schema, about in _SCHEMAS.items():
             parts.append(f"## Schema {schema}\n\n{about}\n\n")
             columns = cursor.execute(_COLUMNS, [schema]).fetchall()
-            for relation, group in groupby(columns, key=lambda row: row.relation):
+            for relation, group in groupby(columns, key=itemgetter("relation")):
                 rows = list(group)
                 parts.append(
-                    f"### {schema}.{relation}\n\n{_line(rows[0].about)}\n\n| column | type | |\n|---|---|---|\n"
+                    f"### {schema}.{relation}\n\n{_line(rows[0]['about'])}\n\n| column | type | |\n|---|---|---|\n"
                 )
-                parts.extend(f"| `{row.name}` | {row.type} | {_cell(row.comment)} |\n" for row in rows)
+                parts.extend(f"| `{row['name']}` | {row['type']} | {_cell(row['comment'])} |\n" for row in rows)
                 parts.append("\n")
             for row in cursor.execute(_FUNCTIONS, [schema]).fetchall():
-                parts.append(f"### {schema}.{row.name}({row.arguments})\n\n")
-                parts.append(f"{_line(row.comment)}\n\nReturns `{row.result}`.\n\n")
+                parts.append(f"### {schema}.{row['name']}({row['arguments']})\n\n")
+                parts.append(f"{_line(row['comment'])}\n\nReturns `{row['result']}`.\n\n")
     return "".join(parts).rstrip("\n") + "\n"
 
 

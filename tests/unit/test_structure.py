@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("otel_setup", "collector", "exporters", "sql")
 LONGEST = 400
 TOP_LEVEL = {
-    ".ci", ".dockerignore", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
+    ".ci", ".dockerignore", ".gitignore",
+    "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
     "SECURITY.md", "collector", "docker-compose.yml", "docs", "exporters", "grafana", "otel-collector.yaml",
     "otel_setup", "pyproject.toml", "sql", "tests",
 }  # fmt: skip
