@@ -20,6 +20,7 @@ COMMANDS: Final = (
     "token",
     "status",
     "healthcheck",
+    "query",
     "replay",
     "demo",
     "bench",
