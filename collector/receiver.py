@@ -6,6 +6,7 @@ Refuses to know the command line and where the database comes from.
 import asyncio
 from typing import Any, Final
 
+from collector.announcer import Announcer
 from collector.grpc_server import CallLimits, GrpcServer, serve_grpc
 from collector.http_app import BodyLimits
 from collector.http_protocol import ConnectionLimits
@@ -47,6 +48,7 @@ class Receiver:
         except OSError as error:
             raise SettingError(f"The spool folder {folder} cannot be used ({error}): set OTELGRES_SPOOL.") from error
         self._drainer = Drainer(self._store, self._spool, self._availability)
+        self._announcer = Announcer(dsn)
         self._tasks: list[asyncio.Task[None]] = []
         self._upkeep = Upkeep(settings, dsn, self._database_known)
         self.schema_known = self._upkeep.schema_known
@@ -113,6 +115,7 @@ class Receiver:
         self._doors = grpc_server, http_server
         self.grpc = _address(grpc_host, grpc_server.port)
         self.http = f"{'https' if certificates else 'http'}://{_address(http_host, http_server.port)}"
+        self._announcer.start()
         self._tasks.append(asyncio.create_task(self._upkeep.run(), name="upkeep"))
         self._tasks.append(asyncio.create_task(self._teller.run(self._upkeep.schema_known), name="vitals"))
 
@@ -129,6 +132,7 @@ class Receiver:
             closing += [door.stop(seconds) for door in self._doors]
         await asyncio.gather(*closing)
         await asyncio.to_thread(self._drainer.stop, seconds)
+        await asyncio.to_thread(self._announcer.stop)
         self._spool.close()
         self._spool_slot.release()
 
@@ -144,6 +148,7 @@ class Receiver:
     def _committed(self, committed: Committed) -> None:
         self.tally.add(committed)
         self.vitals.committed(committed)
+        self._announcer.committed()
 
     async def _submit(self, batch: Batch) -> Outcome:
         if self._intake is None:

@@ -21,6 +21,7 @@ COMMANDS: Final = (
     "status",
     "healthcheck",
     "query",
+    "tail",
     "replay",
     "demo",
     "bench",
