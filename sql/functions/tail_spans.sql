@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION otel.tail_spans(
 RETURNS TABLE (
     row_id text, "time" timestamptz, received_at timestamptz, service_name text, name text, kind text,
     duration_ms double precision, status text, status_message text, flow_id uuid, span_id text, attributes jsonb)
-LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 100
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     v_newest bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
