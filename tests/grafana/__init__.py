@@ -1,0 +1,1 @@
+"""What Grafana is given: dashboards, alert rules and their queries, run as Grafana would run them."""

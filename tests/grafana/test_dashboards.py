@@ -1,0 +1,200 @@
+"""Every query of every dashboard, expanded as Grafana does and run by the reader role on what the demo has left."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from collector.embedded import Cluster
+from tests import postgres
+from tests.acceptance.receiver_process import eventually, rows, run_otelgres, serve
+from tests.grafana.dashboards import FILES, Query, every_query, queries, read, variables
+from tests.grafana.macros import Unknown, expand
+
+DATASOURCE = {"type": "grafana-postgresql-datasource", "uid": "otelgres"}
+# What only shows when something is wrong, or when it is there at all: no rows are right.
+MAY_BE_EMPTY = {
+    "receiver: Losses",
+    "receiver: Ledger of losses",
+    "metrics: Exemplars",
+    "metrics: Values",
+    "metrics: Rate, per second",
+    "metrics: Quantiles",
+    "metrics: Heat map",
+}
+TRACE = {"traceID", "spanID", "parentSpanID", "operationName", "serviceName", "startTime", "duration"}
+
+
+class Filled:
+    """A database that the demo has filled, and a time that holds all of it."""
+
+    def __init__(self, dsn: str, reader: str) -> None:
+        self.dsn = dsn
+        self.reader = reader
+        self.until = datetime.now(UTC) + timedelta(seconds=1)
+        self.since = self.until - timedelta(hours=1)
+        with psycopg.connect(dsn) as connection:
+            # A flow that did not end has everything: phases, logs, what is open.
+            flow = connection.execute(
+                "SELECT flow_id FROM otel.flows WHERE complete AND error_count > 0 ORDER BY span_count DESC LIMIT 1"
+            ).fetchone()
+            stalled = connection.execute("SELECT flow_id FROM otel.span_starts WHERE open LIMIT 1").fetchone()
+        assert flow is not None
+        assert stalled is not None
+        self.flow = str(flow[0])
+        self.stalled = str(stalled[0])
+
+    def run(self, query: Query, file: Path, **chosen: str) -> list[dict[str, Any]]:
+        """The rows of a query, read as Grafana reads them."""
+        with psycopg.connect(self.reader, row_factory=dict_row) as connection:
+            with psycopg.connect(self.reader) as other:
+                known = variables(file, other, **chosen)
+            sql = query.sql(self.since, self.until, known)
+            return connection.execute(sql.encode()).fetchall()
+
+
+@pytest.fixture(scope="module")
+def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    with postgres.new_database(cluster, migrated) as dsn:
+        spool = tmp_path_factory.mktemp("spool")
+        with serve(dsn, str(spool)) as receiver:
+            ready = receiver.ready()
+            done = run_otelgres("demo", "--endpoint", f"http://{ready['grpc']}", "--seconds", "5", patience=90)
+            assert done.returncode == 0, done.stderr
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                # The hour is not over: what a receiver does later is done now.
+                for (hour,) in connection.execute("SELECT _otel.hours_to_add_up('2100-01-01')").fetchall():
+                    connection.execute("SELECT _otel.add_up_hour(%s)", [hour])
+            told = "SELECT 1 FROM otel.receivers WHERE name = 'otelgres_requests_total'"
+            eventually(lambda: rows(dsn, told), "the receiver to tell its numbers")
+            yield Filled(dsn, dsn)
+            assert receiver.stop() == 0
+
+
+@pytest.mark.parametrize("query", every_query(), ids=lambda query: query.name)
+def test_a_panel_shows_something(filled: Filled, query: Query) -> None:
+    file = next(file for file in FILES if file.stem == query.board)
+    chosen = {}
+    if query.board == "flow":
+        chosen["flow"] = filled.stalled if query.panel["title"].startswith("Open") else filled.flow
+    found = filled.run(query, file, **chosen)
+    if not found:
+        assert query.name in MAY_BE_EMPTY, "no row"
+        return
+    _has_what_it_needs(query, found)
+
+
+def _has_what_it_needs(query: Query, rows: list[dict[str, Any]]) -> None:
+    """The columns that the panel type reads, by their names and types."""
+    first = rows[0]
+    kind = query.panel["type"]
+    if kind in ("timeseries", "heatmap"):
+        assert query.target["format"] == "time_series"
+        times = [row["time"] for row in rows]
+        assert times == sorted(times)
+        numbers = [name for name in first if name not in ("time", "metric")]
+        assert numbers
+        assert all(isinstance(row[name], float | int | None) for row in rows for name in numbers)
+    else:
+        assert query.target["format"] == "table"
+    if kind == "traces":
+        assert set(first) >= TRACE
+        assert all(row["spanID"] and row["traceID"] and row["startTime"] for row in rows)
+        assert isinstance(first["tags"], list)
+        assert isinstance(first["logs"], list)
+        assert len({row["traceID"] for row in rows}) == 1
+    if kind == "logs":
+        names = list(first)
+        assert isinstance(first[names[0]], datetime)
+        assert isinstance(first[names[1]], str)
+        assert "level" in names
+    for row in rows:
+        for name, value in row.items():
+            # A browser rounds whole numbers beyond 2^53, and shows bytes as noise.
+            assert not isinstance(value, bytes), name
+            assert not (isinstance(value, int) and abs(value) > 2**53), name
+
+
+def test_metrics_of_each_kind_are_shown(filled: Filled) -> None:
+    file = next(file for file in FILES if file.stem == "metrics")
+    by_title = {query.panel["title"]: query for query in queries(file)}
+    with psycopg.connect(filled.reader) as connection:
+        named = connection.execute("SELECT type, min(metric_name) FROM otel.metrics GROUP BY 1").fetchall()
+        metrics: dict[str, str] = dict(named)
+    for title, kinds in (
+        ("Values", ("gauge", "sum")),
+        ("Rate, per second", ("sum", "histogram")),
+        ("Quantiles", ("histogram",)),
+        ("Heat map", ("histogram",)),
+    ):
+        for kind in kinds:
+            rows = filled.run(by_title[title], file, metric=metrics[kind])
+            assert rows, f"{title} of {kind} {metrics[kind]}"
+            _has_what_it_needs(by_title[title], rows)
+
+
+def test_what_is_typed_into_a_field_is_text_and_nothing_else(filled: Filled) -> None:
+    file = next(file for file in FILES if file.stem == "logs")
+    for query in queries(file):
+        assert filled.run(query, file, search="'; DROP SCHEMA otel; --%") == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_dashboard_is_as_grafana_wants_it(file: Path) -> None:
+    board = read(file)
+    assert board["uid"] == f"otelgres-{file.stem}"
+    assert board["id"] is None
+    assert board["schemaVersion"] in (41, 42)
+    assert file.read_text(encoding="utf-8") == json.dumps(board, indent=2, ensure_ascii=False) + "\n"
+    ids = [panel["id"] for panel in board["panels"]]
+    assert len(set(ids)) == len(ids)
+    for panel in board["panels"]:
+        assert panel["datasource"] == DATASOURCE
+        assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
+        for target in panel["targets"]:
+            assert target["datasource"] == DATASOURCE
+            assert target["format"] in ("table", "time_series")
+            assert target["rawQuery"]
+            assert "LIMIT" in target["rawSql"] or panel["type"] != "logs"
+    for one in _links(board):
+        if one.startswith("/d/"):
+            assert one.split("/")[2] in {read(other)["uid"] for other in FILES}
+    cells = [
+        (x, y)
+        for panel in board["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(set(cells)) == len(cells), "panels lie on each other"
+
+
+def _links(tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if key == "url" and isinstance(value, str):
+                yield value
+            yield from _links(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _links(value)
+
+
+def test_macros_are_expanded_as_grafana_does() -> None:
+    since, until = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), datetime(2026, 1, 2, 4, 4, 5, tzinfo=UTC)
+
+    def of(sql: str, **values: Any) -> str:
+        return expand(sql, since, until, "5m", values)
+
+    assert of("$__timeFilter(a.b)") == "a.b BETWEEN '2026-01-02T03:04:05Z' AND '2026-01-02T04:04:05Z'"
+    assert of("$__timeGroup(t, $__interval) AS x") == "floor(extract(epoch from t)/300)*300 AS x"
+    assert of("$__timeGroup(t,'1h'), n") == 'floor(extract(epoch from t)/3600)*3600 AS "time", n'
+    assert of("IN ($s) $one ${one:sqlstring}", s=["a", "b'c"], one="d'e") == "IN ('a','b''c') d'e 'd''e'"
+    with pytest.raises(Unknown):
+        of("$__timeRange(t)")
+    with pytest.raises(Unknown):
+        of("$nobody")
