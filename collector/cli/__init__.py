@@ -22,6 +22,7 @@ COMMANDS: Final = (
     "healthcheck",
     "query",
     "tail",
+    "alerts",
     "replay",
     "demo",
     "bench",

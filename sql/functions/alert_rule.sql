@@ -1,0 +1,17 @@
+-- The rule of a subject, else that of all; no row if it is switched off. SECURITY DEFINER: the table is not public.
+CREATE OR REPLACE FUNCTION otel.alert_rule(p_rule text, p_subject text)
+RETURNS TABLE (threshold double precision, "window" interval, minimum bigint, hold interval, severity text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY
+    SELECT s.threshold, s."window", s.minimum, s.hold, s.severity
+    FROM (
+        SELECT r.threshold, r."window", r.minimum, r.hold, r.severity, r.enabled FROM _otel.alert_rules r
+        WHERE r.rule = p_rule AND r.subject IN (p_subject, '')
+        ORDER BY r.subject DESC LIMIT 1
+    ) s
+    WHERE s.enabled;
+END
+$$;
+COMMENT ON FUNCTION otel.alert_rule(text, text) IS
+    'What the alert rule p_rule says of p_subject: its own line if it has one, else that for all. No row: switched off.';

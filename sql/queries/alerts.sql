@@ -1,0 +1,1 @@
+SELECT rule, subject, severity, value, threshold, firing, summary, hold, runbook FROM otel.alerts()

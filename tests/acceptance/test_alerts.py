@@ -1,0 +1,163 @@
+"""``otelgres alerts`` in front of a real HTTP server: told once, told again when it failed, told when it ends."""
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from collector.alerts.state import AGAIN_AFTER, State
+from tests.acceptance.receiver_process import OtelgresProcess, eventually, run_otelgres
+
+LOSE = """
+INSERT INTO _otel.losses (count, effect, source, signal, reason) VALUES (3, 'dropped', 'rows', 'traces', 'a_reason')
+"""
+
+
+class Desk:
+    """An HTTP server that remembers what it was told, and says no as often as it is asked to."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.headers: list[str | None] = []
+        self.refusals: list[int] = []
+        desk = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                desk.headers.append(self.headers["X-Key"])
+                if desk.refusals:
+                    self.send_response(desk.refusals.pop(0))
+                    self.send_header("Location", "/elsewhere")
+                else:
+                    desk.told.append(json.loads(body))
+                    self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/alerts"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def alerts(self, status: str) -> list[str]:
+        return [
+            alert["labels"]["alertname"] for told in self.told for alert in told["alerts"] if alert["status"] == status
+        ]
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    yield desk
+    desk.server.shutdown()
+    desk.server.server_close()
+
+
+@pytest.fixture
+def ready(database: str) -> str:
+    with psycopg.connect(database, autocommit=True) as connection:
+        for days in (0, 2):
+            connection.execute("SELECT _otel.make_partition('losses', now() + make_interval(days => %s))", [days])
+    return database
+
+
+def test_once(ready: str) -> None:
+    quiet = run_otelgres("alerts", OTELGRES_DSN=ready)
+    assert (quiet.returncode, quiet.stdout) == (0, ""), quiet.stderr
+    with psycopg.connect(ready) as connection:
+        connection.execute(LOSE)
+    done = run_otelgres("alerts", OTELGRES_DSN=ready)
+    assert done.returncode == 2
+    assert done.stdout == "critical losses             a_reason: 3 traces dropped: a_reason\n"
+    assert json.loads(run_otelgres("alerts", "--json", OTELGRES_DSN=ready).stdout)["value"] == 3
+    assert run_otelgres("alerts", "--set", "losses=10", OTELGRES_DSN=ready).stdout == "losses fires at 10\n"
+    assert run_otelgres("alerts", OTELGRES_DSN=ready).returncode == 0
+    assert "quiet    losses" in run_otelgres("alerts", "--all", OTELGRES_DSN=ready).stdout
+    assert run_otelgres("alerts", "--off", "losses/a_reason", OTELGRES_DSN=ready).returncode == 0
+    assert "a_reason" not in run_otelgres("alerts", "--all", OTELGRES_DSN=ready).stdout
+    assert "there is no rule" in run_otelgres("alerts", "--off", "nothing", OTELGRES_DSN=ready).stderr
+
+
+def test_a_webhook_is_told_once_until_it_ends(ready: str, desk: Desk, tmp_path: Path) -> None:
+    headers = tmp_path / "headers"
+    headers.write_text("X-Key: secret\n")
+    headers.chmod(0o600)
+    state = tmp_path / "state.json"
+    arguments = ("alerts", "--watch", "--every", "0.2", "--webhook", desk.url, "--state", str(state))
+    # One answer that asks for another try at once, and three that spend all tries of a look.
+    desk.refusals = [503, 302]
+    with psycopg.connect(ready, autocommit=True) as connection:
+        connection.execute(LOSE)
+        with OtelgresProcess(*arguments, "--header-file", str(headers), OTELGRES_DSN=ready) as watch:
+            eventually(lambda: desk.told, "the alert")
+            assert watch.stop() == 0
+        assert desk.headers[0] == "secret"
+        # It was told, and a restart knows that.
+        with OtelgresProcess(*arguments, "--json", OTELGRES_DSN=ready) as watch:
+            connection.execute("UPDATE _otel.losses SET at = at - interval '1 hour'")
+            assert watch.process.stdout is not None
+            assert json.loads(watch.process.stdout.readline())["status"] == "resolved"
+            assert watch.stop() == 0
+    assert desk.alerts("firing") == ["losses"]
+    assert desk.alerts("resolved") == ["losses"]
+    first, last = desk.told[0]["alerts"][0], desk.told[-1]["alerts"][0]
+    assert first["fingerprint"] == last["fingerprint"]
+    assert last["endsAt"] > last["startsAt"]
+
+
+def test_a_database_that_is_away_is_an_alert(desk: Desk, tmp_path: Path) -> None:
+    arguments = ("alerts", "--watch", "--every", "0.2", "--webhook", desk.url, "--state", str(tmp_path / "state"))
+    with OtelgresProcess(*arguments, OTELGRES_DSN="postgresql://x:geheim@127.0.0.1:1/y") as watch:
+        eventually(lambda: desk.told, "the alert")
+        assert watch.stop() == 0
+        assert "geheim" not in watch.errors
+    assert desk.alerts("firing") == ["database_away"]
+    assert "geheim" not in json.dumps(desk.told)
+
+
+def row(rule: str, *, firing: bool = True, hold: float = 60) -> dict[str, Any]:
+    return {"rule": rule, "subject": "s", "severity": "warning", "value": 1.0, "threshold": 0.0, "firing": firing,
+            "summary": "", "hold": timedelta(seconds=hold), "runbook": ""}  # fmt: skip
+
+
+def test_who_is_told_when(tmp_path: Path) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def after(seconds: float) -> datetime:
+        return start + timedelta(seconds=seconds)
+
+    file = tmp_path / "state.json"
+    state = State(file)
+    assert state.see([row("r")], after(0)) == [], "it has to hold first"
+    assert state.see([row("r", firing=False)], after(30)) == []
+    assert state.see([row("r")], after(40)) == [], "it began anew"
+    due = state.see([row("r")], after(100))
+    assert [held.since for held in due] == [after(40).isoformat()]
+    assert state.see([row("r")], after(110)) == due, "not delivered"
+    state.delivered(due, after(110))
+    state = State(file)
+    assert state.see([row("r")], after(120)) == [], "told, over a restart"
+    again = state.see([row("r")], after(110) + AGAIN_AFTER)
+    assert [held.rule for held in again] == ["r"], "it still holds, hours later"
+    state.delivered(again, after(110) + AGAIN_AFTER)
+    (ended,) = state.see([], after(130) + AGAIN_AFTER)
+    assert ended.ended
+    assert state.see([], after(140) + AGAIN_AFTER) == [ended], "its end was not delivered"
+    state.delivered([ended], after(140) + AGAIN_AFTER)
+    assert state.see([], after(150) + AGAIN_AFTER) == []
+    assert state.held == []
+
+
+def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "state.json"
+    file.write_text('[{"rule": 1}]')
+    assert State(file).held == []
