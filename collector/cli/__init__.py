@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "query",
     "tail",
     "alerts",
+    "diagnose",
     "replay",
     "demo",
     "bench",

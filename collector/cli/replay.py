@@ -1,16 +1,14 @@
 """``otelgres replay``: sends what applications had to keep in files. Refuses to know the files' formats."""
 
-import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import click
 
 from collector.replay import Removal, Result
 from collector.replay import replay as send_files
+from collector.targets import target
 from exporters.batch import Signal
 from exporters.otlp import OtlpSink
-from exporters.target import Protocol, Target, is_loopback
 
 _DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 _TIMEOUT = 30.0
@@ -34,7 +32,11 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
     """
     if endpoint and grpc:
         raise click.UsageError("Say --endpoint or --grpc, not both.")
-    sink = OtlpSink({signal: _target(signal, endpoint or _DEFAULT_ENDPOINT, grpc) for signal in Signal})
+    try:
+        targets = {signal: target(signal, endpoint or _DEFAULT_ENDPOINT, grpc, _TIMEOUT) for signal in Signal}
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+    sink = OtlpSink(targets)
     removal = Removal.SPOOL if delete is None else Removal.ALL if delete else Removal.NONE
     try:
         results = send_files(folder, sink, removal, lambda result: click.echo(_line(result)))
@@ -61,29 +63,3 @@ def _line(result: Result) -> str:
     if result.left:
         parts.append(f"left: {result.left}")
     return f"{result.path.name}: {', '.join(parts)}"
-
-
-def _target(signal: Signal, endpoint: str, grpc: str | None) -> Target:
-    protocol: Protocol = "grpc" if grpc else "http/protobuf"
-    given = grpc or endpoint
-    parts = urlsplit(given if "://" in given else f"//{given}")
-    if not parts.hostname or parts.scheme not in {"", "http", "https"}:
-        raise click.UsageError(f"{given!r} is no address: say http://HOST:PORT, or HOST:PORT with --grpc.")
-    loopback = is_loopback(parts.hostname)
-    url = f"{parts.scheme or 'http'}://{parts.netloc}{parts.path.rstrip('/')}/v1/{signal.value}"
-    return Target(
-        protocol=protocol,
-        endpoint=given if grpc else url,
-        # As in an application: plaintext where the address says so, or where nobody else can listen.
-        insecure=parts.scheme == "http" or (not parts.scheme and loopback),
-        loopback=loopback,
-        headers=_headers(os.environ.get("OTEL_EXPORTER_OTLP_HEADERS", "")),
-        timeout=_TIMEOUT,
-        compression="gzip",
-        certificate=os.environ.get("OTEL_EXPORTER_OTLP_CERTIFICATE") or None,
-    )
-
-
-def _headers(given: str) -> dict[str, str]:
-    pairs = (item.partition("=") for item in given.split(","))
-    return {unquote(name).strip().lower(): unquote(value).strip() for name, equals, value in pairs if equals}

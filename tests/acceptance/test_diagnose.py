@@ -1,0 +1,183 @@
+"""``otelgres diagnose``: every link broken once for real, and found."""
+
+import json
+import socket
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from collector.embedded import Cluster
+from tests import postgres
+from tests.acceptance.receiver_process import OtelgresProcess, Serving, eventually, run_otelgres, served
+from tests.sql import rows
+
+
+def look(*arguments: str, **environ: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    done = run_otelgres("diagnose", "--json", "--seconds", "3", *arguments, patience=90, **environ)
+    assert "Traceback" not in done.stderr, done.stderr
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in done.stdout.splitlines():
+        finding = json.loads(line)
+        assert finding["mend"] or finding["severity"] == "fine"
+        found.setdefault(finding["check"], []).append(finding)
+    return done.returncode, found
+
+
+def of(
+    receiver: Serving, *arguments: str, dsn: str | None = None, **environ: str
+) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    return look(
+        "--http", receiver.http, "--grpc", receiver.grpc, *arguments, OTELGRES_DSN=dsn or receiver.dsn, **environ
+    )
+
+
+@pytest.fixture(scope="module")
+def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
+    with served(cluster, migrated) as receiver:
+        eventually(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
+        yield receiver
+
+
+def severities(found: dict[str, list[dict[str, Any]]], check: str) -> list[str]:
+    return [finding["severity"] for finding in found[check]]
+
+
+def test_all_is_well(receiver: Serving) -> None:
+    status, found = of(receiver)
+    assert all(finding["severity"] == "fine" for check in found for finding in found[check]), found
+    assert status == 0
+    assert severities(found, "test flow") == ["fine"] * 3
+    assert set(found) >= {"database", "schema", "rights", "disk", "ports", "receivers", "alerts"}
+
+
+def test_nobody_at_the_doors(receiver: Serving) -> None:
+    status, found = look("--http", "http://127.0.0.1:1", "--grpc", "127.0.0.1:1", OTELGRES_DSN=receiver.dsn)
+    assert status == 2
+    assert severities(found, "ports") == ["broken"] * 2
+    assert severities(found, "test flow") == ["broken"] * 3
+
+
+def test_a_receiver_of_another_database(receiver: Serving, database: str) -> None:
+    status, found = of(receiver, dsn=database)
+    assert status == 2
+    assert severities(found, "test flow") == ["broken"] * 3
+    assert "stores elsewhere" in found["test flow"][0]["mend"]
+    assert severities(found, "receivers") == ["broken"]
+
+
+def test_a_database_without_schema_and_one_that_is_old(receiver: Serving, empty_database: str, database: str) -> None:
+    status, found = of(receiver, dsn=empty_database)
+    assert status == 2
+    assert severities(found, "schema") == ["broken"]
+    with psycopg.connect(database) as connection:
+        connection.execute("DELETE FROM _otel.migrations WHERE name = (SELECT max(name) FROM _otel.migrations)")
+    _, found = of(receiver, dsn=database)
+    assert severities(found, "schema") == ["warning"]
+
+
+def test_no_database(receiver: Serving) -> None:
+    status, found = of(receiver, dsn="postgresql://x:geheim@127.0.0.1:1/y")
+    assert status == 2
+    assert severities(found, "database") == ["broken"]
+    assert "geheim" not in json.dumps(found)
+    # What can be seen without it is still looked at.
+    assert severities(found, "ports") == ["fine"] * 2
+    assert severities(found, "test flow") == ["warning"] * 3
+
+
+def test_a_role_without_rights(receiver: Serving) -> None:
+    with psycopg.connect(receiver.dsn, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS nobody_much")
+        connection.execute("CREATE ROLE nobody_much LOGIN")
+        try:
+            status, found = of(receiver, dsn=receiver.dsn.replace("//postgres@", "//nobody_much@"))
+        finally:
+            connection.execute("DROP ROLE nobody_much")
+    assert status == 2
+    assert severities(found, "rights") == ["broken"]
+
+
+def test_tokens_and_tls(cluster: Cluster, migrated: str, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.yaml"
+    made = run_otelgres("token", "new", "--name", "x", "--scope", "ingest", OTELGRES_TOKENS_FILE=str(tokens))
+    token = next(word for word in made.stdout.split() if word.startswith("otg_"))
+    with (
+        postgres.new_database(cluster, migrated) as dsn,
+        OtelgresProcess(
+            *("serve", "--json", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"),
+            OTELGRES_DSN=dsn, OTELGRES_SPOOL=str(tmp_path / "spool"), OTELGRES_TOKENS_FILE=str(tokens),
+        ) as process,
+    ):  # fmt: skip
+        receiver = Serving(process, process.ready() | {"dsn": dsn})
+        _, found = of(receiver)
+        assert severities(found, "test flow") == ["broken"] * 3
+        assert "token" in found["test flow"][0]["mend"]
+        _, found = of(receiver, OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{token}")
+        assert severities(found, "test flow") == ["fine"] * 3
+        _, found = look("--http", receiver.http.replace("http:", "https:"), "--grpc", receiver.grpc, OTELGRES_DSN=dsn)
+        assert any("speaks no TLS" in finding["what"] for finding in found["ports"])
+        assert process.stop() == 0
+
+
+def test_a_clock_that_is_ahead_and_an_alert(receiver: Serving) -> None:
+    with psycopg.connect(receiver.dsn, autocommit=True) as connection:
+        start = rows.unix_nano(datetime.now(UTC) + timedelta(seconds=30))
+        flow = uuid.uuid4()
+        rows.insert(connection, [rows.Span(trace=flow, start=start, end=start + 1000, service="skewed")])
+        connection.execute(
+            "INSERT INTO _otel.losses (count, effect, source, signal, reason) VALUES (1, 'dropped', 'x', 'logs', 'y')"
+        )
+        try:
+            status, found = of(receiver)
+        finally:
+            connection.execute("DELETE FROM _otel.spans WHERE trace_id = %s", [flow])
+            connection.execute("DELETE FROM _otel.losses")
+    assert status == 2
+    assert found["clocks"][0]["what"].startswith("the clock of skewed is ")
+    assert "docs/runbooks/losses.md" in [finding["mend"] for finding in found["alerts"]]
+
+
+def test_a_service_that_fell_silent(receiver: Serving) -> None:
+    now = datetime.now(UTC)
+    with psycopg.connect(receiver.dsn, autocommit=True) as connection:
+        spans = []
+        for hours in range(2, 20):
+            start = rows.unix_nano(now - timedelta(hours=hours))
+            spans.append(rows.Span(trace=uuid.uuid4(), start=start, end=start + 1000, service="gone"))
+        rows.insert(connection, spans)
+        _, found = of(receiver)
+    assert found["services"][0]["what"].startswith("gone has sent nothing since")
+
+
+@contextmanager
+def listening(answer: bytes) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(64)
+                connection.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def test_redis_where_it_is_configured(receiver: Serving) -> None:
+    _, found = of(receiver)
+    assert "redis" not in found
+    _, found = of(receiver, REDIS_URL="redis://127.0.0.1:1/0")
+    assert severities(found, "redis") == ["broken"]
+    with listening(b"HTTP/1.1 400 Bad Request\r\n") as port:
+        _, found = of(receiver, "--redis", f"redis://127.0.0.1:{port}")
+    assert severities(found, "redis") == ["broken"]
+    with listening(b"+PONG\r\n") as port:
+        _, found = of(receiver, "--redis", f"redis://127.0.0.1:{port}")
+    assert severities(found, "redis") == ["fine"]
