@@ -57,6 +57,7 @@ class Receiver:
             {
                 "otelgres_waiting_bytes": lambda: float(self._intake.waiting_bytes if self._intake else 0),
                 "otelgres_spool_bytes": lambda: float(self._spool.bytes),
+                "otelgres_spool_set_aside": lambda: float(self._spool.aside()),
                 "otelgres_spool_age_seconds": self._spool.oldest_age,
                 "otelgres_database_up": lambda: float(self._availability.here),
             },

@@ -5,7 +5,9 @@ a file. What was read but not yet forgotten is read again after a crash: whoever
 (digests do). Refuses to know why the database is away and what the payloads say.
 """
 
+import hashlib
 import logging
+import os
 import sqlite3
 import threading
 import time
@@ -147,6 +149,27 @@ class Spool:
             with suppress(sqlite3.Error):
                 if not self._read_segment(segment, 1):
                     self._finish(segment)
+
+    def keep_aside(self, spooled: Spooled) -> None:
+        """Keeps a batch as a file of its own, which is never read again: it can then be forgotten. Raises OSError."""
+        folder = self._folder / "aside"
+        folder.mkdir(exist_ok=True, mode=0o700)
+        # Named by content, so that doing it again after a crash makes no second file. Segment numbers are used anew.
+        digest = hashlib.sha256(spooled.batch.payload).hexdigest()[:32]
+        path = folder / f"{digest}.{spooled.batch.signal.value}"
+        with path.open("wb") as file:
+            file.write(spooled.batch.payload)
+            file.flush()
+            os.fsync(file.fileno())
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def aside(self) -> int:
+        """How many batches were set aside and lie there still."""
+        return sum(1 for _ in (self._folder / "aside").glob("*"))
 
     def take_damage(self) -> list[Damage]:
         """What was found to be unreadable since the last call."""

@@ -7,10 +7,11 @@ knocks, so that an outage costs each request an fsync and not a connection timeo
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from collector.spool import Damage, Spool, SpoolFull
+from collector.spool import Damage, Spool, Spooled, SpoolFull
 from exporters.batch import Batch
 from exporters.outcome import Accepted, Outcome, Unavailable
 from exporters.postgres.writer import PostgresWriter
@@ -18,6 +19,11 @@ from exporters.postgres.writer import PostgresWriter
 log = logging.getLogger(__name__)
 
 _DRAIN_BYTES: Final = 1_500_000
+# A group that fails so often in a row, at a database that answers, is tried batch by batch.
+_GROUP_ATTEMPTS: Final = 3
+# Each try may wait for locks.
+_PASS_SECONDS: Final = 60.0
+_TELL_SECONDS: Final = 5.0
 _FULL_RETRY_AFTER: Final = 2.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
@@ -106,6 +112,8 @@ class Drainer:
         self._spool = spool
         self._availability = availability
         self._damage: list[Damage] = []
+        self._failures = 0
+        self._drained_bytes, self._told_at = 0, time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drainer", daemon=True)
 
@@ -144,6 +152,7 @@ class Drainer:
             if not store.probe():
                 return False
             self._availability.found()
+            self._drained_bytes, self._told_at = 0, time.monotonic()
         spooled = self._spool.read(_DRAIN_BYTES)
         # Kept until the ledger has it: the database may go away between the two.
         self._damage += self._spool.take_damage()
@@ -152,7 +161,11 @@ class Drainer:
             store.record_loss("dropped", "spool", "spool_damaged", count, _told(self._damage))
             self._damage = []
         if not spooled:
+            # A rate must not count the time without anything to drain.
+            self._drained_bytes, self._told_at = 0, time.monotonic()
             return False
+        if self._failures >= _GROUP_ATTEMPTS:
+            return self._one_by_one(store, spooled)
         outcomes = store.write([item.batch for item in spooled])
         through = None
         for item, outcome in zip(spooled, outcomes, strict=True):
@@ -160,9 +173,70 @@ class Drainer:
                 self._availability.lost()
                 break
             through = item.position
+            self._drained_bytes += len(item.batch.payload)
+        self._failures = self._failures + 1 if through is None else 0
         if through is not None:
             self._spool.forget(through)
+            self._tell()
         return through is not None
+
+    def _one_by_one(self, store: PostgresWriter, spooled: Sequence[Spooled]) -> bool:
+        """Takes what can be taken. What fails while a later batch is stored is at fault itself, and is set aside."""
+        stuck: list[Spooled] = []
+        deadline = time.monotonic() + _PASS_SECONDS
+        moved = False
+        for item in spooled:
+            if self._stopping.is_set():
+                break
+            if isinstance(store.write([item.batch])[0], Unavailable):
+                stuck.append(item)
+                if not store.probe() or time.monotonic() >= deadline:
+                    break
+                continue
+            if not all(self._settle(store, one) for one in stuck):
+                break
+            stuck.clear()
+            self._spool.forget(item.position)
+            self._drained_bytes += len(item.batch.payload)
+            moved = True
+        self._failures = 0
+        if not moved:
+            self._availability.lost()
+        return moved
+
+    def _settle(self, store: PostgresWriter, item: Spooled) -> bool:
+        """Stores it now that a neighbour was stored, or sets it aside; False when the database went away meanwhile."""
+        for _ in range(_GROUP_ATTEMPTS):
+            # It may have failed for a restart between it and its neighbour, which is no fault of its own.
+            if not isinstance(store.write([item.batch])[0], Unavailable):
+                self._spool.forget(item.position)
+                return True
+            if self._stopping.is_set() or not store.probe():
+                return False
+        self._set_aside(store, item)
+        return True
+
+    def _set_aside(self, store: PostgresWriter, item: Spooled) -> None:
+        self._spool.keep_aside(item)
+        log.error("a spooled batch of %s fails while others are stored: it is set aside", item.batch.signal.value)
+        sample = f"{len(item.batch.payload)} bytes, kept in the spool's folder aside"
+        store.record_loss("dropped", item.batch.signal, "spool_set_aside", 1, sample)
+        # Before anything else can fail: entered once.
+        self._spool.forget(item.position)
+
+    def _tell(self) -> None:
+        seconds = time.monotonic() - self._told_at
+        if seconds >= _TELL_SECONDS:
+            rate = self._drained_bytes / seconds
+            # Segments are deleted whole, so that what is left is an upper bound.
+            left = self._spool.bytes
+            log.warning(
+                "draining the spool: at most %s bytes left, %s bytes/s, %.0f s",
+                f"{left:,}",
+                f"{rate:,.0f}",
+                left / rate if rate else 0.0,
+            )
+            self._drained_bytes, self._told_at = 0, time.monotonic()
 
 
 def _told(damage: Sequence[Damage]) -> str:

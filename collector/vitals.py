@@ -45,6 +45,7 @@ NAMES: Final[dict[str, tuple[str, str]]] = {
     "otelgres_waiting_bytes": ("gauge", "Bytes of requests waiting for or in a transaction."),
     "otelgres_spool_bytes": ("gauge", "Bytes in the spool on disk."),
     "otelgres_spool_age_seconds": ("gauge", "Age of the oldest batch in the spool."),
+    "otelgres_spool_set_aside": ("gauge", "Spooled batches that PostgreSQL never took, kept in files."),
     "otelgres_database_up": ("gauge", "1 while the database takes writes, else 0."),
 }
 

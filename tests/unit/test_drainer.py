@@ -1,0 +1,60 @@
+"""The drainer against real PostgreSQL: a batch that always fails must not hold up its neighbours."""
+
+import time
+from pathlib import Path
+
+import psycopg
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from collector.spool import Spool
+from collector.spooling import Availability, Drainer
+from exporters.batch import Batch, Signal
+from exporters.postgres.writer import PostgresWriter
+
+_DEADLOCKS = """
+CREATE FUNCTION public.deadlock() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN RAISE 'always' USING ERRCODE = '{code}'; END$$;
+CREATE TRIGGER deadlock BEFORE INSERT ON _otel.logs FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION public.deadlock();
+"""
+
+
+def _batch(severity: int) -> Batch:
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add()
+    record.time_unix_nano, record.severity_number = time.time_ns(), severity  # type: ignore[assignment]
+    return Batch(Signal.LOGS, request.SerializeToString())
+
+
+def _drain(database: str, spool: Spool, seconds: float, *, until_empty: bool) -> None:
+    drainer = Drainer(lambda: PostgresWriter(database), spool, Availability())
+    drainer.start()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not (until_empty and spool.empty):
+        time.sleep(0.02)
+    drainer.stop(20)
+
+
+def test_batches_that_always_deadlock_are_set_aside_and_told(database: str, tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10_000_000)
+    batches = [_batch(17), _batch(18), _batch(19), _batch(20), _batch(9), _batch(10)]
+    spool.append(batches)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(_DEADLOCKS.format(code="40P01", when="NEW.severity_number >= 17"))
+        _drain(database, spool, 30, until_empty=True)
+        stored = connection.execute("SELECT severity_number FROM _otel.logs ORDER BY 1").fetchall()
+        told = connection.execute("SELECT effect, count FROM _otel.losses WHERE reason = 'spool_set_aside'").fetchall()
+    assert spool.empty
+    assert stored == [(9,), (10,)]
+    assert sum(count for effect, count in told if effect == "dropped") == 4
+    assert {path.read_bytes() for path in (tmp_path / "aside").iterdir()} == {batch.payload for batch in batches[:4]}
+    assert spool.aside() == 4
+
+
+def test_nothing_is_set_aside_while_no_batch_can_be_stored(database: str, tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 10_000_000)
+    spool.append([_batch(9), _batch(10)])
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(_DEADLOCKS.format(code="53100", when="true"))
+        _drain(database, spool, 6, until_empty=False)
+    assert len(spool.read(10_000_000)) == 2
+    assert spool.aside() == 0
