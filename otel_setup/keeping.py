@@ -20,6 +20,8 @@ DEFAULT_SPOOL_BYTES: Final = 128 * 1024 * 1024
 DEFAULT_ATTRIBUTE_BYTES: Final = 64 * 1024
 DEFAULT_BODY_BYTES: Final = 256 * 1024
 _VARIABLES: Final = ("SPOOL", "SPOOL_BYTES", "FALLBACK", "REDACT", "MAX_ATTRIBUTE_BYTES", "MAX_BODY_BYTES")
+# Read elsewhere, by what they are for.
+_OTHERS: Final = ("OPERATIONS_DIRECTORY",)
 _OFF: Final = frozenset({"off", "none", "false", "no", "0"})
 _ON: Final = frozenset({"on", "true", "yes", "1"})
 # A cut value carries a marker of some dozen bytes.
@@ -41,7 +43,7 @@ class Keeping:
 def resolve_keeping(given: Any, environ: Mapping[str, str], complaints: list[str]) -> Keeping:
     """From the ``Arguments`` and ``environ``; what is not understood is added to ``complaints``."""
     unknown = sorted(
-        name for name in environ if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in _VARIABLES
+        name for name in environ if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in (*_VARIABLES, *_OTHERS)
     )
     if unknown:
         complaints.append(f"{', '.join(unknown)} is not known here: there are {PREFIX}{', '.join(_VARIABLES)}")

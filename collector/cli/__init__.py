@@ -24,6 +24,7 @@ COMMANDS: Final = (
     "tail",
     "alerts",
     "diagnose",
+    "export",
     "replay",
     "demo",
     "bench",

@@ -90,7 +90,7 @@ def test_telling_it_again_keeps_what_people_built_on_it(database: str, connectio
 
 
 def test_a_changed_shape_replaces_the_older_one(database: str, connection: Connection, ask: Ask) -> None:
-    connection.execute("DROP VIEW otel.spans; CREATE VIEW otel.spans AS SELECT 1 AS older")
+    connection.execute("DROP VIEW otel.spans CASCADE; CREATE VIEW otel.spans AS SELECT 1 AS older")
     connection.execute("DROP FUNCTION otel.span_tree(uuid)")
     connection.execute("CREATE FUNCTION otel.span_tree(uuid) RETURNS int LANGUAGE sql AS 'SELECT 1'")
     connection.execute(AGAIN)
@@ -100,7 +100,7 @@ def test_a_changed_shape_replaces_the_older_one(database: str, connection: Conne
 
 
 def test_a_changed_shape_never_takes_away_what_is_not_ours(database: str, connection: Connection) -> None:
-    connection.execute("DROP VIEW otel.spans; CREATE VIEW otel.spans AS SELECT 1 AS older")
+    connection.execute("DROP VIEW otel.spans CASCADE; CREATE VIEW otel.spans AS SELECT 1 AS older")
     connection.execute("CREATE VIEW public.mine AS SELECT older FROM otel.spans")
     connection.execute(AGAIN)
     with pytest.raises(SchemaError, match="mine"):

@@ -357,11 +357,13 @@ def test_the_surface_is_what_it_says() -> None:
     assert otel_setup.__all__ == [
         "checkpoint",
         "configure_telemetry",
+        "context_attributes",
         "current_flow_id",
         "extract",
         "flow",
         "inject",
         "phase",
+        "record_event",
         "shutdown_telemetry",
     ]
     assert all(callable(getattr(otel_setup, name)) for name in otel_setup.__all__)

@@ -1,0 +1,79 @@
+"""How far long work has come: a bar with rate and time left on a terminal, a line now and then in a pipe.
+
+Written to stderr, so that what a command prints stays what it is. Refuses to know the work.
+"""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+_Item = TypeVar("_Item")
+_LINE_SECONDS: Final = 5.0
+
+
+class Advance:
+    """What the work calls: ``advance(3)`` for three more; ``total`` may become known, or change, on the way."""
+
+    def __init__(self, title: str, total: float | None, bar: Progress | None) -> None:
+        self._title = title
+        self._bar = bar
+        self._task = bar.add_task(title, total=total, rate="") if bar else None
+        self._began = self._told = time.monotonic()
+        self.total = total
+        self.done = 0.0
+
+    def __call__(self, amount: float = 1) -> None:
+        self.done += amount
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=self.done, total=self.total, rate=self.rate)
+        elif time.monotonic() - self._told >= _LINE_SECONDS:
+            self._told = time.monotonic()
+            self._line()
+
+    @property
+    def rate(self) -> str:
+        """How fast, as text."""
+        seconds = time.monotonic() - self._began
+        return f"{self.done / seconds:,.0f}/s" if seconds > 0 else ""
+
+    def _line(self) -> None:
+        of = f" of {self.total:,.0f}" if self.total else ""
+        left = ""
+        if self.total and self.done:
+            seconds = (time.monotonic() - self._began) * (self.total - self.done) / self.done
+            left = f", {max(0.0, seconds):,.0f} s left"
+        print(f"{self._title}: {self.done:,.0f}{of}, {self.rate}{left}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress(title: str, total: float | None = None) -> Iterator[Advance]:
+    """A block of long work; nothing is shown of work that is done at once."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Advance(title, total, None)
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    )
+    with bar:
+        yield Advance(title, total, bar)
+
+
+def over(items: Iterable[_Item], title: str, total: float | None = None) -> Iterator[_Item]:
+    """The items, with progress shown as they are taken."""
+    with progress(title, total) as advance:
+        for item in items:
+            yield item
+            advance()

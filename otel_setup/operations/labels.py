@@ -1,0 +1,54 @@
+"""Training labels from what is known of an operation, by bounds that can be set. Refuses to know how it is recorded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+VERY_SLOW: Final = "very_slow"
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """Milliseconds below which an operation is of that tier; above all of them it is ``very_slow``."""
+
+    excellent: float = 200.0
+    good: float = 500.0
+    acceptable: float = 1000.0
+    slow: float = 5000.0
+
+    def of(self, milliseconds: float | None) -> str:
+        """The tier of a duration; ``unknown`` without one."""
+        if milliseconds is None:
+            return "unknown"
+        for name in ("excellent", "good", "acceptable", "slow"):
+            if milliseconds < getattr(self, name):
+                return name
+        return VERY_SLOW
+
+
+def data_quality(data: Mapping[str, Any], wanted: Sequence[str]) -> str:
+    """How many of the fields that identify a record are filled: ``high`` from 75 %, ``medium`` from 40 %, ``low``."""
+    if not wanted:
+        return "unknown"
+    filled = sum(1 for field in wanted if data.get(field) not in (None, "")) / len(wanted)
+    return "high" if filled >= 0.75 else "medium" if filled >= 0.4 else "low"
+
+
+def complexity(queries: float | None, records: float | None) -> str:
+    """``low`` for one query on one record, ``medium`` up to five, ``high`` beyond."""
+    most = max(queries or 0, records or 0)
+    return "low" if most <= 1 else "medium" if most <= 5 else "high"
+
+
+def sync_efficiency(done: float, failed: float) -> str:
+    """The share that went through: ``excellent`` from 95 %, ``good`` from 80, ``acceptable`` from 50, else ``poor``."""
+    total = done + failed
+    share = done / total if total else 1.0
+    return "excellent" if share >= 0.95 else "good" if share >= 0.8 else "acceptable" if share >= 0.5 else "poor"
+
+
+def batch_optimization(batch_size: float | None, total: float | None) -> str:
+    """How full batches were: ``optimal`` from 70 %, else ``underfilled``; ``split``: there was more than one."""
+    if not batch_size or total is None:
+        return "unknown"
+    return "split" if total > batch_size else "optimal" if total >= 0.7 * batch_size else "underfilled"

@@ -1,0 +1,53 @@
+CREATE OR REPLACE VIEW compat.daily_summary AS
+SELECT d.day,
+       count(*) FILTER (WHERE d.kind = 'database') AS total_operations,
+       count(*) FILTER (WHERE d.kind = 'database' AND d.success) AS successful_operations,
+       count(*) FILTER (WHERE d.kind = 'database' AND NOT d.success) AS failed_operations,
+       (count(*) FILTER (WHERE d.kind = 'database' AND d.success))::double precision
+           / nullif(count(*) FILTER (WHERE d.kind = 'database'), 0) AS success_rate,
+       avg(d.ms) FILTER (WHERE d.kind = 'database') AS avg_execution_time_ms,
+       percentile_cont(0.95) WITHIN GROUP (ORDER BY d.ms) FILTER (WHERE d.kind = 'database') AS p95_execution_time_ms,
+       count(*) FILTER (WHERE d.kind = 'database' AND d.duplicate) AS duplicates_detected,
+       count(*) FILTER (WHERE d.kind = 'sync') AS sync_operations,
+       coalesce(sum(d.synced), 0)::bigint AS leads_synced,
+       coalesce(sum(d.sync_failed), 0)::bigint AS leads_failed,
+       count(*) FILTER (WHERE d.kind = 'migration') AS migration_operations,
+       count(*) FILTER (WHERE d.kind = 'error') AS errors,
+       count(DISTINCT d.session_id) AS sessions,
+       jsonb_build_object(
+           'excellent', count(*) FILTER (WHERE d.tier = 'excellent'), 'good', count(*) FILTER (WHERE d.tier = 'good'),
+           'acceptable', count(*) FILTER (WHERE d.tier = 'acceptable'), 'slow', count(*) FILTER (WHERE d.tier = 'slow'),
+           'very_slow', count(*) FILTER (WHERE d.tier = 'very_slow')) AS performance_tiers
+FROM (
+    SELECT ("timestamp" AT TIME ZONE 'UTC')::date AS day, 'database' AS kind, success, execution_time_ms AS ms,
+           duplicate_detected AS duplicate, NULL::double precision AS synced, NULL::double precision AS sync_failed,
+           session_id, performance_tier AS tier
+    FROM compat.database_operations
+    UNION ALL
+    SELECT ("timestamp" AT TIME ZONE 'UTC')::date, 'sync', success, NULL, NULL, leads_synced, leads_failed, session_id, NULL
+    FROM compat.sync_operations
+    UNION ALL
+    SELECT ("timestamp" AT TIME ZONE 'UTC')::date, 'migration', success, NULL, NULL, NULL, NULL, session_id, NULL
+    FROM compat.migration_operations
+    UNION ALL
+    SELECT ("timestamp" AT TIME ZONE 'UTC')::date, 'error', false, NULL, NULL, NULL, NULL, session_id, NULL
+    FROM compat.error_logs
+) d
+GROUP BY d.day;
+
+COMMENT ON VIEW compat.daily_summary IS 'Operations of each day (UTC): how many, how well, how fast.';
+COMMENT ON COLUMN compat.daily_summary.day IS 'The day, in UTC.';
+COMMENT ON COLUMN compat.daily_summary.total_operations IS 'Database operations.';
+COMMENT ON COLUMN compat.daily_summary.successful_operations IS 'Those that succeeded.';
+COMMENT ON COLUMN compat.daily_summary.failed_operations IS 'Those that failed.';
+COMMENT ON COLUMN compat.daily_summary.success_rate IS 'The share that succeeded, 0 to 1.';
+COMMENT ON COLUMN compat.daily_summary.avg_execution_time_ms IS 'Mean time of a database operation in milliseconds.';
+COMMENT ON COLUMN compat.daily_summary.p95_execution_time_ms IS '95th percentile of that time.';
+COMMENT ON COLUMN compat.daily_summary.duplicates_detected IS 'Database operations that met a record that was there already.';
+COMMENT ON COLUMN compat.daily_summary.sync_operations IS 'Synchronisations.';
+COMMENT ON COLUMN compat.daily_summary.leads_synced IS 'Records that went through in synchronisations.';
+COMMENT ON COLUMN compat.daily_summary.leads_failed IS 'Records that did not.';
+COMMENT ON COLUMN compat.daily_summary.migration_operations IS 'Migrations.';
+COMMENT ON COLUMN compat.daily_summary.errors IS 'Errors recorded.';
+COMMENT ON COLUMN compat.daily_summary.sessions IS 'Sessions that did anything.';
+COMMENT ON COLUMN compat.daily_summary.performance_tiers IS 'Database operations by performance tier.';

@@ -1,0 +1,31 @@
+SELECT _otel.define_view('error_logs', '{}', $view$
+SELECT hashtextextended(l.uid::text, 0) AS id,
+       l.time AS "timestamp",
+       l.attributes ->> 'session.id' AS session_id,
+       l.service_name,
+       l.body_value #>> '{error_details,error_type}' AS error_type,
+       l.body_value #>> '{error_details,error_message}' AS error_message,
+       l.body_value #>> '{error_details,stack_trace}' AS stack_trace,
+       l.body_value -> 'context' AS error_context,
+       l.body_value -> 'training_labels' AS training_labels,
+       l.body_value AS document,
+       l.flow_id,
+       l.attributes{{...}}
+FROM otel.logs l
+WHERE l.event_name = 'otelgres.operation' AND l.attributes ->> 'otelgres.log_type' = 'error'
+$view$);
+
+COMMENT ON VIEW compat.error_logs IS
+    'Errors recorded by otel_setup.operations. Filter by timestamp.';
+COMMENT ON COLUMN compat.error_logs.id IS 'A number for the record, always the same.';
+COMMENT ON COLUMN compat.error_logs."timestamp" IS 'When it was recorded.';
+COMMENT ON COLUMN compat.error_logs.session_id IS 'Which operations belong together.';
+COMMENT ON COLUMN compat.error_logs.service_name IS 'The service that recorded it.';
+COMMENT ON COLUMN compat.error_logs.error_type IS 'Class of the exception.';
+COMMENT ON COLUMN compat.error_logs.error_message IS 'What it said.';
+COMMENT ON COLUMN compat.error_logs.stack_trace IS 'Where it was raised; NULL if it was told as text.';
+COMMENT ON COLUMN compat.error_logs.error_context IS 'What the caller said about it.';
+COMMENT ON COLUMN compat.error_logs.training_labels IS 'Labels for training, as in the document.';
+COMMENT ON COLUMN compat.error_logs.document IS 'The whole document, as it stands in the JSON-lines files.';
+COMMENT ON COLUMN compat.error_logs.flow_id IS 'The flow in which it happened; NULL outside of one.';
+COMMENT ON COLUMN compat.error_logs.attributes IS 'Attributes of the record, those of its context among them.';

@@ -1,0 +1,164 @@
+"""``monitor_performance`` on every kind of callable: results and errors are untouched, what it cost is recorded."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Generator
+from typing import Any
+
+import pytest
+
+from otel_setup.operations import configure_operations, current_session_id, monitor_performance, session
+from otel_setup.operations import logger as logger_module
+from otel_setup.operations.labels import Tiers, batch_optimization, complexity, data_quality, sync_efficiency
+
+Told = list[tuple[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    """The documents that were recorded, by kind."""
+    documents: Told = []
+
+    def record(name: str, attributes: dict[str, Any], *, body: Any, severity: str) -> None:
+        documents.append((attributes["otelgres.log_type"], body))
+
+    monkeypatch.setattr(logger_module, "record_event", record)
+    return documents
+
+
+def busy(seconds: float) -> None:
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
+def test_a_function(told: Told) -> None:
+    @monitor_performance("named", lead="x")
+    def work(n: int) -> int:
+        busy(0.02)
+        return n + 1
+
+    assert work(1) == 2
+    ((kind, document),) = told
+    assert (kind, document["operation_name"], document["context"]["lead"]) == ("performance_metrics", "named", "x")
+    metrics = document["performance_metrics"]
+    assert metrics["execution_time_ms"] >= metrics["cpu_time_ms"] * 0.9 >= 15
+    assert metrics["memory_usage_mb"] > 1
+    assert document["training_labels"] == {"operation_successful": True, "performance_tier": "excellent"}
+
+
+def test_without_parentheses_and_on_methods(told: Told) -> None:
+    class Thing:
+        @monitor_performance
+        def work(self) -> str:
+            return "done"
+
+    assert Thing().work() == "done"
+    assert told[0][1]["operation_name"].endswith("Thing.work")
+    assert Thing.work.__name__ == "work"
+
+
+def test_what_is_raised_is_recorded_and_raised(told: Told) -> None:
+    @monitor_performance("failing")
+    def work() -> None:
+        raise KeyError("gone")
+
+    with pytest.raises(KeyError, match="gone"):
+        work()
+    (_, performance), (kind, error) = told
+    assert performance["training_labels"]["operation_successful"] is False
+    assert kind == "error"
+    assert error["error_details"]["error_type"] == "KeyError"
+    assert "in work" in error["error_details"]["stack_trace"]
+    assert error["context"]["operation_name"] == "failing"
+
+
+def test_a_coroutine_function(told: Told) -> None:
+    @monitor_performance("async")
+    async def work(n: int) -> int:
+        await asyncio.sleep(0.03)
+        return n
+
+    assert asyncio.run(work(3)) == 3
+    metrics = told[0][1]["performance_metrics"]
+    assert metrics["execution_time_ms"] >= 25
+    assert metrics["cpu_time_ms"] < 25
+
+
+def test_a_generator_is_timed_while_it_works(told: Told) -> None:
+    @monitor_performance("steps")
+    def work() -> Generator[int, str, str]:
+        try:
+            got = yield 1
+            assert got == "sent"
+            yield 2
+        except ValueError:
+            yield 3
+        return "end"
+
+    steps = work()
+    assert next(steps) == 1
+    busy(0.05)
+    assert steps.send("sent") == 2
+    assert steps.throw(ValueError("x")) == 3
+    with pytest.raises(StopIteration, match="end"):
+        next(steps)
+    assert told[0][1]["performance_metrics"]["execution_time_ms"] < 40
+    assert len(told) == 1
+
+    abandoned = work()
+    next(abandoned)
+    abandoned.close()
+    assert len(told) == 2
+
+
+def test_an_async_generator(told: Told) -> None:
+    @monitor_performance("async steps")
+    async def work() -> AsyncIterator[int]:
+        for n in range(3):
+            yield n
+        raise OSError("over")
+
+    async def consume() -> list[int]:
+        steps = work()
+        seen = [await anext(steps) for _ in range(3)]
+        with pytest.raises(OSError, match="over"):
+            await anext(steps)
+        return seen
+
+    assert asyncio.run(consume()) == [0, 1, 2]
+    assert [kind for kind, _ in told] == ["performance_metrics", "error"]
+
+
+def test_sessions_are_of_a_block_or_of_the_process() -> None:
+    outside = current_session_id()
+    with session() as one, session("abcd1234") as two:
+        assert (len(one), two, current_session_id()) == (8, "abcd1234", "abcd1234")
+    assert current_session_id() == outside
+
+
+def test_labels() -> None:
+    assert [Tiers().of(ms) for ms in (150.5, 200, 700, 4999, 5000, None)] == [
+        "excellent", "good", "acceptable", "slow", "very_slow", "unknown",
+    ]  # fmt: skip
+    assert Tiers(excellent=10).of(11) == "good"
+    assert [data_quality({"a": 1, "b": ""}, fields) for fields in (["a"], ["a", "b"], ["b"], [])] == [
+        "high", "medium", "low", "unknown",
+    ]  # fmt: skip
+    assert [complexity(2, 1), complexity(1, None), complexity(1, 9)] == ["medium", "low", "high"]
+    assert [sync_efficiency(7, 1), sync_efficiency(0, 0), sync_efficiency(0, 1)] == ["good", "excellent", "poor"]
+    assert [batch_optimization(10, 8), batch_optimization(10, 1), batch_optimization(10, 11)] == [
+        "optimal", "underfilled", "split",
+    ]  # fmt: skip
+
+
+def test_nothing_that_is_given_can_fail_the_work(told: Told) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    logger = configure_operations()
+    logger.log_database_operation({"name": Odd()}, {"success": Odd()}, {"training_labels": 3})
+    logger.log_error(Odd(), {})  # type: ignore[arg-type]
+    logger.log_database_event("whatever", None, None, None)
+    assert told[-1][1]["operation_details"]["operation_type"] == "whatever"
