@@ -77,7 +77,7 @@ def variables(file: Path, connection: psycopg.Connection, **chosen: str) -> dict
         elif variable["type"] == "query":
             options = [row[0] for row in connection.execute(variable["query"].encode()).fetchall()]
             # "All" stands for each of the options.
-            found[name] = options if variable["multi"] else options[0]
+            found[name] = options if variable["multi"] else next(iter(options), "")
         else:
             found[name] = variable["current"]["value"]
     return found
