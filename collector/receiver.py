@@ -13,16 +13,18 @@ from collector.http_protocol import ConnectionLimits
 from collector.http_server import HttpServer, serve_http
 from collector.intake import Intake
 from collector.security.doors import protection
+from collector.security.principal import current_principal
 from collector.settings import SettingError, Settings, host_port, spool_folder
 from collector.spool import Spool
 from collector.spool_slots import take_slot
 from collector.spooling import Availability, Drainer, SpoolingWriter
 from collector.tally import Tally
 from collector.teller import Teller
+from collector.tenancy import marked
 from collector.upkeep import Upkeep
 from collector.vitals import Vitals
 from exporters.batch import Batch
-from exporters.outcome import Outcome, Unavailable
+from exporters.outcome import Invalid, Outcome, Unavailable
 from exporters.postgres.writer import Committed, PostgresWriter
 
 _START_SECONDS: Final = 1.0
@@ -154,7 +156,12 @@ class Receiver:
     async def _submit(self, batch: Batch) -> Outcome:
         if self._intake is None:
             return Unavailable(_START_SECONDS, "the receiver is starting; send it again")
-        outcome = await self._intake.submit(batch)
+        principal = current_principal()
+        if principal is None or principal.tenant is None:
+            outcome = await self._intake.submit(batch)
+        else:
+            ours = marked(batch, principal.tenant)
+            outcome = ours if isinstance(ours, Invalid) else await self._intake.submit(ours)
         self.vitals.answered(batch.signal, outcome)
         return outcome
 

@@ -14,6 +14,7 @@ from collector.settings import Settings
 from exporters.postgres.codec.decode import COLUMNS
 from exporters.postgres.partitions import Partitions
 from sql.migrate import SchemaError, migrate
+from sql.queries import query
 
 log = logging.getLogger(__name__)
 
@@ -82,16 +83,23 @@ class Upkeep:
                 **dict.fromkeys(_ROLLUPS, settings.rollup_retention_days),
                 "digests": _DIGEST_DAYS,
             }
+            if not _may_change_retention(connection):
+                # A role that only writes drops by what the owner said last.
+                connection.execute("SELECT _otel.drop_expired()")
+                return
             for table, days in keep.items():
-                if days:
-                    connection.execute(
-                        "SELECT _otel.drop_partitions(%s, now() - make_interval(days => %s))", (table, days)
-                    )
+                connection.execute(query("set_retention"), {"table": table, "days": days or None})
+            connection.execute("SELECT _otel.drop_expired()")
 
     def _add_up_hours(self) -> None:
         """Statistics by hour, of the hours that are over; what is left out now is done the next time."""
         with self._connect() as connection:
             add_up_hours(connection)
+
+
+def _may_change_retention(connection: psycopg.Connection[Any]) -> bool:
+    row = connection.execute("SELECT has_table_privilege('_otel.retention', 'INSERT')").fetchone()
+    return row is not None and bool(row[0])
 
 
 def add_up_hours(connection: psycopg.Connection[Any]) -> int:

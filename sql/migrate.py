@@ -6,14 +6,14 @@ Refuses to know what the schema is for.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 import psycopg
 
 # Told again whenever one of their files has changed, in this order.
-_AGAIN = ("functions", "views", "compat")
+_AGAIN = ("functions", "views", "compat", "tenant")
 _LOCK = 0x6F74656C67726573  # "otelgres": two migrating processes take turns
 
 
@@ -37,51 +37,87 @@ def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
                 f"The database is encoded as {encoding}, which cannot hold every text: "
                 "create one with ENCODING 'UTF8' (and TEMPLATE template0)."
             )
-        with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-            applied = _applied(connection)
-            scripts = _ordered("migrations")
-            unknown = sorted(set(applied) - {script.name for script in scripts})
-            if unknown:
-                raise SchemaError(
-                    f"The database has migrations that this version does not know ({', '.join(unknown)}): "
-                    "it was written by a newer otelgres. Upgrade this program."
-                )
-            new: list[str] = []
-            for script in scripts:
-                text = script.read_text(encoding="utf-8")
-                checksum = hashlib.sha256(text.encode()).hexdigest()
-                if script.name in applied:
-                    if applied[script.name] != checksum:
-                        raise SchemaError(
-                            f"Migration {script.name} was changed after it had been applied to this database. "
-                            "Restore the file of the released version and put the change into a migration of its own."
-                        )
-                    continue
-                if progress:
-                    progress(f"migration {script.name}")
-                _run(connection, text)
-                connection.execute(
-                    "INSERT INTO _otel.migrations (name, checksum) VALUES (%s, %s)", (script.name, checksum)
-                )
-                new.append(script.name)
-            state = _again_checksum()
-            if new or _again_applied(connection) != state:
-                if progress:
-                    progress("functions and views")
-                _tell_again(connection)
-                connection.execute(
-                    "INSERT INTO _otel.applied_again (folder, checksum) VALUES ('functions and views', %s) "
-                    "ON CONFLICT (folder) DO UPDATE SET checksum = excluded.checksum, applied_at = now()",
-                    (state,),
-                )
-            return new
+        if progress:
+            connection.add_notice_handler(lambda said: _warn(said, progress))
+        if _up_to_date(connection):
+            # Nothing is written, so that a receiver may have no right to.
+            return []
+        try:
+            return _migrate(connection, progress)
+        except psycopg.errors.InsufficientPrivilege as error:
+            names = ", ".join(pending(connection)[:3])
+            raise SchemaError(
+                f"The schema is not that of this program yet ({names}, …), and this role may not change it "
+                f"({str(error).splitlines()[0]}): run `otelgres migrate` as the schema's owner."
+            ) from error
+
+
+def _migrate(connection: psycopg.Connection[tuple[object, ...]], progress: Callable[[str], None] | None) -> list[str]:
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        applied = _applied(connection)
+        scripts = _ordered("migrations")
+        _check_known(applied)
+        new: list[str] = []
+        for script in scripts:
+            text = script.read_text(encoding="utf-8")
+            checksum = hashlib.sha256(text.encode()).hexdigest()
+            if script.name in applied:
+                if applied[script.name] != checksum:
+                    raise SchemaError(
+                        f"Migration {script.name} was changed after it had been applied to this database. "
+                        "Restore the file of the released version and put the change into a migration of its own."
+                    )
+                continue
+            if progress:
+                progress(f"migration {script.name}")
+            _run(connection, text)
+            connection.execute("INSERT INTO _otel.migrations (name, checksum) VALUES (%s, %s)", (script.name, checksum))
+            new.append(script.name)
+        state = _again_checksum()
+        if new or _again_applied(connection) != state:
+            if progress:
+                progress("functions and views")
+            _tell_again(connection)
+            connection.execute("SELECT _otel.grant_rights()")
+            connection.execute(
+                "INSERT INTO _otel.applied_again (folder, checksum) VALUES ('functions and views', %s) "
+                "ON CONFLICT (folder) DO UPDATE SET checksum = excluded.checksum, applied_at = now()",
+                (state,),
+            )
+        return new
+
+
+def _up_to_date(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    if pending(connection):
+        return False
+    rows = connection.execute("SELECT name, checksum FROM _otel.migrations").fetchall()
+    applied = {str(name): str(checksum) for name, checksum in rows}
+    _check_known(applied)
+    return all(
+        applied.get(script.name) == hashlib.sha256(script.read_text(encoding="utf-8").encode()).hexdigest()
+        for script in _ordered("migrations")
+    )
+
+
+def _check_known(applied: Mapping[str, str]) -> None:
+    unknown = sorted(set(applied) - {script.name for script in _ordered("migrations")})
+    if unknown:
+        raise SchemaError(
+            f"The database has migrations that this version does not know ({', '.join(unknown)}): "
+            "it was written by a newer otelgres. Upgrade this program."
+        )
+
+
+def _warn(said: psycopg.errors.Diagnostic, progress: Callable[[str], None]) -> None:
+    if said.severity_nonlocalized == "WARNING":
+        progress(said.message_primary or "")
 
 
 def pending(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
     """The names of what :func:`migrate` would apply: migrations, and "functions and views" when those differ."""
     row = connection.execute("SELECT to_regclass('_otel.migrations') IS NOT NULL").fetchone()
-    if not row or not row[0]:
+    if not row or not row[0] or not _has_state(connection):
         return [*(script.name for script in _ordered("migrations")), "functions and views"]
     applied = {row[0] for row in connection.execute("SELECT name FROM _otel.migrations").fetchall()}
     names = [script.name for script in _ordered("migrations") if script.name not in applied]
@@ -112,7 +148,8 @@ def _tell_again(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 def _drop_surface(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     views = connection.execute(
         "SELECT string_agg(oid::regclass::text, ', ') FROM pg_class "
-        "WHERE relnamespace IN ('otel'::regnamespace, '_otel'::regnamespace, 'compat'::regnamespace) AND relkind = 'v'"
+        "WHERE relkind = 'v' AND relnamespace IN "
+        "(SELECT oid FROM pg_namespace WHERE nspname IN ('otel', '_otel', 'compat', 'otel_tenant'))"
     ).fetchone()
     functions = connection.execute(
         "SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc "
@@ -147,6 +184,11 @@ def _applied(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, st
     )
     rows = connection.execute("SELECT name, checksum FROM _otel.migrations").fetchall()
     return {str(name): str(checksum) for name, checksum in rows}
+
+
+def _has_state(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    row = connection.execute("SELECT to_regclass('_otel.applied_again') IS NOT NULL").fetchone()
+    return bool(row and row[0])
 
 
 def _again_applied(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:

@@ -18,6 +18,7 @@ COMMANDS: Final = (
     "migrate",
     "dsn",
     "token",
+    "role",
     "status",
     "healthcheck",
     "query",

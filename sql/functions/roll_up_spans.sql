@@ -4,7 +4,7 @@
 -- No nested loops: the plan is made for the first batch of a session, which may hold one span, and kept for those of
 -- thousands.
 CREATE OR REPLACE FUNCTION _otel.roll_up_spans() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET enable_nestloop = off AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET enable_nestloop = off AS $$
 DECLARE
     v_epoch CONSTANT timestamptz := '2024-01-01 00:00:00+00';
     v_week CONSTANT timestamptz := date_bin('7 days', now(), v_epoch);

@@ -10,7 +10,10 @@ SELECT p.name AS table_name,
        coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes,
        greatest(coalesce(sum(c.reltuples) FILTER (WHERE c.reltuples > 0), 0), 0)::bigint AS estimated_rows
 FROM _otel.partitioned p
-LEFT JOIN pg_inherits i ON i.inhparent = to_regclass('_otel.' || p.name)
+-- By the catalog: a name's look-up would ask for the reader's rights on the schema.
+JOIN pg_namespace n ON n.nspname = '_otel'
+LEFT JOIN pg_class t ON t.relname = p.name AND t.relnamespace = n.oid
+LEFT JOIN pg_inherits i ON i.inhparent = t.oid
 LEFT JOIN pg_class c ON c.oid = i.inhrelid
 LEFT JOIN LATERAL (SELECT to_date(substring(c.relname FROM '_(\d{8})$'), 'YYYYMMDD') AS day) d ON true
 GROUP BY p.name, p.stride;

@@ -30,12 +30,14 @@ WITH ids AS (
            (SELECT max(id) FROM _otel.scopes WHERE name = 'many') AS scope
 ), flow AS MATERIALIZED (
     SELECT n, gen_random_uuid() AS trace_id,
-           extract(epoch FROM now() - make_interval(secs => 1 + %(seconds)s * (%(flows)s - n) / %(flows)s)) * 1e9 AS began
+           1e9 * extract(epoch FROM
+               now() - make_interval(secs => 1 + %(seconds)s * (%(flows)s - n) / %(flows)s)) AS began
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n
 )
 INSERT INTO _otel.spans (
     start_time, start_time_unix_nano, end_time_unix_nano, trace_id, resource_id, scope_id, flags, kind, status_code,
-    dropped_attributes_count, dropped_events_count, dropped_links_count, role, span_id, parent_span_id, name, attributes)
+    dropped_attributes_count, dropped_events_count, dropped_links_count, role, span_id, parent_span_id, name,
+    attributes)
 SELECT _otel.time_of(s.start), s.start, s.start + s.length, s.trace_id, i.resource + s.instance, i.scope, 257, s.kind,
        CASE WHEN random() < 0.02 THEN 2 END, 0, 0, 0, s.role, s.span_id, s.parent, s.name, s.attributes
 FROM ids i CROSS JOIN (

@@ -25,6 +25,8 @@ def relation(connection: Connection) -> str:
             (2, '{"app.place": "there", "size": "many"}', '{}'),
             (3, '{}', '{}')
     """)
+    # Views of ours belong to the owner's role, which reads our tables, not everybody's.
+    connection.execute("GRANT SELECT ON public.records TO otelgres_owner")
     connection.execute("SELECT _otel.define_view('things', %s, %s)", (COLUMNS, TEMPLATE))
     return "compat.things"
 

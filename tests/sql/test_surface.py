@@ -108,7 +108,7 @@ def test_a_changed_shape_never_takes_away_what_is_not_ours(database: str, connec
     connection.execute("SELECT older FROM public.mine")
 
 
-@pytest.mark.parametrize("folder", ["functions", "views", "compat"])
+@pytest.mark.parametrize("folder", ["functions", "views", "compat", "tenant"])
 def test_one_object_a_file(folder: str) -> None:
     for script in (Path(sql.__file__).parent / folder).glob("*.sql"):
         assert f".{script.stem}" in script.read_text(encoding="utf-8"), script.name
