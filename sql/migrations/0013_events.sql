@@ -1,2 +1,4 @@
--- Events are found by their name: only records that have one pay for it.
-CREATE INDEX logs_event_name ON _otel.logs (event_name, time) WHERE event_name IS NOT NULL;
+-- Our own events are found by their name. Only these: a name of anybody's may be too long for an index.
+CREATE INDEX logs_own_events ON _otel.logs (event_name, time) WHERE event_name IN (
+    'otelgres.operation', 'otelgres.integration', 'otelgres.heartbeat', 'otelgres.subscription', 'otelgres.progress',
+    'otelgres.pipeline', 'otelgres.process.alive', 'otelgres.process.end');
