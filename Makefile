@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests audit test-interop bench docs secrets clean
+.PHONY: run demo test lint types contracts tests audit test-interop bench docs secrets fuzz clean
 
 run: $(STAMP)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
@@ -33,6 +33,11 @@ audit: $(STAMP)  ## known vulnerabilities of the dependencies
 
 test-interop: $(STAMP)  ## the stock Collector, built from its Go modules, in front of us
 	$(BIN)/pytest -m interop
+
+fuzz: $(STAMP)  ## FUZZ_SECONDS (60) of each kind of fuzzing
+	$(BIN)/python -m tests.fuzz.run --seconds $${FUZZ_SECONDS:-60} --seed $${FUZZ_SEED:-1}
+	$(BIN)/python -m tests.fuzz.http $$(( $${FUZZ_SECONDS:-60} * 300 ))
+	$(BIN)/python -m tests.fuzz.rows $$(( $${FUZZ_SECONDS:-60} * 100 ))
 
 bench: $(STAMP)
 	$(BIN)/otelgres bench ingest
