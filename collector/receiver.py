@@ -25,6 +25,8 @@ from collector.upkeep import Upkeep
 from collector.vitals import Vitals
 from exporters.batch import Batch
 from exporters.outcome import Invalid, Outcome, Unavailable
+from exporters.postgres.cardinality import CardinalityGuard
+from exporters.postgres.codec.limits import Limits
 from exporters.postgres.writer import Committed, PostgresWriter
 
 _START_SECONDS: Final = 1.0
@@ -49,6 +51,8 @@ class Receiver:
             self._spool = Spool(self._spool_slot.folder, settings.max_spool_bytes)
         except OSError as error:
             raise SettingError(f"The spool folder {folder} cannot be used ({error}): set OTELGRES_SPOOL.") from error
+        # One for all writers: the limits are the process's.
+        self._cardinality = CardinalityGuard(series=settings.limit_new_series, resources=settings.limit_new_resources)
         self._drainer = Drainer(self._store, self._spool, self._availability)
         self._announcer = Announcer(dsn)
         self._tasks: list[asyncio.Task[None]] = []
@@ -145,7 +149,19 @@ class Receiver:
     def _store(self) -> PostgresWriter:
         settings = self._settings
         return PostgresWriter(
-            self._dsn, past_days=settings.past_days, future_days=settings.future_days, observe=self._committed
+            self._dsn,
+            past_days=settings.past_days,
+            future_days=settings.future_days,
+            limits=Limits(
+                items=settings.limit_items,
+                attributes=settings.limit_attributes,
+                events=settings.limit_events,
+                key_bytes=settings.limit_key_bytes,
+                value_bytes=settings.limit_value_bytes,
+                text_bytes=settings.limit_text_bytes,
+            ),
+            guard=self._cardinality,
+            observe=self._committed,
         )
 
     def _committed(self, committed: Committed) -> None:

@@ -77,6 +77,22 @@ class Settings:
     """Days for which spans, logs and metric points are kept; 0 keeps them for ever."""
     rollup_retention_days: int = 400
     """Days for which flows, span statistics and the ledger are kept; 0 keeps them for ever."""
+    limit_items: int = 500_000
+    """Spans, log records or points of one request; all of a larger one is refused. 0 here and below: no limit."""
+    limit_attributes: int = 2048
+    """Attributes of one span, record, point, event, link, resource or scope; those beyond are dropped and counted."""
+    limit_events: int = 4096
+    """Events and links of one span; those beyond are dropped and counted."""
+    limit_key_bytes: int = 256 * 1024
+    """Bytes of an attribute's key; it is cut there and counted."""
+    limit_value_bytes: int = 1024 * 1024
+    """Bytes of an attribute's value; text is cut there, anything nested dropped, and counted."""
+    limit_text_bytes: int = 4 * 1024 * 1024
+    """Bytes of a body, name, status message or other text; it is cut there and counted."""
+    limit_new_series: int = 20_000
+    """New metric series a minute and process; points of those beyond go to one overflow series each metric."""
+    limit_new_resources: int = 2000
+    """New resources a minute and process; what those beyond send is filed under one for each service."""
     stop_seconds: float = 10.0
     """How long a stop waits for what is being stored."""
 
@@ -113,6 +129,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
     for name in types:
         if name.startswith("max_") and getattr(settings, name) < 1:
             raise SettingError(f"{name} must be at least 1, not {getattr(settings, name)}.")
+        if name.startswith("limit_") and getattr(settings, name) < 0:
+            raise SettingError(f"{name} must be at least 0 (no limit), not {getattr(settings, name)}.")
     if settings.dsn_file:
         settings = replace(settings, dsn=_from_dsn_file(Path(settings.dsn_file)))
     if settings.dsn:

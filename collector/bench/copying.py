@@ -19,6 +19,7 @@ from collector.bench.load import Request, make_requests
 from collector.intake import GROUP_BYTES
 from exporters.batch import Batch, Signal
 from exporters.postgres import dimension_store
+from exporters.postgres.cardinality import CardinalityGuard
 from exporters.postgres.codec import copybinary as pg
 from exporters.postgres.codec.decode import COLUMNS, add_rows, parse
 from exporters.postgres.codec.dimensions import Known, Missing
@@ -82,10 +83,10 @@ def _rows(
     group, missing = Group(partitions.bounds()), Missing()
     batches = [Batch(signal, payload) for payload in payloads]
     parsed = [(batch, parse(batch, known, missing)) for batch in batches]
-    dimension_store.resolve(connection, missing, known)
+    dimension_store.resolve(connection, missing, known, CardinalityGuard())
     for batch, request in parsed:
         add_rows(batch, request, known, caches, group)
-    dimension_store.resolve_series(connection, group.new_series, known)
+    dimension_store.resolve_series(connection, group.new_series, known, CardinalityGuard())
     for table, place, key in group.pending:
         group.parts[table][place] = pg.int8(known.series[key])
     return [

@@ -20,10 +20,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from exporters.batch import Batch
 from exporters.outcome import Accepted, Invalid, Outcome, Unavailable
 from exporters.postgres import dimension_store
+from exporters.postgres.cardinality import CardinalityGuard
 from exporters.postgres.codec import copybinary as pg
 from exporters.postgres.codec.anyvalue import MalformedError, Repairs
 from exporters.postgres.codec.decode import COLUMNS, KEYS, add_rows, check, parse
 from exporters.postgres.codec.dimensions import Known, Missing
+from exporters.postgres.codec.limits import Limits, effect_of
 from exporters.postgres.codec.rows import Caches, Entry, Group, Ledger
 from exporters.postgres.errors import Meaning, advice, meaning
 from exporters.postgres.partitions import Partitions
@@ -77,13 +79,19 @@ class PostgresWriter:
         *,
         past_days: int = 30,
         future_days: int = 1,
+        limits: Limits | None = None,
+        guard: CardinalityGuard | None = None,
         observe: Callable[[Committed], None] = lambda committed: None,
     ) -> None:
         self._dsn = dsn
         self._observe = observe
         self._connection: psycopg.Connection[Any] | None = None
         self._known = Known()
-        self._caches = Caches()
+        self._guard = guard or CardinalityGuard()
+        # Ids that stand for another one until the minute is over.
+        self._standing_in: list[tuple[dict[Any, int], Any]] = []
+        self._minute = 0
+        self._caches = Caches(limits)
         # Repairs of dimension rows, which are committed before the group: kept until a ledger entry is committed too.
         self._unreported = Repairs()
         self._partitions = Partitions(past_days, future_days)
@@ -232,16 +240,21 @@ class PostgresWriter:
     ) -> tuple[Group, dict[int, Outcome]]:
         """The rows of the batches, and what each will be answered once they are committed."""
         group = Group(self._partitions.bounds())
+        if self._standing_in and self._guard.minute != self._minute:
+            for ids, key in self._standing_in:
+                ids.pop(key, None)
+            self._standing_in.clear()
+        self._minute = self._guard.minute
         answers: dict[int, Outcome] = {}
         parsed: list[tuple[int, Batch, Any]] = []
-        missing = Missing()
+        missing = Missing(limits=self._caches.limits)
         for place, batch in work:
             try:
                 parsed.append((place, batch, parse(batch, self._known, missing)))
             except MalformedError as error:
                 answers[place] = _malformed(batch, error, group)
         if missing:
-            dimension_store.resolve(connection, missing, self._known)
+            self._overflowed(dimension_store.resolve(connection, missing, self._known, self._guard), group)
             self._unreported += missing.repairs
         for place, batch, request in parsed:
             try:
@@ -253,11 +266,18 @@ class PostgresWriter:
             self._fill_series(connection, group)
             self._unreported += group.series_repairs
         for reason, count in self._unreported.items():
-            group.ledger.add(Entry("repaired", "dimensions", reason), count)
+            group.ledger.add(Entry(effect_of(reason), "dimensions", reason), count)
         return group, answers
 
+    def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
+        ids: dict[Any, int]
+        ids = self._known.resources if beyond.kind == "resource_overflow" else self._known.series
+        self._standing_in += [(ids, key) for key in beyond.keys]
+        if beyond.keys:
+            group.ledger.add(Entry("repaired", "dimensions", beyond.kind), len(beyond.keys))
+
     def _fill_series(self, connection: psycopg.Connection[Any], group: Group) -> None:
-        dimension_store.resolve_series(connection, group.new_series, self._known)
+        self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
         for table, place, key in group.pending:
             group.parts[table][place] = pg.int8(self._known.series[key])
 

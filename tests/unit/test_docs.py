@@ -1,51 +1,40 @@
 """The documents name what there is: settings, numbers, views, and each link leads somewhere."""
 
-import ast
-import inspect
 import re
-from itertools import pairwise
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from collector import settings as settings_module
-from collector.settings import Settings
+from collector.cli import COMMANDS
+from collector.reference.configuration import configuration_reference
+from collector.reference.relations import sql_reference
 from collector.vitals import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
-def settings_rows() -> list[str]:
-    """A table row for each setting, from the one table of settings: its name, default and docstring."""
-    tree = ast.parse(inspect.getsource(settings_module))
-    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
-    defaults = Settings()
-    rows = []
-    for field, text in pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            assert isinstance(text, ast.Expr), f"{field.target.id} has no docstring"
-            assert isinstance(text.value, ast.Constant)
-            assert isinstance(text.value.value, str)
-            name = field.target.id
-            value = getattr(defaults, name)
-            rows.append(f"| `{name}` | {'' if value in (None, '') else f'`{value}`'} | {text.value.value} |")
-    return rows
-
-
-@pytest.mark.parametrize(
-    ("marker", "rows"),
-    [
-        ("<!-- settings -->", settings_rows()),
-        ("<!-- numbers -->", [f"| `{name}` | {meaning} |" for name, (_, meaning) in NAMES.items()]),
-    ],
-    ids=["settings", "numbers"],
-)
-def test_the_tables_of_operations_are_what_the_program_has(marker: str, rows: list[str]) -> None:
+def test_the_numbers_of_operations_are_what_the_program_has() -> None:
+    rows = [f"| `{name}` | {meaning} |" for name, (_, meaning) in NAMES.items()]
     lines = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
-    start = lines.index(marker) - len(rows)
+    start = lines.index("<!-- numbers -->") - len(rows)
     found = lines[start : start + len(rows)]
     assert found == rows, "put these lines above the marker in docs/operations.md:\n" + "\n".join(rows)
+
+
+def test_the_reference_pages_are_fresh(database: str) -> None:
+    docs = ROOT / "docs"
+    assert (docs / "configuration.md").read_text(encoding="utf-8") == configuration_reference(), "run `make docs`"
+    with psycopg.connect(database) as connection:
+        assert (docs / "sql-reference.md").read_text(encoding="utf-8") == sql_reference(connection), "run `make docs`"
+
+
+def test_every_command_that_is_named_exists() -> None:
+    for document in DOCUMENTS:
+        for name in re.findall(r"`otelgres ([a-z]+)", document.read_text(encoding="utf-8")):
+            # `otelgres spool 1` is what a spool file begins with.
+            assert name in (*COMMANDS, "spool"), f"{document.name}: otelgres {name}"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -188,7 +188,7 @@ HOMES: Final[dict[str, tuple[str, ...] | str]] = {
 BY_OFFSETS: Final = ("KeyValue", "AnyValue", "ArrayValue", "KeyValueList")
 
 # What the tables have beside what a sender said.
-OURS: Final = {"received_at", "first_seen", "id"}
+OURS: Final = {"received_at", "first_seen", "id", "tenant"}
 
 
 def test_every_field_has_a_home_or_a_reason() -> None:

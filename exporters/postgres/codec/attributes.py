@@ -6,12 +6,14 @@ Refuses to know which columns attributes go to.
 """
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
 
 from exporters.postgres.codec.anyvalue import Repairs, key_value, pairs_json, plain_key
+from exporters.postgres.codec.limits import Limits, cut_pair
 
 # 65,536 fragments of at most 512 bytes of key and value each: 100 MB at the very worst, about 15 MB in practice.
 _ENTRIES: Final = 65_536
@@ -28,7 +30,10 @@ UID_KEY: Final = b'"log.record.uid"'
 class AttributeCache:
     """KeyValue bytes -> (key, ``key:value``), both JSON text. Belongs to one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._shortest = self.limits.shortest
+        self._most = self.limits.attributes or sys.maxsize
         self._known: dict[bytes, tuple[bytes, bytes]] = {}
         self._keys: dict[bytes, bytes] = {}
         self._odd = False
@@ -36,9 +41,16 @@ class AttributeCache:
 
     def miss(self, raw: bytes, repairs: Repairs) -> tuple[bytes, bytes]:
         """Takes ``raw`` apart and remembers it. Raises :class:`MalformedError`."""
+        before = repairs.total()
+        if len(raw) > self._shortest:
+            raw = cut_pair(raw, self.limits, repairs)
+            if repairs.total() != before:
+                # Never remembered, so that it is counted each time.
+                key, value = key_value(raw, repairs)
+                self._odd = self._odd or not plain_key(key)
+                return key, key + b":" + value
         entry = self._plain(raw)
         if entry is None:
-            before = repairs.total()
             key, value = key_value(raw, repairs)
             entry = (key, key + b":" + value)
             if not plain_key(key):
@@ -103,6 +115,9 @@ class AttributeCache:
 
         Where a key comes twice the last value stands under it, and ``$kvlist`` beside it holds every pair as it came.
         """
+        if len(raws) > self._most:
+            repairs["attributes_dropped"] += len(raws) - self._most
+            raws = raws[: self._most]
         entries: list[Any] = [*map(self.get, raws)]
         if not entries:
             return b"{}", set()

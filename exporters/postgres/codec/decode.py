@@ -76,8 +76,15 @@ def check(batch: Batch, caches: Caches, bounds: Bounds) -> Refusals:
 def add_rows(batch: Batch, request: Any, known: Known, caches: Caches, group: Group) -> Refusals:
     """Adds the rows of a parsed batch to the group, all or none. Raises :class:`MalformedError`."""
     mark = group.mark()
+    before = group.counts.total()
     try:
-        return _ADDERS[batch.signal](request, known, caches, group)
+        refusals = _ADDERS[batch.signal](request, known, caches, group)
     except (MalformedError, DecodeError) as error:
         group.rewind(mark)
         raise MalformedError(f"the body is not an OTLP {batch.signal} request: {error}") from error
+    most = caches.limits.items
+    if most and group.counts.total() - before > most:
+        items = group.counts.total() - before
+        group.rewind(mark)
+        raise MalformedError(f"the request has {items:,} items; at most {most:,} are taken at once: send it in parts")
+    return refusals

@@ -15,6 +15,7 @@ from exporters.batch import Signal
 from exporters.postgres.codec.anyvalue import Repairs, key_value, string_json
 from exporters.postgres.codec.attributes import AttributeCache
 from exporters.postgres.codec.lazy import InstrumentationScope, Resource
+from exporters.postgres.codec.limits import Limits
 
 UNKNOWN_SERVICE: Final = "unknown_service"
 # A sender whose resources never repeat must not fill the memory: past this many, the cache starts afresh.
@@ -74,6 +75,7 @@ class Missing:
     scopes: dict[ScopeKey, "ScopeRow"] = field(default_factory=dict)
     metrics: dict[MetricKey, "MetricRow"] = field(default_factory=dict)
     repairs: Repairs = field(default_factory=Repairs)
+    limits: Limits = field(default_factory=Limits)
 
     def __bool__(self) -> bool:
         return bool(self.resources or self.scopes or self.metrics)
@@ -93,16 +95,16 @@ def find_missing(signal: Signal, request: Any, known: Known, missing: Missing) -
     for group, scopes in pairs:
         resource = (group.resource, group.schema_url)
         if resource not in known.resources and resource not in missing.resources:
-            missing.resources[resource] = resource_row(resource, missing.repairs)
+            missing.resources[resource] = resource_row(resource, missing.repairs, missing.limits)
         for scope in scopes:
             key = (scope.scope, scope.schema_url)
             if key not in known.scopes and key not in missing.scopes:
-                missing.scopes[key] = scope_row(key, missing.repairs)
+                missing.scopes[key] = scope_row(key, missing.repairs, missing.limits)
             if signal is Signal.METRICS:
                 for metric in scope.metrics:
                     metric_key = metric_key_of(metric)
                     if metric_key and metric_key not in known.metrics and metric_key not in missing.metrics:
-                        missing.metrics[metric_key] = metric_row(metric_key, missing.repairs)
+                        missing.metrics[metric_key] = metric_row(metric_key, missing.repairs, missing.limits)
 
 
 _DATA: Final = (
@@ -181,11 +183,11 @@ class SeriesRow(NamedTuple):
     attributes: str
 
 
-def resource_row(key: ResourceKey, repairs: Repairs) -> ResourceRow:
+def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> ResourceRow:
     """Raises ``MalformedError`` or protobuf's DecodeError for bytes that are no Resource."""
     raw, schema_url = key
     resource = Resource.FromString(raw)
-    attributes, canonical = _attributes(resource.attributes, repairs)
+    attributes, canonical = _attributes(resource.attributes, repairs, limits)
     repaired: dict[str, bytes] = {}
     refs = [_entity_ref(ref, repairs) for ref in resource.entity_refs]
     entity_refs = f"[{','.join(refs)}]" if refs else None
@@ -213,11 +215,11 @@ def _entity_ref(ref: Any, repairs: Repairs) -> str:
     )
 
 
-def scope_row(key: ScopeKey, repairs: Repairs) -> ScopeRow:
+def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
     """Raises ``MalformedError`` or protobuf's DecodeError for bytes that are no InstrumentationScope."""
     raw, schema_url = key
     scope = InstrumentationScope.FromString(raw)
-    attributes, canonical = _attributes(scope.attributes, repairs)
+    attributes, canonical = _attributes(scope.attributes, repairs, limits)
     repaired: dict[str, bytes] = {}
     return ScopeRow(
         _hash(canonical, schema_url, scope.name, scope.version, scope.dropped_attributes_count),
@@ -230,9 +232,9 @@ def scope_row(key: ScopeKey, repairs: Repairs) -> ScopeRow:
     )
 
 
-def metric_row(key: MetricKey, repairs: Repairs) -> MetricRow:
+def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
     """Raises ``MalformedError`` for metadata that is no KeyValue."""
-    metadata, canonical = _attributes(key.metadata, repairs)
+    metadata, canonical = _attributes(key.metadata, repairs, limits)
     repaired: dict[str, bytes] = {}
     return MetricRow(
         _hash(canonical, *key[:6]),
@@ -247,9 +249,9 @@ def metric_row(key: MetricKey, repairs: Repairs) -> MetricRow:
     )
 
 
-def series_row(key: SeriesKey, repairs: Repairs) -> SeriesRow:
+def series_row(key: SeriesKey, repairs: Repairs, limits: Limits) -> SeriesRow:
     """Raises ``MalformedError`` for attributes that are no KeyValues."""
-    attributes, canonical = _attributes(key.attributes, repairs)
+    attributes, canonical = _attributes(key.attributes, repairs, limits)
     return SeriesRow(
         _hash(canonical, key.metric_id, key.resource_id, key.scope_id),
         key.metric_id,
@@ -259,10 +261,10 @@ def series_row(key: SeriesKey, repairs: Repairs) -> SeriesRow:
     )
 
 
-def _attributes(raws: Iterable[bytes], repairs: Repairs) -> tuple[str, bytes]:
+def _attributes(raws: Iterable[bytes], repairs: Repairs, limits: Limits) -> tuple[str, bytes]:
     """KeyValues as (the JSON object, a form that does not depend on their order)."""
     raws = list(raws)
-    text, _ = AttributeCache().object(raws, repairs)
+    text, _ = AttributeCache(limits).object(raws, repairs)
     pairs = sorted(key_value(raw, Repairs()) for raw in raws)
     return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
 

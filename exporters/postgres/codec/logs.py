@@ -3,6 +3,7 @@
 import hashlib
 import re
 import struct
+import sys
 from typing import Any, Final
 
 from exporters.batch import Signal
@@ -10,6 +11,7 @@ from exporters.postgres.codec import copybinary as pg
 from exporters.postgres.codec.anyvalue import Repairs, any_value, fields
 from exporters.postgres.codec.attributes import UID_KEY
 from exporters.postgres.codec.dimensions import Known
+from exporters.postgres.codec.limits import cut_value, effect_of
 from exporters.postgres.codec.rows import (
     ABSURD_DAY,
     ABSURD_TIME,
@@ -63,6 +65,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
     earliest, latest, received = group.bounds
     attributes_of = caches.attributes.object
     text_field = caches.texts.field
+    most_text = caches.limits.text_bytes or sys.maxsize
     count = absurd = 0
     for resource_logs in request.resource_logs:
         resource_id = known.resources[resource_logs.resource, resource_logs.schema_url]
@@ -103,7 +106,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
                         uid_field,
                         text_field(severity_text, "severity_text", repaired, repairs) if severity_text else pg.NULL,
                         text_field(event_name, "event_name", repaired, repairs) if event_name else pg.NULL,
-                        _body(record.body, repairs) if record.HasField("body") else _NULLS_2,
+                        _body(record.body, most_text, repairs) if record.HasField("body") else _NULLS_2,
                         attributes_field,
                         repaired_field(repaired) if repaired else pg.NULL,
                     )
@@ -111,7 +114,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
                 count += 1
     group.counts[TABLE] += count
     for reason, number in repairs.items():
-        group.ledger.add(Entry("repaired", Signal.LOGS, reason), number)
+        group.ledger.add(Entry(effect_of(reason), Signal.LOGS, reason), number)
     if absurd:
         group.ledger.add(Entry("repaired", Signal.LOGS, "time_out_of_bounds"), absurd)
     return Refusals()
@@ -146,8 +149,10 @@ def _uid(raws: Any, caches: Caches) -> bytes:
     return pg.text(hashlib.sha256(text).digest()[:16])
 
 
-def _body(raw: bytes, repairs: Repairs) -> bytes:
+def _body(raw: bytes, most: int, repairs: Repairs) -> bytes:
     """The columns body and body_value: text for a string that PostgreSQL can hold, jsonb for everything else."""
+    if len(raw) > most:
+        raw = cut_value(raw, most, repairs)
     if 2 <= len(raw) < 130 and raw[:1] == b"\x0a" and raw[1] == len(raw) - 2 and raw.isascii() and 0 not in raw[2:]:
         return pg.text(raw[2:]) + pg.NULL  # short plain text: nearly every body
     number, wire, start, end = next(fields(raw), (0, 0, 0, 0))

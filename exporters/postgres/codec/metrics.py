@@ -8,6 +8,7 @@ from exporters.batch import Signal
 from exporters.postgres.codec import copybinary as pg
 from exporters.postgres.codec.anyvalue import Repairs, double_json
 from exporters.postgres.codec.dimensions import Known, SeriesKey, metric_key_of, series_row
+from exporters.postgres.codec.limits import effect_of
 from exporters.postgres.codec.rows import (
     ABSURD_DAY,
     ABSURD_TIME,
@@ -123,7 +124,7 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Ref
                         series = SeriesKey(*plain)
                         parts.append(_HEAD(width, 8, time, 8, at, 8, start, 8, point.flags))
                         if series not in group.new_series:
-                            group.new_series[series] = series_row(series, group.series_repairs)
+                            group.new_series[series] = series_row(series, group.series_repairs, caches.limits)
                         group.pending.append((table, len(parts), series))
                         parts.append(b"")
                     else:
@@ -132,7 +133,7 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Ref
                     parts.append(repaired_field(repaired) if repaired else pg.NULL)
                     group.counts[table] += 1
     for reason, number in repairs.items():
-        group.ledger.add(Entry("repaired", Signal.METRICS, reason), number)
+        group.ledger.add(Entry(effect_of(reason), Signal.METRICS, reason), number)
     if absurd:
         group.ledger.add(Entry("repaired", Signal.METRICS, "time_out_of_bounds"), absurd)
     for reason, number in refusals.reasons.items():

@@ -4,6 +4,7 @@ A :class:`Group` holds COPY BINARY rows by table for the requests that are commi
 fields of any signal and the statements that will carry the rows.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from exporters.postgres.codec import copybinary as pg
 from exporters.postgres.codec.anyvalue import Repairs, string_json
 from exporters.postgres.codec.attributes import AttributeCache
 from exporters.postgres.codec.dimensions import SeriesKey, SeriesRow
+from exporters.postgres.codec.limits import Limits, cut_text
 
 NS_PER_DAY: Final = 86_400_000_000_000
 # The day of every row whose time lies outside the bounds, and that time in PostgreSQL's microseconds.
@@ -112,7 +114,8 @@ class TextCache:
     Only what PostgreSQL holds as it is stays cached; the rest goes through :meth:`repaired` each time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.text_bytes or sys.maxsize
         self._known: dict[bytes, bytes] = {}
         self.get: Callable[[bytes], bytes | None] = self._known.get
 
@@ -121,6 +124,9 @@ class TextCache:
         known = self._known.get(raw)
         if known is not None:
             return known
+        if len(raw) > self._most:
+            raw = cut_text(raw, self._most)
+            repairs["text_cut"] += 1
         try:
             text = raw.decode()
         except UnicodeDecodeError:
@@ -139,9 +145,10 @@ class TextCache:
 class Caches:
     """What one thread keeps from group to group."""
 
-    def __init__(self) -> None:
-        self.attributes = AttributeCache()
-        self.texts = TextCache()
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.attributes = AttributeCache(self.limits)
+        self.texts = TextCache(self.limits)
         self.statuses: dict[bytes, bytes] = {}
 
 

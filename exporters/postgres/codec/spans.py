@@ -9,6 +9,7 @@ from exporters.postgres.codec.anyvalue import MalformedError, Repairs, string_js
 from exporters.postgres.codec.attributes import TYPE_KEY
 from exporters.postgres.codec.dimensions import Known
 from exporters.postgres.codec.lazy import Status
+from exporters.postgres.codec.limits import effect_of
 from exporters.postgres.codec.rows import (
     ABSURD_DAY,
     ABSURD_TIME,
@@ -147,7 +148,7 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Refus
                 count += 1
     group.counts[TABLE] += count
     for reason, number in repairs.items():
-        group.ledger.add(Entry("repaired", Signal.TRACES, reason), number)
+        group.ledger.add(Entry(effect_of(reason), Signal.TRACES, reason), number)
     if absurd:
         group.ledger.add(Entry("repaired", Signal.TRACES, "time_out_of_bounds"), absurd)
     for reason, number in refusals.reasons.items():
@@ -184,9 +185,17 @@ def _role(raws: Any, caches: Caches) -> bytes:
     raise MalformedError("otelgres.type vanished")
 
 
+def _first(things: Any, reason: str, caches: Caches, repairs: Repairs) -> Any:
+    most = caches.limits.events
+    if not most or len(things) <= most:
+        return things
+    repairs[reason] += len(things) - most
+    return things[:most]
+
+
 def _events(events: Any, caches: Caches, repairs: Repairs) -> bytes:
     items = []
-    for event in events:
+    for event in _first(events, "events_dropped", caches, repairs):
         item = b'{"time_unix_nano":%d,"name":%s' % (event.time_unix_nano, string_json(event.name, repairs))
         if event.attributes:
             item += b',"attributes":' + caches.attributes.object(event.attributes, repairs)[0]
@@ -198,7 +207,7 @@ def _events(events: Any, caches: Caches, repairs: Repairs) -> bytes:
 
 def _links(links: Any, caches: Caches, repairs: Repairs) -> bytes:
     items = []
-    for link in links:
+    for link in _first(links, "links_dropped", caches, repairs):
         item = b'{"trace_id":"%s","span_id":"%s"' % (link.trace_id.hex().encode(), link.span_id.hex().encode())
         if link.trace_state:
             item += b',"trace_state":' + string_json(link.trace_state, repairs)

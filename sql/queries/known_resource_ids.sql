@@ -1,0 +1,1 @@
+SELECT hash FROM _otel.resources WHERE hash = ANY (%(hash)s)

@@ -1,0 +1,1 @@
+SELECT hash FROM _otel.series WHERE hash = ANY (%(hash)s)

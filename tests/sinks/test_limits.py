@@ -1,0 +1,201 @@
+"""Limits on items and on what is new: what is beyond is cut, dropped or filed apart, and costs no neighbour."""
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from exporters.batch import Batch, Signal
+from exporters.outcome import Accepted, Invalid
+from exporters.postgres.cardinality import CardinalityGuard
+from exporters.postgres.codec.limits import Limits
+from exporters.postgres.writer import PostgresWriter
+from tests.acceptance.receiver_process import rows
+
+_ids = itertools.count(1)
+SMALL = Limits(items=5, attributes=3, events=2, key_bytes=8, value_bytes=10, text_bytes=12)
+
+
+def trace(*names: str, service: str = "s", **more: Any) -> ExportTraceServiceRequest:
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    group.resource.attributes.add(key="service.name").value.string_value = service
+    for name in names:
+        now = time.time_ns()
+        span = group.scope_spans.add().spans.add(
+            trace_id=next(_ids).to_bytes(16), span_id=next(_ids).to_bytes(8), name=name, start_time_unix_nano=now,
+            end_time_unix_nano=now,
+        )  # fmt: skip
+        for key, value in more.items():
+            span.attributes.add(key=key).value.string_value = value
+    return request
+
+
+def write(writer: PostgresWriter, *requests: Any) -> list[Any]:
+    kinds = {
+        ExportTraceServiceRequest: Signal.TRACES,
+        ExportLogsServiceRequest: Signal.LOGS,
+        ExportMetricsServiceRequest: Signal.METRICS,
+    }
+    return writer.write([Batch(kinds[type(request)], request.SerializeToString()) for request in requests])
+
+
+def losses(dsn: str) -> dict[tuple[str, str], int]:
+    found = rows(dsn, "SELECT effect, reason, sum(count)::int AS n FROM otel.losses GROUP BY 1, 2")
+    return {(row["effect"], row["reason"]): row["n"] for row in found}
+
+
+def test_what_is_too_long_is_cut_and_its_neighbours_are_whole(database: str) -> None:
+    writer = PostgresWriter(database, limits=SMALL)
+    big = trace("0123456789abcdef", a="x" * 11, verylongkey="v", c="ok")
+    # Cut where no character is cut in two.
+    wide = trace("w", a="ä" * 8)
+    assert write(writer, trace("ok", a="fine"), big, wide, trace("also ok")) == [Accepted()] * 4
+    writer.close()
+    found = {row["name"]: row["attributes"] for row in rows(database, "SELECT name, attributes FROM otel.spans")}
+    assert found == {
+        "ok": {"a": "fine"},
+        "0123456789ab": {"a": "x" * 10, "verylong": "v", "c": "ok"},
+        "w": {"a": "ä" * 5},
+        "also ok": {},
+    }
+    # service.name is longer than eight bytes, in each of the four resources' one content.
+    assert losses(database) == {("dropped", "text_cut"): 1, ("dropped", "value_cut"): 2, ("dropped", "key_cut"): 2}
+
+
+def test_too_many_are_dropped_and_counted(database: str) -> None:
+    request = trace("n", a="1", b="2", c="3", d="4", e="5")
+    span = request.resource_spans[0].scope_spans[0].spans[0]
+    for number in range(4):
+        span.events.add(name=str(number))
+        span.links.add(trace_id=b"t" * 16, span_id=b"s" * 8)
+    writer = PostgresWriter(database, limits=SMALL)
+    assert write(writer, request) == [Accepted()]
+    writer.close()
+    (row,) = rows(database, "SELECT attributes, events, links FROM otel.spans")
+    assert (len(row["attributes"]), len(row["events"]), len(row["links"])) == (3, 2, 2)
+    found = losses(database)
+    assert found["dropped", "attributes_dropped"] == 2
+    assert (found["dropped", "events_dropped"], found["dropped", "links_dropped"]) == (2, 2)
+
+
+def test_nested_values_and_bodies_are_bounded(database: str) -> None:
+    request = ExportLogsServiceRequest()
+    scope = request.resource_logs.add().scope_logs.add()
+    record = scope.log_records.add(time_unix_nano=time.time_ns())
+    record.body.string_value = "a very long line"
+    nested = record.attributes.add(key="n").value
+    for _ in range(20):
+        nested.array_value.values.add(int_value=1)
+    record.attributes.add(key="b").value.bytes_value = b"0123456789abc"
+    tree = scope.log_records.add(time_unix_nano=time.time_ns()).body
+    for _ in range(20):
+        tree.array_value.values.add(string_value="x")
+    writer = PostgresWriter(database, limits=SMALL)
+    assert write(writer, request) == [Accepted()]
+    writer.close()
+    first, second = rows(database, "SELECT body, body_value, attributes FROM otel.logs ORDER BY body NULLS LAST")
+    assert first["body"] == "a very long "
+    assert first["attributes"]["n"] is None
+    assert len(str(first["attributes"]["b"])) < 40
+    assert second["body_value"] is None or second["body"] is None
+
+
+def test_a_request_of_too_many_items_is_refused_alone(database: str) -> None:
+    writer = PostgresWriter(database, limits=SMALL)
+    good, bad, other = write(writer, trace("a"), trace(*"abcdef"), trace("b"))
+    assert (good, other) == (Accepted(), Accepted())
+    assert isinstance(bad, Invalid)
+    assert "6 items; at most 5" in bad.message
+    writer.close()
+    assert rows(database, "SELECT count(*) AS n FROM otel.spans") == [{"n": 2}]
+    assert any(effect == "refused" for effect, _ in losses(database))
+
+
+def test_no_limit_is_no_limit(database: str) -> None:
+    writer = PostgresWriter(database, limits=Limits(0, 0, 0, 0, 0, 0))
+    many = {f"key{number}": "v" * 50 for number in range(3000)}
+    assert write(writer, trace(*["n" * 100] * 50, **many)) == [Accepted()]
+    writer.close()
+    (row,) = rows(
+        database, "SELECT count(*) AS n, min((SELECT count(*) FROM jsonb_object_keys(attributes))) AS k FROM otel.spans"
+    )
+    assert (row["n"], row["k"]) == (50, 3000)
+    assert losses(database) == {}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def guarded(database: str) -> Callable[..., tuple[PostgresWriter, Clock]]:
+    def make(**limits: int) -> tuple[PostgresWriter, Clock]:
+        clock = Clock()
+        return PostgresWriter(database, guard=CardinalityGuard(**limits, clock=clock)), clock
+
+    return make
+
+
+def points(*series: int) -> ExportMetricsServiceRequest:
+    request = ExportMetricsServiceRequest()
+    group = request.resource_metrics.add()
+    group.resource.attributes.add(key="service.name").value.string_value = "s"
+    data = group.scope_metrics.add().metrics.add(name="m").gauge.data_points
+    for number in series:
+        point = data.add(time_unix_nano=time.time_ns() + number, as_int=number)
+        point.attributes.add(key="n").value.int_value = number
+    return request
+
+
+def test_series_that_are_too_many_share_one_and_ingest_goes_on(database: str, guarded: Any) -> None:
+    writer, clock = guarded(series=3)
+    assert write(writer, points(*range(10))) == [Accepted()]
+    query = "SELECT attributes, count(*) AS n FROM otel.metric_points GROUP BY 1"
+    found = rows(database, query)
+    assert len(found) == 4
+    assert {"attributes": {"otel.metric.overflow": True}, "n": 7} in found
+    assert losses(database) == {("repaired", "series_overflow"): 7}
+    # Those that the database knows are no news, to this writer or to another one.
+    other, _ = guarded(series=3)
+    known = [row["attributes"]["n"] for row in found if "n" in row["attributes"]]
+    assert write(other, points(*known)) == [Accepted()]
+    assert losses(database) == {("repaired", "series_overflow"): 7}
+    # Another minute, another chance.
+    clock.now += 60
+    lost = next(number for number in range(10) if number not in known)
+    assert write(writer, points(lost)) == [Accepted()]
+    assert {"attributes": {"n": lost}, "n": 1} in rows(database, query)
+    writer.close()
+    other.close()
+
+
+def test_resources_that_are_too_many_keep_their_service(database: str, guarded: Any) -> None:
+    writer, _ = guarded(resources=2)
+    requests = []
+    for number in range(6):
+        request = trace("n", service="crowd")
+        request.resource_spans[0].resource.attributes.add(key="pod").value.int_value = number
+        requests.append(request)
+    assert write(writer, *requests) == [Accepted()] * 6
+    writer.close()
+    query = """
+        SELECT resource_attributes ? 'pod' AS own, service_name, count(*) AS n FROM otel.spans GROUP BY 1, 2 ORDER BY 1
+    """
+    assert rows(database, query) == [
+        {"own": False, "service_name": "crowd", "n": 4},
+        {"own": True, "service_name": "crowd", "n": 2},
+    ]
+    assert losses(database) == {("repaired", "resource_overflow"): 4}
+    with psycopg.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM _otel.resources").fetchone() == (3,)
