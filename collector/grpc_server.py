@@ -22,6 +22,7 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 
 from collector.answers import STOPPING, UNEXPECTED, Answerable, grpc_answer
+from collector.door_ledger import DoorLedger
 from collector.listen import CannotListen, listen
 from collector.patience import Patience
 from collector.security.guard import Guard
@@ -91,6 +92,7 @@ async def serve_grpc(
     reuse_port: bool = False,
     credentials: Any = None,
     guard: Guard | None = None,
+    ledger: DoorLedger | None = None,
 ) -> GrpcServer:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
@@ -99,7 +101,7 @@ async def serve_grpc(
     server credentials (None: plain text); with a ``guard`` every call needs a token.
     """
     server = grpc.aio.server(options=_options(max_bytes, max_connections, limits, reuse_port=reuse_port))
-    door = _Door(submit, limits, guard)
+    door = _Door(submit, limits, guard, ledger or DoorLedger())
     server.add_generic_rpc_handlers(
         tuple(
             grpc.method_handlers_generic_handler(
@@ -165,7 +167,8 @@ class _Refused(Exception):  # noqa: N818 (never leaves this module)
 
 
 class _Door:
-    def __init__(self, submit: Submit, limits: CallLimits, guard: Guard | None) -> None:
+    def __init__(self, submit: Submit, limits: CallLimits, guard: Guard | None, ledger: DoorLedger) -> None:
+        self._ledger = ledger
         self._submit = submit
         self._limits = limits
         self._guard = guard
@@ -183,6 +186,8 @@ class _Door:
                 answer = grpc_answer(signal, outcome)
             except _Refused as refused:
                 outcome = refused.outcome
+                if isinstance(outcome, Invalid):
+                    self._ledger.add("grpc", signal, "too_large_or_damaged")
                 answer = grpc_answer(signal, outcome)
             except asyncio.CancelledError:
                 task = asyncio.current_task()

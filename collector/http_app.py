@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from collector.answers import STOPPING, UNEXPECTED, Encoding, http_answer, http_refusal
 from collector.cors import Cors
+from collector.door_ledger import DoorLedger
 from collector.http_exchange import BodyTooLarge, BodyTooSlow, ClientGone, Exchange, Receive, Send
 from collector.inflate import ACCEPTED, CorruptBody, OverLimit, UnknownCoding, codings, inflate
 from collector.security.guard import Guard
@@ -78,7 +79,9 @@ class HttpApp:
         *,
         guard: Guard | None,
         open_pages: Collection[str],
+        ledger: DoorLedger | None = None,
     ) -> None:
+        self._ledger = ledger or DoorLedger()
         self._submit = submit
         self._guard = guard
         self._open_pages = frozenset(open_pages)
@@ -147,11 +150,13 @@ class HttpApp:
     async def _export(self, signal: Signal, exchange: Exchange) -> None:
         encoding = _ENCODINGS.get(_media_type(exchange))
         if encoding is None:
+            self._ledger.add("http", signal, "media_type")
             await exchange.answer_text(415, "send Content-Type: " + " or ".join(e.value for e in Encoding))
             return
         try:
             applied = codings((exchange.header(b"content-encoding") or b"").decode("latin-1"))
         except UnknownCoding as error:
+            self._ledger.add("http", signal, "content_encoding")
             unknown = http_answer(signal, Invalid(str(error)), encoding)
             await exchange.answer(415, (*unknown.headers, (b"accept-encoding", ACCEPTED.encode())), unknown.body)
             return
@@ -161,6 +166,9 @@ class HttpApp:
         except ClientGone:
             return
         except _Refused as refused:
+            if isinstance(refused.outcome, Invalid | TooLarge):
+                reason = "malformed" if isinstance(refused.outcome, Invalid) else "too_large"
+                self._ledger.add("http", signal, reason)
             answer = http_answer(signal, refused.outcome, encoding)
         except asyncio.CancelledError:
             answer = http_answer(signal, STOPPING, encoding)

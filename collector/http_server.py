@@ -15,6 +15,7 @@ import orjson
 import uvicorn
 
 from collector.cors import Cors
+from collector.door_ledger import DoorLedger
 from collector.http_app import BodyLimits, HttpApp, Page, PageMaker, Submit
 from collector.http_protocol import ConnectionLimits, bounded_protocol
 from collector.listen import BoundedListener, listen
@@ -57,6 +58,7 @@ async def serve_http(
     reuse_port: bool = False,
     tls: ssl.SSLContext | None = None,
     guard: Guard | None = None,
+    ledger: DoorLedger | None = None,
 ) -> HttpServer:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
@@ -69,7 +71,9 @@ async def serve_http(
         # uvicorn counts a connection after its handshake, and until then it would cost us a file descriptor for free.
         sock = BoundedListener(sock, connection_limits.connections)
     routes = {"/healthz": _alive, "/readyz": _readiness(ready, with_detail=guard is None), **(pages or {})}
-    app = HttpApp(submit, routes, Cors(cors_origins), body_limits, guard=guard, open_pages={"/healthz", "/readyz"})
+    app = HttpApp(
+        submit, routes, Cors(cors_origins), body_limits, guard=guard, open_pages={"/healthz", "/readyz"}, ledger=ledger
+    )
     server = _Server(
         uvicorn.Config(
             app,

@@ -7,11 +7,13 @@ import asyncio
 from typing import Any, Final
 
 from collector.announcer import Announcer
+from collector.door_ledger import DoorLedger
 from collector.grpc_server import CallLimits, GrpcServer, serve_grpc
 from collector.http_app import BodyLimits
 from collector.http_protocol import ConnectionLimits
 from collector.http_server import HttpServer, serve_http
 from collector.intake import Intake
+from collector.redacting import Redactor, redaction_of
 from collector.security.doors import protection
 from collector.security.principal import current_principal
 from collector.settings import SettingError, Settings, host_port, spool_folder
@@ -41,6 +43,9 @@ class Receiver:
         # Before anything is opened: what is refused leaves nothing behind.
         self._protection = protection(settings)
         self.refusals = self._protection.refusals
+        rules = redaction_of(settings.redact)
+        self._redactor = Redactor(rules) if rules else None
+        self._redacting = asyncio.Lock()
         self._reuse_port = reuse_port
         self._intake: Intake | None = None
         self._doors: tuple[GrpcServer, HttpServer] | None = None
@@ -69,7 +74,8 @@ class Receiver:
             },
             self.refusals.counts,
         )
-        self._teller = Teller(dsn, self.vitals, self._spool_slot.folder)
+        self._door_ledger = DoorLedger()
+        self._teller = Teller(dsn, self.vitals, self._spool_slot.folder, self._door_ledger, self.refusals.counts)
         self.grpc = ""
         self.http = ""
 
@@ -97,6 +103,7 @@ class Receiver:
             reuse_port=self._reuse_port,
             credentials=certificates.grpc_credentials() if certificates else None,
             guard=self._protection.guard,
+            ledger=self._door_ledger,
         )
         try:
             http_server = await serve_http(
@@ -115,6 +122,7 @@ class Receiver:
                 connection_limits=ConnectionLimits(connections=settings.max_connections),
                 tls=certificates.http_context() if certificates else None,
                 guard=self._protection.guard,
+                ledger=self._door_ledger,
             )
         except OSError:
             await grpc_server.stop(0)
@@ -172,14 +180,27 @@ class Receiver:
     async def _submit(self, batch: Batch) -> Outcome:
         if self._intake is None:
             return Unavailable(_START_SECONDS, "the receiver is starting; send it again")
+        if self._redactor is not None:
+            batch = await self._redacted(self._redactor, batch)
         principal = current_principal()
         if principal is None or principal.tenant is None:
             outcome = await self._intake.submit(batch)
         else:
             ours = marked(batch, principal.tenant)
-            outcome = ours if isinstance(ours, Invalid) else await self._intake.submit(ours)
+            if isinstance(ours, Invalid):
+                self._door_ledger.add("tenancy", batch.signal, "tenant", ours.message)
+                outcome = ours
+            else:
+                outcome = await self._intake.submit(ours)
         self.vitals.answered(batch.signal, outcome)
         return outcome
+
+    async def _redacted(self, redactor: Redactor, batch: Batch) -> Batch:
+        async with self._redacting:  # in a thread, so that a large request does not hold up the others
+            batch, count = await asyncio.to_thread(redactor.redacted, batch)
+        if count:
+            self._door_ledger.add("redaction", batch.signal, "redacted", count=count, effect="repaired")
+        return batch
 
     def _database_known(self) -> None:
         self._availability.found()

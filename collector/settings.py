@@ -47,6 +47,8 @@ class Settings:
     """CA certificates (PEM): clients must show a certificate signed by one of them."""
     tokens_file: str | None = None
     """Hashes of the tokens that open the doors (`otelgres token new`), private to its owner; read again on change."""
+    redact: str = "off"
+    """Secrets taken out of what arrives: `defaults` for the usual ones, a YAML file of rules, or `off`. Costs CPU."""
     cors_origins: str = ""
     """Origins whose browsers may post, separated by commas; `*` alone allows every origin."""
     max_request_bytes: int = 64 * 1024 * 1024

@@ -6,6 +6,8 @@ Refuses to know what the numbers mean.
 import asyncio
 import os
 import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,10 +18,13 @@ from uuid import uuid4
 import orjson
 import psycopg
 
+from collector.door_ledger import DoorLedger
 from collector.http_app import Page
 from collector.vitals import Vitals, neighbours, prometheus
 from sql.queries import query
 
+# Asked to come back: a sender that does loses nothing.
+_COMES_BACK: Final = "too_many_failures"
 _LEAVE_SECONDS: Final = 2.0
 _TELL_EVERY: Final = 5  # times left beside the spool for each time told to the database
 
@@ -27,7 +32,18 @@ _TELL_EVERY: Final = 5  # times left beside the spool for each time told to the 
 class Teller:
     """One receiver's voice. ``folder`` is its spool slot."""
 
-    def __init__(self, dsn: str, vitals: Vitals, folder: Path) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        vitals: Vitals,
+        folder: Path,
+        ledger: DoorLedger,
+        turned_away: Callable[[], Mapping[str, int]],
+    ) -> None:
+        """``ledger`` has what to enter in the ledger of losses, ``turned_away`` what the doors' guard has refused."""
+        self._ledger = ledger
+        self._turned_away = turned_away
+        self._told_away: Counter[str] = Counter()
         self._dsn = dsn
         self._vitals = vitals
         self._folder = folder
@@ -66,3 +82,29 @@ class Teller:
         numbers = [[name, dict(labels), value] for (name, labels), value in self._vitals.numbers().items()]
         with psycopg.connect(self._dsn, autocommit=True, connect_timeout=2) as connection:
             connection.execute(query("tell_receiver"), {**self._who, "numbers": orjson.dumps(numbers).decode()})
+            self._enter_losses(connection)
+
+    def _enter_losses(self, connection: psycopg.Connection[Any]) -> None:
+        for reason, count in self._turned_away().items():
+            if reason != _COMES_BACK and count > self._told_away[reason]:
+                self._ledger.add("door", "any", reason, count=count - self._told_away[reason])
+            self._told_away[reason] = count
+        taken = self._ledger.take()
+        if not taken:
+            return
+        try:
+            connection.execute(
+                query("add_losses"),
+                {
+                    "count": [count for _, count, _ in taken],
+                    "effect": [kind.effect for kind, _, _ in taken],
+                    "source": [kind.source for kind, _, _ in taken],
+                    "signal": [kind.signal for kind, _, _ in taken],
+                    "reason": [kind.reason for kind, _, _ in taken],
+                    "detail": [None for _ in taken],
+                    "sample": [sample or None for _, _, sample in taken],
+                },
+            )
+        except psycopg.Error:
+            self._ledger.give_back(taken)
+            raise

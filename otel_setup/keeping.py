@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from otel_setup.redact import Redaction, rules
+from exporters.redaction import Redaction, rules
 from otel_setup.values import text
 
 PREFIX: Final = "OTELGRES_TELEMETRY_"

@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Status
 
+from exporters.redaction import REDACTED, Redaction
 from otel_setup.counts import Counts
-from otel_setup.redact import REDACTED, Redaction
 from otel_setup.size import Cutter
 from otel_setup.values import clean, text
 

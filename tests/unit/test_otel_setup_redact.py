@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from opentelemetry.attributes import BoundedAttributes
 
+from exporters.redaction import REDACTED, Redaction, rules
 from otel_setup.counts import Counts
-from otel_setup.redact import REDACTED, Redaction, rules
 from otel_setup.scrub import Scrubber
 from otel_setup.settings import Arguments, resolve
 from otel_setup.size import Cutter

@@ -1,6 +1,6 @@
-"""What must not leave the application: passwords, tokens, keys and card numbers, by attribute name and by look.
+"""What must not be sent or stored: passwords, tokens, keys and card numbers, by attribute name and by look.
 
-Works on one value at a time, on the export threads. Refuses to know spans and log records, and to be a proof against
+Works on one value at a time. Refuses to know spans and log records, and to be a proof against
 leaks: it knows the usual names and shapes.
 """
 
@@ -35,7 +35,7 @@ _SHAPES: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("bearer",), r"(bearer\s+)(?=[^\s\"',;]*[\d.]|[^\s\"',;]{16})[\w.~+/=-]{8,}"),
     (
         ("pass", "pwd", "secret", "token", "key", "x-amz-"),
-        rf"((?:^|[^a-z])(?:[a-z]+[_-])?(?:{_ASSIGNED})[\"']?\s*[=:]\s*)(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&)}}\]]+)",
+        rf"((?:^|[^a-z])(?:[a-z]+[_-])?(?:{_ASSIGNED})[\"']?\s*[=:]\s*)(?!\[redacted\])(?:\"[^\"]*\"|'[^']*'|[^\s\"',;&)}}\]]+)",
     ),
     (("sig",), r"([?&](?:sig|signature)=)[^\s&\"']+"),
     (("://",), r"(://[^\s/:@\"']*:)[^\s/@\"']+(?=@)"),
