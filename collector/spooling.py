@@ -4,11 +4,13 @@ Writers share one :class:`Availability`. While the database is away they go stra
 knocks, so that an outage costs each request an fsync and not a connection timeout. Refuses to know transports.
 """
 
+import itertools
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from collector.spool import Damage, Spool, Spooled, SpoolFull
@@ -105,7 +107,7 @@ class SpoolingWriter:
 
 
 class Drainer:
-    """Knocks at the database while it is away, and empties the spool into it when it is there. One thread."""
+    """Knocks at the database while it is away, and empties the spool into it when it is there. Two threads."""
 
     def __init__(self, make_store: Callable[[], PostgresWriter], spool: Spool, availability: Availability) -> None:
         self._make_store = make_store
@@ -116,6 +118,8 @@ class Drainer:
         self._drained_bytes, self._told_at = 0, time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drainer", daemon=True)
+        self._second = make_store()
+        self._helper = ThreadPoolExecutor(1, thread_name_prefix="drainer-second")
 
     def start(self) -> None:
         """Starts the thread."""
@@ -144,6 +148,8 @@ class Drainer:
                     # Not in step with other receivers: a database that returns must not meet all of them at once.
                     self._availability.wait_for_news(pause * random.uniform(0.5, 1.0))  # noqa: S311
         finally:
+            self._helper.shutdown()
+            self._second.close()
             store.close()
 
     def _step(self, store: PostgresWriter) -> bool:
@@ -153,7 +159,7 @@ class Drainer:
                 return False
             self._availability.found()
             self._drained_bytes, self._told_at = 0, time.monotonic()
-        spooled = self._spool.read(_DRAIN_BYTES)
+        spooled = self._spool.read(2 * _DRAIN_BYTES)
         # Kept until the ledger has it: the database may go away between the two.
         self._damage += self._spool.take_damage()
         if self._damage:
@@ -166,7 +172,7 @@ class Drainer:
             return False
         if self._failures >= _GROUP_ATTEMPTS:
             return self._one_by_one(store, spooled)
-        outcomes = store.write([item.batch for item in spooled])
+        outcomes = self._write(store, spooled)
         through = None
         for item, outcome in zip(spooled, outcomes, strict=True):
             if isinstance(outcome, Unavailable):
@@ -179,6 +185,16 @@ class Drainer:
             self._spool.forget(through)
             self._tell()
         return through is not None
+
+    def _write(self, store: PostgresWriter, spooled: Sequence[Spooled]) -> list[Outcome]:
+        """Two halves at once, each a transaction: while one waits for PostgreSQL, the other is made rows of."""
+        sizes = itertools.accumulate(len(item.batch.payload) for item in spooled)
+        middle = sum(size <= _DRAIN_BYTES for size in sizes)
+        if not 0 < middle < len(spooled):
+            return store.write([item.batch for item in spooled])
+        later = self._helper.submit(self._second.write, [item.batch for item in spooled[middle:]])
+        # What is stored of the later half while the earlier one failed is recognised when it comes again.
+        return store.write([item.batch for item in spooled[:middle]]) + later.result()
 
     def _one_by_one(self, store: PostgresWriter, spooled: Sequence[Spooled]) -> bool:
         """Takes what can be taken. What fails while a later batch is stored is at fault itself, and is set aside."""

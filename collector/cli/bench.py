@@ -1,6 +1,7 @@
 """``otelgres bench``: what this machine gets out of otelgres, measured on servers and databases of its own."""
 
 import signal
+import statistics
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from collector.bench import application, ingest, latency, tables
+from collector.bench import application, drain, ingest, latency, tables
 from collector.bench.processes import ProcessError
 from collector.bench.server import server
 from exporters.batch import Signal
@@ -107,6 +108,25 @@ def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool
         _print_json(situations)
     else:
         _print_table(tables.application_table(situations))
+
+
+@bench.command("drain")
+@click.option("--signal", type=click.Choice(_SIGNALS), default=Signal.TRACES.value, show_default=True)
+@click.option("--items", type=click.IntRange(1), default=100_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@_where_options
+def _drain(signal: str, items: int, rounds: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
+    """How fast a spool drains, beside storing the same requests at once."""
+    with _told(), server(dsn, folder) as target:
+        found = drain.measure(target, Signal(signal), items, rounds, _tell_drained)
+    if as_json:
+        _print_json([asdict(one) | {"ratio": one.ratio} for one in found])
+    else:
+        click.echo(f"ratio, median of {rounds}: {statistics.median(one.ratio for one in found):.2f}")
+
+
+def _tell_drained(one: drain.Drained) -> None:
+    click.echo(f"stored {one.ingest:,.0f} a second, drained {one.drain:,.0f}: {one.ratio:.2f}", err=True)
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import psycopg
-from psycopg import sql as psql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from exporters.batch import Batch
@@ -23,10 +22,11 @@ from exporters.postgres import dimension_store
 from exporters.postgres.cardinality import CardinalityGuard
 from exporters.postgres.codec import copybinary as pg
 from exporters.postgres.codec.anyvalue import MalformedError, Repairs
-from exporters.postgres.codec.decode import COLUMNS, KEYS, add_rows, check, parse
+from exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse
 from exporters.postgres.codec.dimensions import Known, Missing
 from exporters.postgres.codec.limits import Limits, effect_of
 from exporters.postgres.codec.rows import Caches, Entry, Group, Ledger
+from exporters.postgres.copying import copy, stage
 from exporters.postgres.errors import Meaning, advice, meaning
 from exporters.postgres.partitions import Partitions
 from sql.queries import query
@@ -222,12 +222,12 @@ class PostgresWriter:
                     if group.counts[table]:
                         rows = [pg.HEADER, *group.parts[table], pg.TRAILER]
                         if staged:
-                            duplicates += _stage(cursor, table, columns, rows, group)
+                            duplicates += stage(cursor, table, columns, rows, group)
                         else:
-                            _copy(cursor, table, columns, rows)
+                            copy(cursor, table, columns, rows)
                 if group.ledger.counts:
                     self._add_losses(connection, group.ledger)
-                _copy(cursor, "digests", ("digest", "day"), _digest_rows(taken, days))
+                copy(cursor, "digests", ("digest", "day"), _digest_rows(taken, days))
         self._unreported.clear()
         for place, _, digest in work:
             outcomes[place] = Accepted() if digest in stored else answers[place]
@@ -335,61 +335,6 @@ def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
         for day in sorted(days)
     ]
     return [pg.HEADER, *rows, pg.TRAILER]
-
-
-def _statement(template: str, table: str, columns: Sequence[str]) -> psql.Composed:
-    return psql.SQL(template).format(
-        table=psql.Identifier("_otel", table),
-        stage=psql.Identifier(f"stage_{table}"),
-        columns=psql.SQL(", ").join(map(psql.Identifier, columns)),
-    )
-
-
-def _copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes]) -> None:
-    with cursor.copy(_statement("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
-        copy.write(b"".join(rows))
-
-
-def _stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes], group: Group) -> int:
-    """Writes what is not stored yet; returns how many rows were. One with a stored key but other content is a loss."""
-    cursor.execute(
-        _statement(
-            "CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS",
-            table,
-            columns,
-        )
-    )
-    with cursor.copy(_statement("COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
-        copy.write(b"".join(rows))
-    cursor.execute(
-        _statement(
-            "INSERT INTO {table} ({columns}) SELECT {columns} FROM {stage} ON CONFLICT DO NOTHING", table, columns
-        )
-    )
-    duplicates = group.counts[table] - cursor.rowcount
-    if duplicates:
-        # LIMIT makes it look each key up by its index. A join may read whole partitions, and is what the planner takes
-        # while a new partition has no statistics.
-        cursor.execute(
-            psql.SQL(
-                "SELECT count(*) FROM {stage} s "
-                "CROSS JOIN LATERAL (SELECT * FROM {table} t WHERE {same_key} LIMIT 1) t "
-                "WHERE ({ours}) IS DISTINCT FROM ({theirs})"
-            ).format(
-                table=psql.Identifier("_otel", table),
-                stage=psql.Identifier(f"stage_{table}"),
-                same_key=psql.SQL(" AND ").join(
-                    psql.SQL("{} = {}").format(psql.Identifier("s", column), psql.Identifier("t", column))
-                    for column in KEYS[table]
-                ),
-                ours=psql.SQL(", ").join(psql.Identifier("s", column) for column in columns),
-                theirs=psql.SQL(", ").join(psql.Identifier("t", column) for column in columns),
-            )
-        )
-        row = cursor.fetchone()
-        if row and row[0]:
-            group.ledger.add(Entry("dropped", table, "same_key_other_content"), row[0])
-    return duplicates
 
 
 def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:
