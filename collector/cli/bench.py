@@ -15,7 +15,7 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from collector.bench import application, drain, ingest, latency, tables
+from collector.bench import application, drain, guards, ingest, latency, tables
 from collector.bench.processes import ProcessError
 from collector.bench.server import server
 from exporters.batch import Signal
@@ -127,6 +127,23 @@ def _drain(signal: str, items: int, rounds: int, dsn: str | None, folder: Path |
 
 def _tell_drained(one: drain.Drained) -> None:
     click.echo(f"stored {one.ingest:,.0f} a second, drained {one.drain:,.0f}: {one.ratio:.2f}", err=True)
+
+
+@bench.command("guards")
+@click.option("--signal", type=click.Choice(_SIGNALS), default=Signal.TRACES.value, show_default=True)
+@click.option("--items", type=click.IntRange(1), default=100_000, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@_where_options
+def _guards(signal: str, items: int, rounds: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
+    """What it costs that nothing is stored twice: microseconds an item."""
+    with _told(), server(dsn, folder) as target:
+        found = guards.measure(target, Signal(signal), items, rounds, lambda line: click.echo(line, err=True))
+    if as_json:
+        _print_json(asdict(found))
+    else:
+        click.echo(
+            f"COPY {found.copy:.1f} µs an item, of which the key {found.key:.1f}; digests {found.digests:.2f} beside"
+        )
 
 
 @contextmanager

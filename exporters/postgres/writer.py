@@ -99,7 +99,7 @@ class PostgresWriter:
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
         """Commits the batches together and says what became of each, in order. Never raises for data or database."""
         outcomes: list[Outcome | None] = [None] * len(batches)
-        digests = [_digest(batch) for batch in batches]
+        digests = [request_digest(batch) for batch in batches]
         first: dict[UUID, int] = {}
         for place, (batch, digest) in enumerate(zip(batches, digests, strict=True)):
             if not batch.payload:
@@ -316,7 +316,8 @@ class PostgresWriter:
         return connection
 
 
-def _digest(batch: Batch) -> UUID:
+def request_digest(batch: Batch) -> UUID:
+    """What a request is recognised by when it is sent again."""
     # SHA-256 rather than a faster hash: a sender must not be able to make two requests of one digest.
     return UUID(bytes=hashlib.sha256(batch.signal.encode() + b"\0" + batch.payload).digest()[:16])
 

@@ -199,3 +199,14 @@ def test_resources_that_are_too_many_keep_their_service(database: str, guarded: 
     assert losses(database) == {("repaired", "resource_overflow"): 4}
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM _otel.resources").fetchone() == (3,)
+
+
+def test_a_request_sent_again_is_answered_as_the_first_time(database: str) -> None:
+    request = trace("good", "bad")
+    request.resource_spans[0].scope_spans[1].spans[0].trace_id = b"short"
+    writer = PostgresWriter(database)
+    (first,), (second,) = write(writer, request), write(writer, request)
+    writer.close()
+    assert first == second
+    assert first.rejected == 1
+    assert losses(database) == {("refused", "invalid_span"): 1}, "and counted once"
