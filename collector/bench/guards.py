@@ -43,19 +43,17 @@ def measure(server: Server, signal: Signal, items: int, rounds: int, told: Calla
     digests = []
     for number in range(rounds):
         requests = list(make_requests(signal, items, number, time.time_ns()))
-        for keyed in (True, False):
+        for with_key in (True, False):
             with server.fresh_database() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
-                for statement in () if keyed else _KEYS[signal]:
+                for statement in () if with_key else _KEYS[signal]:
                     connection.execute(statement)
                 groups = prepare(connection, signal, requests)
-                times[keyed].append(1e6 * copy_groups(connection, groups) / items)
-                if keyed:
+                times[with_key].append(1e6 * copy_groups(connection, groups) / items)
+                if with_key:
                     digests.append(1e6 * _digests(connection, signal, requests) / items)
-        told(
-            f"{signal}: {times[True][-1]:.1f} µs with the key, {times[False][-1]:.1f} without, {digests[-1]:.2f} digests"
-        )
-    keyed_median, bare_median = statistics.median(times[True]), statistics.median(times[False])
-    return Guards(keyed_median, keyed_median - bare_median, statistics.median(digests))
+        told(f"{times[True][-1]:.1f} µs with the key, {times[False][-1]:.1f} without, {digests[-1]:.2f} for digests")
+    keyed, bare = statistics.median(times[True]), statistics.median(times[False])
+    return Guards(keyed, keyed - bare, statistics.median(digests))
 
 
 def _digests(connection: psycopg.Connection[Any], signal: Signal, requests: Sequence[Request]) -> float:

@@ -142,7 +142,7 @@ def _guards(signal: str, items: int, rounds: int, dsn: str | None, folder: Path 
         _print_json(asdict(found))
     else:
         click.echo(
-            f"COPY {found.copy:.1f} µs an item, of which the key {found.key:.1f}; digests {found.digests:.2f} beside"
+            f"COPY {found.copy:.1f} µs an item, of which {found.key:.1f} for the key; digests {found.digests:.2f}"
         )
 
 

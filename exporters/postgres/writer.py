@@ -229,11 +229,16 @@ class PostgresWriter:
                     self._add_losses(connection, group.ledger)
                 copy(cursor, "digests", ("digest", "day"), _digest_rows(taken, days))
         self._unreported.clear()
-        for place, _, digest in work:
-            outcomes[place] = Accepted() if digest in stored else answers[place]
+        for place, batch, digest in work:
+            outcomes[place] = self._again(batch) if digest in stored else answers[place]
         self._known.trim()
         stored_rows = {table: group.counts[table] for table in COLUMNS}
         return Committed(stored_rows, len(work), 0.0, 0, len(stored), duplicates)
+
+    def _again(self, batch: Batch) -> Accepted:
+        """What a request that is stored already was answered: the same items are refused for the same reasons."""
+        outcome = self.check(batch)
+        return outcome if isinstance(outcome, Accepted) else Accepted()
 
     def _rows(
         self, connection: psycopg.Connection[Any], work: list[tuple[int, Batch]]
