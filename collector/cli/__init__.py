@@ -22,6 +22,8 @@ COMMANDS: Final = (
     "status",
     "healthcheck",
     "query",
+    "flow",
+    "monitor",
     "tail",
     "alerts",
     "diagnose",

@@ -5,7 +5,6 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-    IF to_regclass('otel.heartbeats') IS NULL THEN RETURN; END IF;
     RETURN QUERY
     SELECT 'missing_heartbeat', h.source_system, a.severity, extract(epoch FROM h.age)::double precision,
            extract(epoch FROM h.interval)::double precision, h.missed,

@@ -1,0 +1,1 @@
+SELECT source_system, channel, confirmed, confirmed_at FROM otel.subscriptions ORDER BY confirmed, source_system, channel LIMIT 12

@@ -1,0 +1,30 @@
+-- The latest of each sender. Two days back, which is where the index is warm: what has been silent for longer is gone.
+CREATE OR REPLACE VIEW otel.heartbeats AS
+SELECT h.source_system,
+       h.service_name,
+       h.last_time,
+       now() - h.last_time AS age,
+       make_interval(secs => h.seconds) AS "interval",
+       now() - h.last_time > make_interval(secs => 2 * h.seconds) AS missed,
+       h.stats
+FROM (
+    SELECT DISTINCT ON (s.source_system) s.*
+    FROM (
+        SELECT coalesce(l.attributes ->> 'source_system', r.service_name) AS source_system, r.service_name,
+               l.time AS last_time,
+               coalesce(_otel.number_of(l.attributes ->> 'otelgres.heartbeat.interval'), 60) AS seconds,
+               coalesce(l.body_value, '{}') AS stats
+        FROM _otel.logs l LEFT JOIN _otel.resources r ON r.id = l.resource_id
+        WHERE l.event_name = 'otelgres.heartbeat' AND l.time > now() - interval '2 days'
+    ) s
+    ORDER BY s.source_system, s.last_time DESC
+) h;
+
+COMMENT ON VIEW otel.heartbeats IS 'The latest heartbeat of each system of the last two days, and whether the next one is late.';
+COMMENT ON COLUMN otel.heartbeats.source_system IS 'Who sends it: attribute source_system, else the service.';
+COMMENT ON COLUMN otel.heartbeats.service_name IS 'The service that sent it.';
+COMMENT ON COLUMN otel.heartbeats.last_time IS 'When the latest was sent.';
+COMMENT ON COLUMN otel.heartbeats.age IS 'How long ago that was.';
+COMMENT ON COLUMN otel.heartbeats."interval" IS 'How often it is sent (attribute otelgres.heartbeat.interval, seconds); a minute if not said.';
+COMMENT ON COLUMN otel.heartbeats.missed IS 'Whether two intervals have passed without one.';
+COMMENT ON COLUMN otel.heartbeats.stats IS 'What the latest said: channels, counts, errors, uptime.';

@@ -1,0 +1,46 @@
+-- Incomplete: a checkpoint that it is expected to pass is not there; where nobody has said which, its root has not ended.
+CREATE OR REPLACE VIEW otel.incomplete_flows AS
+SELECT f.flow_id,
+       f.name,
+       f.start_time,
+       f.last_checkpoint,
+       f.last_checkpoint_time,
+       f.complete,
+       f.checkpoint_path,
+       e.checkpoints AS expected,
+       m.missing,
+       coalesce(
+           e.causes ->> m.missing[1],
+           CASE
+               WHEN m.missing[1] IS NOT NULL THEN format(
+                   'it stopped before %s%s', m.missing[1], coalesce(', after ' || f.last_checkpoint, ''))
+               WHEN NOT f.complete THEN coalesce(
+                   'its root has not ended; last seen at ' || f.last_checkpoint, 'its root has not ended')
+           END) AS likely_cause,
+       now() - coalesce(f.last_checkpoint_time, f.start_time) AS age,
+       f.services,
+       f.error_count
+FROM otel.flows f
+LEFT JOIN _otel.flow_expectations e ON e.flow_name = coalesce(f.flow_name, f.name)
+CROSS JOIN LATERAL (
+    SELECT coalesce(
+        array_agg(x.checkpoint ORDER BY x.n) FILTER (WHERE x.checkpoint <> ALL (f.checkpoint_path)), '{}') AS missing
+    FROM unnest(e.checkpoints) WITH ORDINALITY AS x (checkpoint, n)
+) m
+WHERE m.missing <> '{}' OR (e.flow_name IS NULL AND NOT f.complete);
+
+COMMENT ON VIEW otel.incomplete_flows IS
+    'Flows that have not passed a checkpoint they are expected to or, where nobody has said which, whose root has not ended. Filter by start_time or flow_id.';
+COMMENT ON COLUMN otel.incomplete_flows.flow_id IS 'The flow.';
+COMMENT ON COLUMN otel.incomplete_flows.name IS 'Its name.';
+COMMENT ON COLUMN otel.incomplete_flows.start_time IS 'When it began.';
+COMMENT ON COLUMN otel.incomplete_flows.last_checkpoint IS 'The latest checkpoint that it passed.';
+COMMENT ON COLUMN otel.incomplete_flows.last_checkpoint_time IS 'When it did.';
+COMMENT ON COLUMN otel.incomplete_flows.complete IS 'Whether its root has ended all the same.';
+COMMENT ON COLUMN otel.incomplete_flows.checkpoint_path IS 'The checkpoints that it passed, in the order of time.';
+COMMENT ON COLUMN otel.incomplete_flows.expected IS 'Those that it is expected to pass (otel.flow_expectations); NULL: nobody has said.';
+COMMENT ON COLUMN otel.incomplete_flows.missing IS 'Those of them that it has not passed, in their order.';
+COMMENT ON COLUMN otel.incomplete_flows.likely_cause IS 'What it most likely means.';
+COMMENT ON COLUMN otel.incomplete_flows.age IS 'How long ago its last sign of life was: its latest checkpoint, else its begin.';
+COMMENT ON COLUMN otel.incomplete_flows.services IS 'The services that took part.';
+COMMENT ON COLUMN otel.incomplete_flows.error_count IS 'How many of its spans failed.';

@@ -1,0 +1,117 @@
+"""``otelgres flow``: a real flow drawn, with what it logged, what failed, what is open and what is missing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from collector.embedded import Cluster
+from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
+
+FLOW = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8057")
+HUNG = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8058")
+APPLICATION = f"""
+import logging, sys, time, uuid
+from otel_setup import checkpoint, configure_telemetry, flow, phase
+configure_telemetry(service_name="orders")
+log = logging.getLogger("orders")
+try:
+    with flow("order", flow_id=uuid.UUID("{FLOW}")):
+        with phase("validate"):
+            log.info("looks \\x1b[31m good")
+            time.sleep(0.02)
+        checkpoint("ACCEPTED")
+        with phase("charge"):
+            log.error("no money")
+            raise ValueError("declined")
+except ValueError:
+    pass
+with flow("order", flow_id=uuid.UUID("{HUNG}")):
+    with phase("validate"):
+        pass
+    with phase("wait for stock"):
+        print("waiting", flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module")
+def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
+    with served(cluster, migrated) as receiver:
+        application = subprocess.Popen(
+            [sys.executable, "-c", APPLICATION],
+            env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert application.stdout is not None
+            assert application.stdout.readline() == b"waiting\n"
+            query = "SELECT 1 FROM otel.span_starts WHERE open AND name = 'wait for stock'"
+            eventually(lambda: receiver.rows(query), "the start of what hangs")
+            eventually(lambda: receiver.rows("SELECT 1 FROM otel.flows WHERE complete"), "the flow that ended")
+        finally:
+            os.kill(application.pid, signal.SIGKILL)
+            application.wait(PATIENCE)
+            if application.stdout:
+                application.stdout.close()
+        with psycopg.connect(receiver.dsn) as connection:
+            connection.execute(
+                "INSERT INTO otel.flow_expectations VALUES ('order', '{ACCEPTED,SHIPPED}', %s)",
+                [json.dumps({"SHIPPED": "the warehouse is closed"})],
+            )
+        yield receiver
+
+
+def draw(receiver: Serving, *arguments: str) -> str:
+    done = run_otelgres("flow", *arguments, OTELGRES_DSN=receiver.dsn)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_flow_with_everything_in_its_place(receiver: Serving) -> None:
+    text = draw(receiver, str(FLOW))
+    lines = text.splitlines()
+    assert lines[0] == f"flow {FLOW}"
+    assert "complete, ERROR" in lines[1]
+    assert lines[2] == "checkpoints: ACCEPTED"
+    order = [next(n for n, line in enumerate(lines) if word in line) for word in (
+        "! order ", "  validate ", "looks", "  ACCEPTED", "  ! charge ", "no money")]  # fmt: skip
+    assert order == sorted(order)
+    validate = lines[order[1]]
+    assert "█" in validate
+    assert float(validate.split()[-2]) >= 20
+    assert "◆" in lines[order[3]]
+    assert "\x1b" not in text
+    assert "missing checkpoints: SHIPPED (the warehouse is closed)" in text
+    assert all(len(line) <= 140 for line in lines)
+    assert draw(receiver, FLOW.hex) == text
+
+
+def test_what_hangs_is_open(receiver: Serving) -> None:
+    text = draw(receiver, str(HUNG))
+    assert "not complete" in text
+    assert "open: flow order of orders, began " in text
+    assert "open: phase wait for stock of orders, began " in text
+    assert "(its parent is missing)" in text
+    assert "missing checkpoints: ACCEPTED, SHIPPED" in text
+
+
+def test_for_machines_and_the_latest(receiver: Serving) -> None:
+    found = json.loads(draw(receiver, "latest", "--json"))
+    assert found["flow_id"] == str(HUNG)
+    assert {row["name"] for row in found["open"]} == {"order", "wait for stock"}
+    assert found["missing"]["missing"] == ["ACCEPTED", "SHIPPED"]
+
+
+def test_what_is_no_flow_is_said(receiver: Serving) -> None:
+    done = run_otelgres("flow", "whatever", OTELGRES_DSN=receiver.dsn)
+    assert (done.returncode, "no flow id" in done.stderr) == (2, True)
+    done = run_otelgres("flow", str(uuid.uuid4()), OTELGRES_DSN=receiver.dsn)
+    assert (done.returncode, "nothing is known" in done.stderr) == (1, True)
