@@ -1,0 +1,54 @@
+"""Patterns that flow from one system to another through Redis, each under one flow id.
+
+    python docs/examples/redis_flow.py subscriber      # in one terminal
+    python docs/examples/redis_flow.py publisher 5     # in another
+
+with a receiver running, and Redis at REDIS_URL (redis://127.0.0.1:6379/0).
+"""
+
+import json
+import os
+import sys
+import uuid
+
+import redis
+
+from otel_setup import configure_telemetry, shutdown_telemetry
+from otel_setup.integration import DatabaseIntegrationLogger, IntegrationCheckpoint
+from otel_setup.redis_events import RedisEventSubscriber
+
+CHANNEL = "events.patterns"
+
+
+def publisher(client: "redis.Redis", count: int) -> None:
+    """Publishes patterns and prints their flow ids."""
+    configure_telemetry(service_name="detector")
+    logger = DatabaseIntegrationLogger("Detector")
+    for number in range(count):
+        event = {"flow_id": str(uuid.uuid4()), "symbol": "AAPL", "pattern": "Doji", "confidence": 0.5 + number / 100}
+        logger.log_checkpoint(IntegrationCheckpoint.PATTERN_PUBLISHED, event=event, channel=CHANNEL)
+        client.publish(CHANNEL, json.dumps(event))
+        print(event["flow_id"], flush=True)
+    shutdown_telemetry()
+
+
+def subscriber(client: "redis.Redis") -> None:
+    """Takes patterns until a line (or the end) comes on stdin."""
+    configure_telemetry(service_name="dashboard")
+    logger = DatabaseIntegrationLogger("Dashboard")
+    events = RedisEventSubscriber(client, [CHANNEL], lambda event: 3, logger)  # three users are connected
+    events.start()
+    events.subscribed.wait(30)
+    print("subscribed", flush=True)
+    sys.stdin.readline()
+    events.stop()
+    print(json.dumps(events.stats()), flush=True)
+    shutdown_telemetry()
+
+
+if __name__ == "__main__":
+    connection = redis.Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
+    if sys.argv[1:2] == ["publisher"]:
+        publisher(connection, int(sys.argv[2]) if len(sys.argv) > 2 else 5)
+    else:
+        subscriber(connection)

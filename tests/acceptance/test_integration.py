@@ -1,0 +1,176 @@
+"""Events between two processes through a real Redis, under one flow id; the documents' own queries on them."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from collector.embedded import Cluster
+from otel_setup.integration import flow_id_of
+from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "docs" / "examples" / "redis_flow.py"
+SEEDS = ROOT.parent / "shared" / "seeds"
+PATH = ["PATTERN_PUBLISHED", "EVENT_RECEIVED", "EVENT_PARSED", "WEBSOCKET_DELIVERED"]
+# Equivalents of what such documents ask.
+QUERIES = [
+    "SELECT timestamp, source_system, details FROM integration_events WHERE event_type = 'heartbeat' LIMIT 10",
+    "SELECT * FROM pattern_flow_analysis WHERE checkpoints_logged > 1 ORDER BY start_time DESC",
+    "SELECT channel, checkpoint, timestamp FROM integration_events WHERE event_type = 'subscription_active'",
+    "SELECT checkpoint, count(*) FROM integration_events WHERE flow_id IS NOT NULL GROUP BY checkpoint",
+]
+
+
+def documented() -> list[str]:
+    """The SELECT statements of the documents on these relations, word for word, where the documents are there."""
+    found = []
+    for document in sorted(SEEDS.glob("003*")) if SEEDS.is_dir() else []:
+        for block in re.findall(r"```sql\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
+            found += [one.strip() for one in block.split(";") if re.match(r"\s*(--[^\n]*\n\s*)*SELECT", one)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server, of the distribution's packages, is not on PATH")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
+        try:
+            eventually(lambda: reachable(port), "Redis")
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+
+
+def reachable(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+class Story:
+    """What the example did: the flow ids it printed, what its subscriber said in the end, and where it is stored."""
+
+    def __init__(self, receiver: Serving, flows: list[uuid.UUID], stats: dict[str, Any]) -> None:
+        self.receiver, self.flows, self.stats = receiver, flows, stats
+
+
+@pytest.fixture(scope="module")
+def story(cluster: Cluster, migrated: str, redis_url: str) -> Iterator[Story]:
+    with served(cluster, migrated) as receiver:
+        env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", REDIS_URL=redis_url)
+        command = [sys.executable, str(EXAMPLE)]
+        with subprocess.Popen([*command, "subscriber"], env=env, stdin=-1, stdout=-1, text=True) as subscriber:
+            assert subscriber.stdout is not None
+            watchdog = threading.Timer(PATIENCE, subscriber.kill)
+            watchdog.start()
+            assert subscriber.stdout.readline() == "subscribed\n"
+            done = subprocess.run(
+                [*command, "publisher", "20"], env=env, capture_output=True, text=True, timeout=PATIENCE
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            flows = [uuid.UUID(line) for line in done.stdout.split()]
+            query = "SELECT count(*) AS n FROM compat.integration_events WHERE checkpoint = 'WEBSOCKET_DELIVERED'"
+            eventually(lambda: receiver.rows(query) == [{"n": 20}], "everything to be delivered")
+            said, _ = subscriber.communicate("\n", PATIENCE)
+            watchdog.cancel()
+            assert subscriber.returncode == 0
+        yield Story(receiver, flows, json.loads(said))
+
+
+def test_each_flow_went_all_the_way_under_its_id(story: Story) -> None:
+    found = story.receiver.rows("SELECT * FROM compat.pattern_flow_analysis ORDER BY start_time")
+    assert {row["flow_id"] for row in found} == set(story.flows)
+    for row in found:
+        assert row["flow_path"] == PATH
+        assert (row["symbol"], row["pattern_name"], row["users_notified"]) == ("AAPL", "Doji", 3)
+        assert row["checkpoints_logged"] == 4
+        assert 0 < row["total_latency_ms"] < 10_000
+    assert sorted(float(row["confidence"]) for row in found) == [0.5 + number / 100 for number in range(20)]
+
+
+def test_events_have_every_column(story: Story) -> None:
+    (event,) = story.receiver.rows(
+        "SELECT * FROM compat.integration_events WHERE flow_id = %s AND checkpoint = 'WEBSOCKET_DELIVERED'",
+        story.flows[0],
+    )
+    assert event["event_type"] == "pattern_detected"
+    assert (event["source_system"], event["channel"]) == ("Dashboard", "events.patterns")
+    assert (event["symbol"], event["pattern_name"], event["user_count"]) == ("AAPL", "Doji", 3)
+    assert event["created_at"] >= event["timestamp"]
+    ids = story.receiver.rows("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM compat.integration_events")
+    assert ids[0]["n"] == ids[0]["ids"] >= 83
+
+
+def test_heartbeats_and_subscriptions(story: Story) -> None:
+    assert (story.stats["events_received"], story.stats["events_forwarded"]) == (20, 20)
+    (beat,) = story.receiver.rows("SELECT * FROM otel.heartbeats")
+    assert (beat["source_system"], beat["missed"]) == ("Dashboard", False)
+    assert set(beat["stats"]) >= {"subscribed_channels", "events_received", "connection_errors", "uptime_seconds"}
+    (subscription,) = story.receiver.rows("SELECT * FROM otel.subscriptions")
+    assert (subscription["channel"], subscription["confirmed"]) == ("events.patterns", True)
+
+
+@pytest.mark.parametrize("number", range(len(QUERIES)))
+def test_what_such_systems_ask_is_answered(story: Story, number: int) -> None:
+    with psycopg.connect(story.receiver.dsn) as connection:
+        connection.execute("SET search_path = compat, public")
+        assert connection.execute(QUERIES[number].encode()).fetchall()
+
+
+def test_the_documents_own_queries_run_unchanged(story: Story) -> None:
+    statements = documented()
+    if not statements:
+        pytest.skip("the documents are not here")
+    with psycopg.connect(story.receiver.dsn) as connection:
+        connection.execute("SET search_path = compat, public")
+        for statement in statements:
+            assert connection.execute(statement.encode()).fetchall(), statement
+
+
+def test_a_time_filter_reads_few_flows(story: Story) -> None:
+    with psycopg.connect(story.receiver.dsn) as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = "\n".join(
+            row[0]
+            for row in connection.execute(
+                "EXPLAIN SELECT * FROM compat.pattern_flow_analysis WHERE start_time > now() - interval '1 hour'"
+            ).fetchall()
+        )
+    assert re.search(r"flow_parts_\d+_start_time", plan), plan
+    assert "_pkey" in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("event", "found"),
+    [
+        ({"flow_id": "01890a5d-ac96-774b-bcce-b302099a8057"}, True),
+        ({"data": {"flow_id": "01890a5dac96774bbcceb302099a8057"}}, True),
+        ({"payload": {"flowId": "01890a5d-ac96-774b-bcce-b302099a8057"}}, True),
+        ({"flow_id": "none"}, False),
+        ({"flow_id": 7}, False),
+        ("text", False),
+        (None, False),
+    ],
+    ids=["top", "data", "payload", "no id", "number", "text", "nothing"],
+)
+def test_a_flow_id_is_found_in_an_event(event: object, found: bool) -> None:
+    assert (flow_id_of(event) is not None) == found
