@@ -28,8 +28,9 @@ from pathlib import Path
 from collector.embedded import Cluster
 cluster = Cluster(Path(sys.argv[1]), version=sys.argv[2])
 cluster.start()
-print(cluster.pid, flush=True)
 try:
+    # Inside: whoever reads this line may interrupt before the next one begins.
+    print(cluster.pid, flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     import psycopg
