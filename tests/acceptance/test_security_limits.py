@@ -21,18 +21,12 @@ from collector.http_protocol import ConnectionLimits
 from collector.security.tls import Certificates, TlsFiles
 from exporters.outcome import Accepted, Outcome
 from tests.acceptance.certificates import Authority
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread, loop_thread
+from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, Http2, http2
 from tests.acceptance.http_client import LIMIT, heard, post, raw, serving, until_closed
 
 MIB = 1024 * 1024
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
 
 
 @pytest.fixture

@@ -22,16 +22,10 @@ from collector.http_protocol import ConnectionLimits
 from collector.http_server import serve_http
 from collector.security.tls import Certificates, TlsFiles, TlsUnusable
 from tests.acceptance.certificates import Authority, Pair
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread, loop_thread
+from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http_client import always_ready, until_closed
 
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ from collector.security.token_file import TokenFile, changing
 from collector.security.tokens import Scope, new_token
 from exporters.batch import Batch
 from exporters.outcome import Outcome
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread, loop_thread
+from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, http2
 from tests.acceptance.http_client import JSON, LINE, PAYLOAD, PROTOBUF, always_ready, ask, post, raw, until_closed
 
@@ -56,12 +56,6 @@ class Guarded(NamedTuple):
     read: str
     expired: str
     tokens: Path
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
 
 
 async def _metrics() -> Page:

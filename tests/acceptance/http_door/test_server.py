@@ -6,7 +6,6 @@ import http.client
 import json
 import socket
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from exporters.batch import Batch, Signal
 from exporters.otlp_json import request_to_json
 from exporters.outcome import Accepted, Invalid, Overloaded, TooLarge, Unavailable
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread, loop_thread
+from tests.acceptance.desk import PATIENCE, Desk
 from tests.acceptance.http_client import (
     JSON,
     LIMIT,
@@ -30,34 +29,8 @@ from tests.acceptance.http_client import (
     heard,
     post,
     raw,
-    serving,
     until_closed,
 )
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(loop: LoopThread) -> Iterator[tuple[int, Desk]]:
-    desk = Desk()
-    with serving(loop, desk) as port:
-        yield port, desk
-
-
-@pytest.fixture
-def port(shared: tuple[int, Desk]) -> int:
-    return shared[0]
-
-
-@pytest.fixture
-def desk(shared: tuple[int, Desk]) -> Desk:
-    """The desk behind ``port``, cleared: starting and stopping a server for each test would be most of the time."""
-    shared[1].clear()
-    return shared[1]
 
 
 @pytest.mark.parametrize("signal", Signal)

@@ -21,40 +21,14 @@ from collector.grpc_server import serve_grpc
 from collector.listen import CannotListen
 from exporters.batch import Batch, Signal
 from exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread, loop_thread
+from tests.acceptance.desk import PATIENCE, Desk, LoopThread
+from tests.acceptance.grpc_door.serving import LIMIT, serving
 
 EXPORT = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-LIMIT = 256 * 1024
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
-
-
-@pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
-@contextmanager
-def serving(loop: LoopThread, desk: Desk, **options: Any) -> Iterator[int]:
-    server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, max_bytes=LIMIT, **options))
-    try:
-        yield server.port
-    finally:
-        loop.run(server.stop(0))
-
-
-@pytest.fixture
-def port(loop: LoopThread, desk: Desk) -> Iterator[int]:
-    with serving(loop, desk) as port:
-        yield port
 
 
 @contextmanager

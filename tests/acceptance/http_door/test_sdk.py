@@ -1,7 +1,6 @@
 """OTLP/HTTP and the SDK's own exporters: what arrives, and what they make of refusals."""
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,33 +23,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from exporters.batch import Signal
 from exporters.otlp_json import request_from_json, request_to_json
 from exporters.outcome import Invalid, Outcome, Overloaded, TooLarge, Unavailable
-from tests.acceptance.desk import Desk, LoopThread, loop_thread
-from tests.acceptance.http_client import serving
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(loop: LoopThread) -> Iterator[tuple[int, Desk]]:
-    desk = Desk()
-    with serving(loop, desk) as port:
-        yield port, desk
-
-
-@pytest.fixture
-def port(shared: tuple[int, Desk]) -> int:
-    return shared[0]
-
-
-@pytest.fixture
-def desk(shared: tuple[int, Desk]) -> Desk:
-    """The desk behind ``port``, cleared: starting and stopping a server for each test would be most of the time."""
-    shared[1].clear()
-    return shared[1]
+from tests.acceptance.desk import Desk
 
 
 @pytest.mark.parametrize("compression", list(Compression))

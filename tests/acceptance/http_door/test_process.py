@@ -5,7 +5,7 @@ import json
 import logging
 import re
 import signal as signals
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from collector.http_app import Page
 from collector.http_server import serve_http
 from collector.listen import CannotListen
 from exporters.outcome import Accepted, Outcome
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread, loop_thread
+from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http_client import (
     JSON,
     LINE,
@@ -26,31 +26,6 @@ from tests.acceptance.http_client import (
     serving,
     until_closed,
 )
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(loop: LoopThread) -> Iterator[tuple[int, Desk]]:
-    desk = Desk()
-    with serving(loop, desk) as port:
-        yield port, desk
-
-
-@pytest.fixture
-def port(shared: tuple[int, Desk]) -> int:
-    return shared[0]
-
-
-@pytest.fixture
-def desk(shared: tuple[int, Desk]) -> Desk:
-    """The desk behind ``port``, cleared: starting and stopping a server for each test would be most of the time."""
-    shared[1].clear()
-    return shared[1]
 
 
 def test_health_and_readiness(loop: LoopThread, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:

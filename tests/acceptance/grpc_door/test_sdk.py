@@ -1,8 +1,6 @@
 """OTLP/gRPC and the SDK's own exporters: what arrives, and what they make of refusals."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,38 +19,9 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from collector.grpc_server import serve_grpc
 from exporters.batch import Signal
 from exporters.outcome import Invalid, Outcome, Overloaded, Unavailable
-from tests.acceptance.desk import Desk, LoopThread, loop_thread
-
-LIMIT = 256 * 1024
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
-
-
-@pytest.fixture
-def desk() -> Desk:
-    return Desk()
-
-
-@contextmanager
-def serving(loop: LoopThread, desk: Desk, **options: Any) -> Iterator[int]:
-    server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, max_bytes=LIMIT, **options))
-    try:
-        yield server.port
-    finally:
-        loop.run(server.stop(0))
-
-
-@pytest.fixture
-def port(loop: LoopThread, desk: Desk) -> Iterator[int]:
-    with serving(loop, desk) as port:
-        yield port
+from tests.acceptance.desk import Desk
 
 
 def test_the_sdk_s_exporters(port: int, desk: Desk) -> None:

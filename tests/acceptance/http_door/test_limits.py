@@ -5,7 +5,6 @@ import gzip
 import re
 import socket
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ import zstandard
 from collector.http_app import BodyLimits
 from collector.http_protocol import ConnectionLimits
 from exporters.outcome import Accepted, Outcome
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread, loop_thread
+from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http_client import (
     JSON,
     LIMIT,
@@ -26,32 +25,6 @@ from tests.acceptance.http_client import (
     serving,
     until_closed,
 )
-
-
-@pytest.fixture(scope="module")
-def loop() -> Iterator[LoopThread]:
-    with loop_thread() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(loop: LoopThread) -> Iterator[tuple[int, Desk]]:
-    desk = Desk()
-    with serving(loop, desk) as port:
-        yield port, desk
-
-
-@pytest.fixture
-def port(shared: tuple[int, Desk]) -> int:
-    return shared[0]
-
-
-@pytest.fixture
-def desk(shared: tuple[int, Desk]) -> Desk:
-    """The desk behind ``port``, cleared: starting and stopping a server for each test would be most of the time."""
-    shared[1].clear()
-    return shared[1]
-
 
 BOMBS = {
     "gzip": gzip.compress(bytes(100 * 1024 * 1024)),

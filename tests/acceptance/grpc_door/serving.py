@@ -1,0 +1,20 @@
+"""An OTLP/gRPC server in front of a desk."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from collector.grpc_server import serve_grpc
+from tests.acceptance.desk import Desk, LoopThread
+
+LIMIT = 256 * 1024
+
+
+@contextmanager
+def serving(loop: LoopThread, desk: Desk, **options: Any) -> Iterator[int]:
+    """Yields its port."""
+    server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, max_bytes=LIMIT, **options))
+    try:
+        yield server.port
+    finally:
+        loop.run(server.stop(0))
