@@ -67,12 +67,23 @@ def stop(process: psutil.Process, programs: Path, pgdata: Path, timeout: float) 
             continue
         try:
             process.send_signal(number)
-            process.wait(patience)
         except psutil.NoSuchProcess:
             return
-        except psutil.TimeoutExpired:
-            continue
-        return
+        if _ends(process, patience):
+            return
+
+
+def _ends(process: psutil.Process, patience: float) -> bool:
+    # Not process.wait(): for a process that is not our child it waits until somebody has reaped it, which in a container
+    # without an init is never.
+    deadline = time.monotonic() + patience
+    while postmaster.alive(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    if isinstance(process, psutil.Popen):
+        process.wait()
+    return True
 
 
 class _Log:
