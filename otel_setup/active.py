@@ -3,12 +3,19 @@
 The one place with process-wide state that flows read. Refuses to know the SDK: without it everything is a no-op.
 """
 
+from typing import TYPE_CHECKING
+
 from opentelemetry import _logs, trace
+
+if TYPE_CHECKING:
+    from otel_setup.liveness import Liveness
 
 SCOPE = "otel_setup"
 
 tracer: trace.Tracer = trace.get_tracer(SCOPE)
 # Where start records go; None while nobody asked for them.
 starts: _logs.Logger | None = None
+# Told of what begins and ends; None together with ``starts``.
+liveness: "Liveness | None" = None
 # Where events go.
 events: _logs.Logger = _logs.get_logger(SCOPE)

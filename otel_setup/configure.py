@@ -43,6 +43,7 @@ def configure_telemetry(
     timeout: float | None = None,
     shutdown_timeout: float | None = None,
     in_flight: bool = True,
+    alive_seconds: float | None = None,
     threads: bool = True,
     install_signal_handlers: bool = True,
     spool: str | os.PathLike[str] | bool | None = None,
@@ -58,7 +59,8 @@ def configure_telemetry(
     (``http://host:port``); ``protocol`` is "grpc" (default, port 4317) or "http/protobuf" (default where the port is
     4318). ``metric_interval``, ``timeout`` (one export with its retries) and ``shutdown_timeout`` (flush at exit) are
     seconds: 60, 10 and 5. ``log_level`` is the least level exported; None exports what the root logger lets through
-    and lowers the root logger from its default WARNING to INFO. ``in_flight`` records starts of flows and phases.
+    and lowers the root logger from its default WARNING to INFO. ``in_flight`` records starts of flows and phases,
+    and every ``alive_seconds`` (15) that a process with open ones lives.
     ``threads`` makes threads, timers and executor tasks part of the flow that started them.
 
     What the collector does not take goes to the first of ``fallback`` ("spool", "console", "stderr", in this order)
@@ -84,6 +86,7 @@ def configure_telemetry(
         timeout=timeout,
         shutdown_timeout=shutdown_timeout,
         in_flight=in_flight,
+        alive_seconds=alive_seconds,
         threads=threads,
         install_signal_handlers=install_signal_handlers,
         spool=spool,

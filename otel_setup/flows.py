@@ -207,7 +207,12 @@ def _opened(kind: str, title: str, flow_id: uuid.UUID | None, span: Span, around
         flow_id = uuid.UUID(int=span_context.trace_id)
     own = trace.set_span_in_context(span, around)
     if active.starts is not None and span.is_recording():
-        record_start(active.starts, own, span, kind, title, _flow_name(around))
+        signs = active.liveness
+        record_start(
+            active.starts, own, span, kind, title, _flow_name(around), None if signs is None else signs.seconds
+        )
+        if signs is not None:
+            signs.opened(span_context.span_id)
     return Handle(flow_id or uuid.uuid4(), span, own)
 
 
@@ -249,6 +254,8 @@ def _end(span: Span, error: BaseException | None) -> None:
             span.add_event("exception", fields)
             span.set_status(Status(StatusCode.ERROR, f"{fields['exception.type']}: {fields['exception.message']}"))
         span.end()
+        if active.liveness is not None:
+            active.liveness.closed(span.get_span_context().span_id)
     except Exception:  # telemetry must not fail the work it tells of
         _logger.debug("a span was not ended", exc_info=True)
 

@@ -34,6 +34,8 @@ def adopt(telemetry: Telemetry) -> None:
         telemetry.counts.forked()
     if telemetry.spool is not None:
         telemetry.spool.forked()
+    if telemetry.liveness is not None:
+        telemetry.liveness.forked()
     if telemetry.ended:
         return
     if telemetry.drain is not None:

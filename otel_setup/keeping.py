@@ -21,7 +21,7 @@ DEFAULT_ATTRIBUTE_BYTES: Final = 64 * 1024
 DEFAULT_BODY_BYTES: Final = 256 * 1024
 _VARIABLES: Final = ("SPOOL", "SPOOL_BYTES", "FALLBACK", "REDACT", "MAX_ATTRIBUTE_BYTES", "MAX_BODY_BYTES")
 # Read elsewhere, by what they are for.
-_OTHERS: Final = ("OPERATIONS_DIRECTORY",)
+_OTHERS: Final = ("ALIVE_SECONDS", "OPERATIONS_DIRECTORY")
 _OFF: Final = frozenset({"off", "none", "false", "no", "0"})
 _ON: Final = frozenset({"on", "true", "yes", "1"})
 # A cut value carries a marker of some dozen bytes.
@@ -46,7 +46,9 @@ def resolve_keeping(given: Any, environ: Mapping[str, str], complaints: list[str
         name for name in environ if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in (*_VARIABLES, *_OTHERS)
     )
     if unknown:
-        complaints.append(f"{', '.join(unknown)} is not known here: there are {PREFIX}{', '.join(_VARIABLES)}")
+        complaints.append(
+            f"{', '.join(unknown)} is not known here: there are {PREFIX}{', '.join((*_VARIABLES, *_OTHERS))}"
+        )
     spool, off = _spool(given.spool, environ, complaints)
     fallback = _fallback(given.fallback, environ, complaints)
     return Keeping(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from otel_setup.delivery import Delivery
     from otel_setup.drain import Drain
     from otel_setup.fork_gate import ForkGate
+    from otel_setup.liveness import Liveness
 
 _logger = logging.getLogger("otel_setup")
 # The share of the time for an end that may be spent on a collector which does not answer. The rest is for the spool:
@@ -44,6 +45,7 @@ class Telemetry:
     gate: "ForkGate | None" = None
     spool: "FileSink | None" = None
     drain: "Drain | None" = None
+    liveness: "Liveness | None" = None
     counts: "Counts | None" = None
     handler: logging.Handler | None = None
     shutdown_timeout: float = DEFAULT_SHUTDOWN_TIMEOUT
@@ -90,8 +92,9 @@ class Telemetry:
                 logging.getLogger().removeHandler(self.handler)
             for delivery in self.deliveries:
                 delivery.hurry()
-            providers = (self.meter_provider, self.tracer_provider, self.logger_provider)
-            self._ending = _start(provider.shutdown for provider in providers if provider is not None)
+            providers = (self.meter_provider, self.tracer_provider)
+            ends = [provider.shutdown for provider in providers if provider is not None]
+            self._ending = _start([*ends, self._end_logs])
             if not _join(self._ending, self._deadline - timeout * (1 - _ASKING)):
                 for delivery in self.deliveries:
                     delivery.cut()
@@ -106,6 +109,13 @@ class Telemetry:
         if self.spool is not None and in_time:
             self.spool.close()
         return in_time
+
+    def _end_logs(self) -> None:
+        # On a thread: the one that ends us may be a signal handler's, in the middle of putting a record into the queue.
+        if self.liveness is not None:
+            self.liveness.end()
+        if self.logger_provider is not None:
+            self.logger_provider.shutdown()
 
 
 def _start(actions: Iterable[Callable[[], object]]) -> list[threading.Thread]:

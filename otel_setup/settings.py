@@ -14,14 +14,16 @@ from urllib.parse import unquote, urlsplit
 
 from exporters.batch import Signal
 from exporters.target import Compression, Protocol, Target, is_loopback
-from otel_setup.keeping import Keeping, resolve_keeping
+from otel_setup.keeping import PREFIX, Keeping, resolve_keeping
 from otel_setup.values import text
 
 DEFAULT_EXPORT_TIMEOUT = 10.0
 DEFAULT_SHUTDOWN_TIMEOUT = 5.0
 DEFAULT_METRIC_INTERVAL = 60.0
+DEFAULT_ALIVE_SECONDS = 15.0
 _DEFAULT_ENDPOINTS: Mapping[str, str] = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
 _OTLP_HTTP_PORT = 4318
+ALIVE_VARIABLE = PREFIX + "ALIVE_SECONDS"
 _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 
 
@@ -42,6 +44,7 @@ class Arguments:
     timeout: Any = None
     shutdown_timeout: Any = None
     in_flight: Any = True
+    alive_seconds: Any = None
     threads: Any = True
     install_signal_handlers: Any = True
     spool: Any = None
@@ -64,6 +67,7 @@ class Settings:
     metric_interval: float
     shutdown_timeout: float
     in_flight: bool
+    alive_seconds: float
     threads: bool
     install_signal_handlers: bool
     keeping: Keeping
@@ -94,6 +98,11 @@ def resolve(arguments: Arguments, environ: Mapping[str, str]) -> Settings:
             _seconds("shutdown_timeout", arguments.shutdown_timeout, complaints) or DEFAULT_SHUTDOWN_TIMEOUT
         ),
         in_flight=bool(arguments.in_flight),
+        alive_seconds=(
+            _seconds("alive_seconds", arguments.alive_seconds, complaints)
+            or _seconds(ALIVE_VARIABLE, environ.get(ALIVE_VARIABLE), complaints)
+            or DEFAULT_ALIVE_SECONDS
+        ),
         threads=bool(arguments.threads),
         install_signal_handlers=bool(arguments.install_signal_handlers),
         keeping=resolve_keeping(arguments, environ, complaints),

@@ -16,14 +16,21 @@ from otel_setup.values import text
 EVENT_NAME = "otelgres.span.start"
 
 
-def record_start(logger: Logger, own: Context, span: Span, kind: str, title: str, flow_name: str | None) -> None:
-    """Emits the start of ``span``, which is current in ``own``; ``log.record.uid`` is added on the way out."""
+def record_start(
+    logger: Logger, own: Context, span: Span, kind: str, title: str, flow_name: str | None, seconds: float | None
+) -> None:
+    """Emits the start of ``span``, which is current in ``own``; ``log.record.uid`` is added on the way out.
+
+    ``seconds`` is how often this process gives a sign of life, None if it does not.
+    """
     attributes: dict[str, Any] = {
         "otelgres.type": kind,
         "otelgres.span.name": title,
         "process.pid": os.getpid(),
         "thread.name": text(threading.current_thread().name),
     }
+    if seconds is not None:
+        attributes["otelgres.alive.interval"] = seconds
     if flow_name:
         attributes["otelgres.flow.name"] = flow_name
     parent = getattr(span, "parent", None)

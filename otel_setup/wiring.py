@@ -32,6 +32,7 @@ from otel_setup.keeping import Keeping, default_spool
 from otel_setup.lane import Lane
 from otel_setup.lifecycle import Telemetry
 from otel_setup.link import Link
+from otel_setup.liveness import Liveness
 from otel_setup.outage import Outage
 from otel_setup.quiet import quieten
 from otel_setup.resource import describe_process
@@ -87,6 +88,7 @@ def build(settings: Settings) -> Telemetry:
     has_logs = Signal.LOGS in deliveries
     active.events = logger_provider.get_logger(active.SCOPE)
     active.starts = active.events if has_logs and settings.in_flight else None
+    active.liveness = Liveness(active.events, settings.alive_seconds) if active.starts is not None else None
     if settings.threads:
         carry_into_threads()
     telemetry = Telemetry(
@@ -97,6 +99,7 @@ def build(settings: Settings) -> Telemetry:
         gate=gate,
         spool=spool,
         drain=drain,
+        liveness=active.liveness,
         counts=counts,
         handler=logs.install(logger_provider, settings.log_level, keeping.body_bytes, counts)
         if has_logs and settings.capture_logs

@@ -26,7 +26,7 @@ def screen(found: dict[str, Rows], at: datetime) -> RenderableType:
     )
     parts.append(_section("FLOWS AT WORK", ["", ">since", ">quiet", "reached"], found["flows"], _flow))
     if found["open"]:
-        parts.append(_section("OPEN", ["", "of", ">since"], found["open"], _open))
+        parts.append(_section("OPEN", ["", "of", ">since", "state"], found["open"], _open))
     if found["heartbeats"]:
         parts.append(_section("HEARTBEATS", ["", ">age", "says"], found["heartbeats"], _heartbeat))
     if found["subscriptions"]:
@@ -95,7 +95,8 @@ def _flow(row: dict[str, Any]) -> Sequence[Cell]:
 
 def _open(row: dict[str, Any]) -> Sequence[Cell]:
     since = (datetime.now(UTC) - row["start_time"]).total_seconds()
-    return f"{row['type']} {row['name']}", row["service_name"] or "?", _seconds(since)
+    state = Text(row["state"], {"abandoned": "bold red", "silent": "yellow"}.get(row["state"], ""))
+    return f"{row['type']} {row['name']}", row["service_name"] or "?", _seconds(since), state
 
 
 def _heartbeat(row: dict[str, Any]) -> Sequence[Cell]:

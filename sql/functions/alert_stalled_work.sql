@@ -7,17 +7,18 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20 SET search_path = pg_catalog, pg_t
 BEGIN
     RETURN QUERY
     SELECT 'stalled_work', s.name, a.severity, s.age, a.threshold, s.age > a.threshold,
-           format('%s %s of %s began %s ago and has not ended',
-                  s.type, s.name, s.service_name, make_interval(secs => floor(s.age)))
+           format('%s %s of %s began %s ago and has not ended%s',
+                  s.type, s.name, s.service_name, make_interval(secs => floor(s.age)),
+                  CASE s.state WHEN 'abandoned' THEN ': abandoned, ' || s.reason WHEN 'silent' THEN ': ' || s.reason ELSE '' END)
     FROM (
-        SELECT DISTINCT ON (w.name) w.name, w.type, w.service_name,
+        SELECT DISTINCT ON (w.name) w.name, w.type, w.service_name, w.state, w.reason,
                extract(epoch FROM now() - w.start_time)::double precision AS age
-        FROM otel.span_starts w
-        WHERE w.start_time >= now() - (SELECT r."window" FROM otel.alert_rule('stalled_work', '') r) AND w.open
+        FROM otel.in_flight w
+        WHERE w.start_time >= now() - (SELECT r."window" FROM otel.alert_rule('stalled_work', '') r)
         ORDER BY w.name, w.start_time
     ) s
     CROSS JOIN LATERAL otel.alert_rule('stalled_work', s.name) a;
 END
 $$;
 COMMENT ON FUNCTION otel.alert_stalled_work() IS
-    'Flows and phases that began and have not ended, by name: value is the age of the oldest in seconds.';
+    'Flows and phases that began and have not ended, by name: value is the age of the oldest in seconds. The summary says which are abandoned.';

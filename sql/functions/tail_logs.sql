@@ -19,7 +19,8 @@ BEGIN
     FROM _otel.logs l
     LEFT JOIN _otel.resources r ON r.id = l.resource_id
     WHERE l.received_at >= p_since
-      AND l.event_name IS DISTINCT FROM 'otelgres.span.start'
+      AND (l.event_name IS NULL
+           OR l.event_name NOT IN ('otelgres.span.start', 'otelgres.process.alive', 'otelgres.process.end'))
       AND _otel.arrived_after(l.xmin, v_newest, p_seen)
       AND (p_service IS NULL OR r.service_name = p_service)
       AND (p_least_severity IS NULL OR l.severity_number >= p_least_severity)

@@ -11,6 +11,10 @@ FROM (
     SELECT b.service_name, 'log'
     FROM otel.span_starts b
     WHERE b.start_time >= %(since)s AND b.resource_attributes ->> 'otelgres.demo.run' = %(run)s
+    UNION ALL
+    SELECT p.service_name, 'log'
+    FROM otel.process_signs p
+    WHERE p.time >= %(since)s AND p.resource_attributes ->> 'otelgres.demo.run' = %(run)s
 ) r
 GROUP BY r.service_name
 ORDER BY r.service_name

@@ -1,5 +1,5 @@
-SELECT span_id, parent_span_id, name, type, service_name, start_time
-FROM otel.span_starts
-WHERE flow_id = %(flow)s AND open
+SELECT span_id, parent_span_id, name, type, service_name, start_time, state, reason, last_sign
+FROM otel.in_flight
+WHERE flow_id = %(flow)s
 ORDER BY start_time
 LIMIT %(most)s

@@ -1,5 +1,5 @@
-SELECT w.type, w.name, w.service_name, w.start_time
-FROM otel.span_starts w
-WHERE w.start_time > now() - interval '1 day' AND w.open
-ORDER BY w.start_time
+SELECT w.type, w.name, w.service_name, w.start_time, w.state, w.reason, w.last_sign
+FROM otel.in_flight w
+WHERE w.start_time > now() - interval '1 day'
+ORDER BY w.state = 'abandoned', w.start_time
 LIMIT 8

@@ -182,7 +182,7 @@ def test_it_uses_a_receiver_that_runs_and_leaves_it_running(data: Path) -> None:
                         {"began": began},
                     ).fetchall()
                 )
-                for what, views in {"spans": ["spans"], "logs": ["logs", "span_starts"]}.items()
+                for what, views in {"spans": ["spans"], "logs": ["logs", "span_starts", "process_signs"]}.items()
             }
             assert stored == {what: said["sent"][what] for what in ("spans", "logs")}
             stalled = connection.execute(

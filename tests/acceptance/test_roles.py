@@ -208,7 +208,7 @@ def test_a_tenant_sees_its_own_and_cannot_cross(logins: Logins) -> None:
     assert rows(dsn, "SELECT span_count, error_count FROM flows WHERE flow_id = %s", both) == [
         {"span_count": 1, "error_count": 0}
     ]
-    for view in ("spans", "logs", "span_starts", "metric_points", "checkpoints", "flows"):
+    for view in ("spans", "logs", "span_starts", "in_flight", "metric_points", "checkpoints", "flows"):
         assert rows(unbound, f"SELECT * FROM otel_tenant.{view}") == []
 
     refused(

@@ -120,7 +120,7 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
         records = json.loads(sent.stdout)["sent"]["records"]
         count = """
             SELECT (SELECT count(*) FROM otel.spans) + (SELECT count(*) FROM otel.logs)
-                + (SELECT count(*) FROM otel.span_starts) AS n
+                + (SELECT count(*) FROM otel.span_starts) + (SELECT count(*) FROM otel.process_signs) AS n
         """
         grafana = server.dsn.replace("//postgres", "//grafana", 1)
         eventually(lambda: rows(grafana, count)[0]["n"] >= records, "what the demo has sent")

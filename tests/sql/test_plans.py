@@ -250,3 +250,26 @@ def test_services_read_no_spans(plans: Connection) -> None:
     now = datetime.now(UTC)
     found = scans(plans, "SELECT * FROM otel.services", of="service_stats")
     assert days(found) <= days_from(now - timedelta(hours=24), now + timedelta(days=1))
+
+
+def test_what_is_in_flight_is_looked_for_in_its_days(plans: Connection) -> None:
+    shop, scope = rows.resource(plans, "shop"), rows.scope(plans)
+    for ago in (0, 10):
+        for number in range(3):
+            record = {"time": TODAY - timedelta(days=ago, microseconds=-number), "time_unix_nano": 1,
+                      "observed_time_unix_nano": 0, "resource_id": shop, "scope_id": scope, "severity_number": 9,
+                      "flags": 0, "dropped_attributes_count": 0}  # fmt: skip
+            rows.put(
+                plans, "logs", **record, trace_id=uuid.uuid4(), span_id=rows.span_id(number),
+                event_name="otelgres.span.start",
+            )  # fmt: skip
+            rows.put(plans, "logs", **record, event_name="otelgres.process.alive")
+    query = f"SELECT * FROM otel.in_flight WHERE start_time >= '{DAY}' AND start_time < '{DAY + timedelta(days=1)}'"
+    assert len(plans.execute(query.encode()).fetchall()) == 3
+    found = scans(plans, query, of="logs")
+    # The latest sign of life of its process is of today, and nothing in between is read.
+    assert {scan.day for scan in found if scan.rows > 0} == {DAY.date(), TODAY.date()}
+    assert all(scan.index for scan in found if scan.rows > 0)
+    assert sum(scan.rows for scan in found) <= 20
+    assert days(scans(plans, query, of="spans")) == {DAY.date()}
+    assert {scan.how for scan in scans(plans, query, of="spans")} <= {"Index Scan", "Index Only Scan"}

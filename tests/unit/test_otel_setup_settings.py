@@ -179,3 +179,14 @@ def test_the_whole_can_be_switched_off() -> None:
         done = run_app(VARIABLES, OTEL_SDK_DISABLED="true", **{f"{ALL}_ENDPOINT": receiver.grpc_endpoint})
         assert receiver.received == []
         assert done.stderr == "w\n"
+
+
+@pytest.mark.parametrize("value", ["never", "0", "-1", "nan"])
+def test_a_sign_of_life_every_so_many_seconds(value: str) -> None:
+    variable = "OTELGRES_TELEMETRY_ALIVE_SECONDS"
+    assert resolve(Arguments(), {}).alive_seconds == 15
+    assert resolve(Arguments(), {variable: "2.5"}).alive_seconds == 2.5
+    assert resolve(Arguments(alive_seconds=1), {variable: "2.5"}).alive_seconds == 1
+    wrong = resolve(Arguments(), {variable: value})
+    assert wrong.alive_seconds == 15
+    assert [variable in complaint for complaint in wrong.complaints] == [True]

@@ -1,0 +1,85 @@
+-- What is open is looked up span by span, in the one day that would hold it; an anti-join would read every span of the time.
+CREATE OR REPLACE VIEW otel.in_flight AS
+SELECT w.trace_id AS flow_id,
+       encode(uuid_send(w.trace_id), 'hex') AS trace_id,
+       encode(w.span_id, 'hex') AS span_id,
+       w.attributes ->> 'otelgres.parent.span_id' AS parent_span_id,
+       w.attributes ->> 'otelgres.span.name' AS name,
+       w.attributes ->> 'otelgres.type' AS type,
+       w.attributes ->> 'otelgres.flow.name' AS flow_name,
+       r.service_name,
+       r.attributes ->> 'service.instance.id' AS instance_id,
+       _otel.number_of(coalesce(w.attributes ->> 'process.pid', r.attributes ->> 'process.pid')) AS pid,
+       r.attributes ->> 'host.name' AS host_name,
+       w.start_time,
+       w.start_time_unix_nano,
+       now() - w.start_time AS running,
+       t.state,
+       CASE
+           WHEN p.ended THEN format('its process ended at %s', to_char(p.time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
+           WHEN s.every IS NULL THEN 'its process does not tell whether it lives'
+           WHEN t.state <> 'running' THEN format('no sign of life for %s; one is due every %s',
+                                                 make_interval(secs => floor(extract(epoch FROM now() - s.last_sign))), s.every)
+       END AS reason,
+       s.last_sign,
+       s.every AS sign_interval,
+       (SELECT _otel.time_of(f.end_time_unix_nano) FROM _otel.whole_flows f WHERE f.trace_id = w.trace_id) AS last_activity,
+       w.attributes,
+       r.attributes AS resource_attributes
+FROM (
+    SELECT l.time AS start_time, l.time_unix_nano AS start_time_unix_nano, l.trace_id, l.span_id, l.attributes,
+           l.resource_id,
+           NOT EXISTS (
+               SELECT FROM _otel.spans e
+               WHERE e.trace_id = l.trace_id AND e.span_id = l.span_id AND e.start_time = l.time
+           ) AS open
+    FROM _otel.logs l
+    WHERE l.event_name = 'otelgres.span.start'
+) w
+LEFT JOIN _otel.resources r ON r.id = w.resource_id
+LEFT JOIN LATERAL (
+    SELECT g.time, g.event_name = 'otelgres.process.end' AS ended, g.attributes ->> 'otelgres.alive.interval' AS seconds
+    FROM _otel.logs g
+    WHERE g.resource_id = w.resource_id AND g.event_name IN ('otelgres.process.alive', 'otelgres.process.end')
+        AND g.time >= w.start_time
+    ORDER BY g.time DESC
+    LIMIT 1
+) p ON true
+CROSS JOIN LATERAL (
+    SELECT greatest(w.start_time, p.time) AS last_sign,
+           make_interval(secs => least(greatest(_otel.number_of(
+               coalesce(p.seconds, w.attributes ->> 'otelgres.alive.interval')), 0), 1e7)) AS every
+) s
+CROSS JOIN LATERAL (
+    SELECT CASE
+               WHEN p.ended OR now() - s.last_sign > 4 * s.every THEN 'abandoned'
+               WHEN now() - s.last_sign > 2 * s.every THEN 'silent'
+               ELSE 'running'
+           END AS state
+) t
+WHERE w.open;
+
+COMMENT ON VIEW otel.in_flight IS
+    'Flows and phases that began and have not ended: running, silent or abandoned. Filter by start_time (days are left out) or flow_id.';
+COMMENT ON COLUMN otel.in_flight.flow_id IS 'The trace id as uuid.';
+COMMENT ON COLUMN otel.in_flight.trace_id IS 'The trace id as 32 hex digits.';
+COMMENT ON COLUMN otel.in_flight.span_id IS 'The span that is open, as 16 hex digits.';
+COMMENT ON COLUMN otel.in_flight.parent_span_id IS 'The span within which it began; NULL for a root.';
+COMMENT ON COLUMN otel.in_flight.name IS 'Its name.';
+COMMENT ON COLUMN otel.in_flight.type IS 'flow or phase.';
+COMMENT ON COLUMN otel.in_flight.flow_name IS 'What the application calls the flow.';
+COMMENT ON COLUMN otel.in_flight.service_name IS 'The service that began it.';
+COMMENT ON COLUMN otel.in_flight.instance_id IS 'service.instance.id of the process that began it, which no other process has.';
+COMMENT ON COLUMN otel.in_flight.pid IS 'Process id of that process.';
+COMMENT ON COLUMN otel.in_flight.host_name IS 'Where that process runs.';
+COMMENT ON COLUMN otel.in_flight.start_time IS 'When it began.';
+COMMENT ON COLUMN otel.in_flight.start_time_unix_nano IS 'start_time exactly, in nanoseconds since 1970.';
+COMMENT ON COLUMN otel.in_flight.running IS 'How long ago that was.';
+COMMENT ON COLUMN otel.in_flight.state IS
+    'running: its process lives; silent: no sign of life for two intervals; abandoned: its process has said that it ended, or has given no sign for four.';
+COMMENT ON COLUMN otel.in_flight.reason IS 'Why it is not running, or that its process gives no signs; NULL otherwise.';
+COMMENT ON COLUMN otel.in_flight.last_sign IS 'The latest sign of life of its process: this work''s begin, or a sign since. By the process''s clock.';
+COMMENT ON COLUMN otel.in_flight.sign_interval IS 'How often its process gives a sign; NULL: it gives none.';
+COMMENT ON COLUMN otel.in_flight.last_activity IS 'End of the latest span or checkpoint of the flow, of any process; NULL: none has arrived.';
+COMMENT ON COLUMN otel.in_flight.attributes IS 'Attributes of the start record.';
+COMMENT ON COLUMN otel.in_flight.resource_attributes IS 'Attributes of its resource.';

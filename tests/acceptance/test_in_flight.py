@@ -1,0 +1,218 @@
+"""Work in flight, by real processes: one that hangs, one that is killed, one that forks, one that ends in order."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from collector.embedded import Cluster
+from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
+
+EVERY = "0.5"
+HANGING = """
+import sys
+from otel_setup import configure_telemetry, flow, phase
+configure_telemetry(service_name=sys.argv[1])
+with flow(sys.argv[1] + " flow"), phase("waiting"):
+    print("open", flush=True)
+    sys.stdin.readline()
+"""
+IN_FLIGHT = (
+    "SELECT * FROM otel.in_flight WHERE start_time > now() - interval '1 hour' AND service_name = %s ORDER BY type"
+)
+
+
+@pytest.fixture(scope="module")
+def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
+    with served(cluster, migrated) as receiver:
+        yield receiver
+
+
+class Application:
+    """A process with a flow and a phase open, until its stdin says more. Killed when the block ends."""
+
+    def __init__(self, receiver: Serving, service: str, source: str = HANGING, every: str = EVERY) -> None:
+        self.receiver = receiver
+        self.service = service
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", source, service],
+            env=environment(
+                OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_TELEMETRY_ALIVE_SECONDS=every
+            ),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "open\n"
+
+    def __enter__(self) -> "Application":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=PATIENCE)
+
+    def in_flight(self) -> list[dict[str, Any]]:
+        return self.receiver.rows(IN_FLIGHT, self.service)
+
+    def in_state(self, state: str) -> list[dict[str, Any]]:
+        """Its rows, once there are two in this state."""
+
+        def look() -> list[dict[str, Any]]:
+            found = self.in_flight()
+            return found if [row["state"] for row in found] == [state] * 2 else []
+
+        return eventually(look, f"{self.service} to be {state}")
+
+
+def test_what_hangs_is_running_with_ever_fresh_signs(receiver: Serving) -> None:
+    with Application(receiver, "hanging") as application:
+        flow, phase = application.in_state("running")
+        assert (flow["type"], flow["name"], phase["type"], phase["name"]) == (
+            "flow",
+            "hanging flow",
+            "phase",
+            "waiting",
+        )
+        assert phase["parent_span_id"] == flow["span_id"]
+        assert phase["flow_name"] == "hanging flow"
+        assert phase["pid"] == application.process.pid
+        assert phase["host_name"]
+        assert phase["reason"] is None
+        assert phase["last_activity"] is None
+        assert phase["sign_interval"].total_seconds() == float(EVERY)
+        # More than four intervals later it still is what it was.
+        eventually(
+            lambda: application.in_flight()[0]["last_sign"] > flow["last_sign"] + 5 * flow["sign_interval"],
+            "five signs of life",
+        )
+        later = application.in_state("running")
+        assert later[0]["running"] > 5 * flow["sign_interval"]
+        (sign, *_) = receiver.rows("SELECT * FROM otel.process_signs WHERE service_name = 'hanging' ORDER BY time")
+        assert (sign["sign"], sign["open_work"], sign["pid"]) == ("alive", 2, application.process.pid)
+        # Signs of life are no lines of a log.
+        assert receiver.rows("SELECT * FROM otel.logs WHERE service_name = 'hanging'") == []
+
+        application.process.communicate("\n", timeout=PATIENCE)
+        eventually(lambda: not application.in_flight(), "what has ended to be gone")
+        signs = receiver.rows("SELECT * FROM otel.process_signs WHERE service_name = 'hanging' ORDER BY time")
+        assert [row["sign"] for row in signs].count("end") == 1
+        assert (signs[-1]["sign"], signs[-1]["open_work"]) == ("end", 0)
+
+
+def test_what_is_killed_is_abandoned(receiver: Serving) -> None:
+    with Application(receiver, "killed") as application:
+        application.in_state("running")
+        os.kill(application.process.pid, signal.SIGKILL)
+        flow, phase = application.in_state("abandoned")
+        assert "no sign of life for" in phase["reason"]
+        shown = run_otelgres("monitor", OTELGRES_DSN=receiver.dsn).stdout
+        (line,) = (line for line in shown.splitlines() if line.startswith("flow killed flow"))
+        assert line.endswith("abandoned")
+        drawn = run_otelgres("flow", str(flow["flow_id"]), OTELGRES_DSN=receiver.dsn).stdout
+        assert "open: phase waiting of killed, began " in drawn
+        assert "has not ended: abandoned, no sign of life for" in drawn
+        receiver.rows("SELECT 1 FROM otel.alert_stalled_work()")
+
+
+def test_a_process_that_stops_is_silent_before_it_is_abandoned_and_comes_back(receiver: Serving) -> None:
+    with Application(receiver, "stopped") as application:
+        application.in_state("running")
+        application.process.send_signal(signal.SIGSTOP)
+        (row, _) = application.in_state("silent")
+        assert "one is due every" in row["reason"]
+        application.in_state("abandoned")
+        application.process.send_signal(signal.SIGCONT)
+        application.in_state("running")
+
+
+LEFT_OPEN = """
+import sys, threading
+from otel_setup import configure_telemetry, flow, phase
+configure_telemetry(service_name=sys.argv[1])
+begun = threading.Event()
+
+def work():
+    with flow("left"), phase("waiting"):
+        begun.set()
+        threading.Event().wait()
+
+threading.Thread(target=work, daemon=True).start()
+begun.wait()
+print("open", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_what_is_open_when_its_process_ends_in_order_is_abandoned_at_once(receiver: Serving) -> None:
+    with Application(receiver, "left open", LEFT_OPEN, every="600") as application:
+        application.in_state("running")
+        application.process.communicate("\n", timeout=PATIENCE)
+        (row, _) = application.in_state("abandoned")
+        assert row["reason"].startswith("its process ended at ")
+
+
+FORKING = """
+import os, sys, time
+from otel_setup import configure_telemetry, flow, phase
+configure_telemetry(service_name=sys.argv[1])
+with flow("of the parent"):
+    time.sleep(0.7)
+    child = os.fork()
+    if child == 0:
+        with flow("of the child"):
+            sys.stdin.readline()
+        sys.exit(0)
+    print("open", flush=True)
+    os.waitpid(child, 0)
+    sys.stdin.readline()
+"""
+
+
+def test_a_forked_child_lives_for_itself(receiver: Serving) -> None:
+    with Application(receiver, "forking", FORKING) as application:
+        rows = {row["name"]: row for row in application.in_state("running")}
+        parent, child = rows["of the parent"], rows["of the child"]
+        assert parent["pid"] == application.process.pid != child["pid"]
+        assert parent["instance_id"] != child["instance_id"]
+        os.kill(int(child["pid"]), signal.SIGKILL)
+
+        def apart() -> bool:
+            states = {row["name"]: row["state"] for row in application.in_flight()}
+            return states == {"of the parent": "running", "of the child": "abandoned"}
+
+        eventually(apart, "the child's work to be abandoned, and the parent's not")
+
+
+QUIET = """
+import os, sys, threading, time
+from otel_setup import configure_telemetry, flow, shutdown_telemetry
+configure_telemetry(service_name=sys.argv[1], in_flight=sys.argv[2] == "1", alive_seconds=0.05)
+time.sleep(0.3)
+assert "otelgres-alive" not in {thread.name for thread in threading.enumerate()}
+if sys.argv[2] == "0":
+    with flow("unseen"):
+        time.sleep(0.3)
+assert "otelgres-alive" not in {thread.name for thread in threading.enumerate()}
+"""
+
+
+@pytest.mark.parametrize("in_flight", ["0", "1"])
+def test_without_work_or_without_in_flight_nothing_is_said(receiver: Serving, in_flight: str) -> None:
+    service = f"quiet {in_flight}"
+    done = subprocess.run(
+        [sys.executable, "-c", QUIET, service, in_flight],
+        env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}"),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert receiver.rows("SELECT * FROM otel.process_signs WHERE service_name = %s", service) == []
+    assert receiver.rows("SELECT * FROM otel.span_starts WHERE service_name = %s", service) == []
