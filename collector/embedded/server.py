@@ -74,8 +74,8 @@ def stop(process: psutil.Process, programs: Path, pgdata: Path, timeout: float) 
 
 
 def _ends(process: psutil.Process, patience: float) -> bool:
-    # Not process.wait(): for a process that is not our child it waits until somebody has reaped it, which in a container
-    # without an init is never.
+    # Not process.wait(): for a process that is not our child it waits until somebody has reaped it, which is never in a
+    # container without an init.
     deadline = time.monotonic() + patience
     while postmaster.alive(process):
         if time.monotonic() > deadline:
