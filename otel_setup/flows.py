@@ -21,6 +21,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, Statu
 
 from otel_setup import active
 from otel_setup.exceptions import exception_attributes
+from otel_setup.expectations import remind
 from otel_setup.ids import absent_span_id, is_random, next_flow_id, parse_flow_id
 from otel_setup.starts import record_start
 from otel_setup.values import clean_mapping, text
@@ -172,6 +173,7 @@ def current_flow_id() -> uuid.UUID | None:
 
 def _start_flow(name: object, flow_id: object, attributes: dict[str, Any]) -> Handle:
     title = text(name)
+    remind(title)
     wanted = parse_flow_id(flow_id)
     if wanted is None and flow_id is not None:
         _logger.warning("flow %s: %s is no flow id; it gets a new one", title, text(flow_id))
@@ -222,7 +224,10 @@ def _checkpoint(name: object, attributes: dict[str, Any], where: Context | None)
             name = name.value if isinstance(name.value, str) else name.name
         now = time.time_ns()
         fields = _fields("checkpoint", attributes, context.get_current() if where is None else where)
-        active.tracer.start_span(text(name), where, attributes=fields, start_time=now).end(now)
+        title = text(name)
+        # A flow of checkpoints alone has the name of its first.
+        remind(title)
+        active.tracer.start_span(title, where, attributes=fields, start_time=now).end(now)
     except Exception:  # telemetry must not fail the work it tells of
         _logger.debug("checkpoint was not recorded", exc_info=True)
 

@@ -85,6 +85,7 @@ def build(settings: Settings) -> Telemetry:
             "where that set-up sends them; logs, flows, phases and checkpoints go out by this one"
         )
     active.tracer = tracer_provider.get_tracer(active.SCOPE)
+    active.flush = tracer_provider.force_flush
     has_logs = Signal.LOGS in deliveries
     active.events = logger_provider.get_logger(active.SCOPE)
     active.starts = active.events if has_logs and settings.in_flight else None

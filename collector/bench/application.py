@@ -4,7 +4,7 @@ The calls are made in a process of its own that uses otel_setup. Refuses to know
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from collector.bench.processes import receiver, worker
@@ -14,15 +14,16 @@ from collector.bench.server import Server
 Costs: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
-def measure(server: Server, calls: int) -> dict[str, Costs]:
-    """Costs by situation, from ``calls`` calls of each kind. Raises ProcessError."""
+def measure(server: Server, calls: int, advance: Callable[[], None]) -> dict[str, Costs]:
+    """Costs by situation, from ``calls`` calls of each kind; ``advance`` hears of each. Raises ProcessError."""
+    found = {}
     with server.fresh_database() as dsn, receiver(dsn) as target:
-        present = _costs("present", f"http://{target.grpc}", calls)
-    return {
-        "present": present,
-        "absent": _costs("absent", f"http://127.0.0.1:{_free_port()}", calls),
-        "unconfigured": _costs("unconfigured", "-", calls),
-    }
+        found["present"] = _costs("present", f"http://{target.grpc}", calls)
+    advance()
+    for situation, endpoint in (("absent", f"http://127.0.0.1:{_free_port()}"), ("unconfigured", "-")):
+        found[situation] = _costs(situation, endpoint, calls)
+        advance()
+    return found
 
 
 def _costs(situation: str, endpoint: str, calls: int) -> Costs:

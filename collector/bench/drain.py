@@ -46,8 +46,15 @@ class Drained:
         return self.drain / self.ingest
 
 
-def measure(server: Server, signal: Signal, items: int, rounds: int, told: Callable[[Drained], None]) -> list[Drained]:
-    """One result a round. Raises NotStoredError or psycopg.Error."""
+def measure(
+    server: Server,
+    signal: Signal,
+    items: int,
+    rounds: int,
+    told: Callable[[Drained], None],
+    advance: Callable[[float], None],
+) -> list[Drained]:
+    """One result a round; ``advance`` hears of items. Raises NotStoredError or psycopg.Error."""
     found = []
     for number in range(rounds):
         requests = list(make_requests(signal, items, number, time.time_ns()))
@@ -55,9 +62,11 @@ def measure(server: Server, signal: Signal, items: int, rounds: int, told: Calla
         with server.fresh_database() as dsn:
             ingest = _ingest(dsn, batches)
             _check(dsn, signal, items)
+        advance(items)
         with server.fresh_database() as dsn, tempfile.TemporaryDirectory(prefix="otelgres-bench-") as folder:
             drain = _drain(dsn, batches, Path(folder))
             _check(dsn, signal, items)
+        advance(items)
         one = Drained(items / ingest, items / drain)
         told(one)
         found.append(one)

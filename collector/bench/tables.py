@@ -48,7 +48,7 @@ def ingest_values(results: Sequence[Ingest]) -> dict[str, Any]:
 
 def latency_table(results: Mapping[float, Latency]) -> Table:
     """A row a rate."""
-    table = _table("records /s", "records", "lost", "p50 ms", "p90 ms", "p99 ms", "most ms")
+    table = _table("a second", "made", "lost", "p50 ms", "p90 ms", "p99 ms", "most ms")
     for rate, result in results.items():
         figures = (result.p50, result.p90, result.p99, result.most)
         table.add_row(f"{rate:,.0f}", f"{result.records:,}", f"{result.lost:,}", *map(_figure, figures))

@@ -3,7 +3,7 @@
 import signal
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -15,9 +15,10 @@ import orjson
 import psycopg
 from rich.console import Console
 
-from collector.bench import application, drain, guards, ingest, latency, tables
+from collector.bench import application, drain, guards, ingest, latency, tables, tailing
 from collector.bench.processes import ProcessError
 from collector.bench.server import server
+from collector.progress import progress
 from exporters.batch import Signal
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -70,9 +71,10 @@ def _ingest(
 ) -> None:
     """gRPC requests to committed rows, beside COPY of the same rows."""
     load = ingest.Load(items=items, seconds=seconds, rounds=rounds, connections=connections, in_flight=in_flight)
-    with _told(), server(dsn, folder) as target:
+    with _told(), server(dsn, folder) as target, progress("items", 2 * items * rounds * len(signals)) as advance:
         results = [
-            ingest.measure(target, signal, load, partial(_tell_round, signal)) for signal in map(Signal, signals)
+            ingest.measure(target, signal, load, partial(_tell_round, signal, advance))
+            for signal in map(Signal, signals)
         ]
         version = target.version
     if as_json:
@@ -82,19 +84,30 @@ def _ingest(
 
 
 @bench.command("latency")
-@click.option(
-    "--rate", "rates", multiple=True, type=click.FloatRange(1), default=[1000.0], help="Records a second [1000]."
-)
+@click.option("--rate", "rates", multiple=True, type=click.FloatRange(0.1), help="A second [1000; flows: 5].")
 @click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True)
+@click.option("--flows", is_flag=True, help="Flows of four checkpoints by otel_setup.integration, not log records.")
 @_where_options
-def _latency(rates: tuple[float, ...], seconds: float, dsn: str | None, folder: Path | None, as_json: bool) -> None:
-    """A call of logger.info until SQL shows its row."""
-    with _told(), server(dsn, folder) as target:
-        results = {rate: latency.measure(target, rate, seconds) for rate in rates}
-    if as_json:
-        _print_json([{"rate": rate, **asdict(result)} for rate, result in results.items()])
-    else:
-        _print_table(tables.latency_table(results))
+def _latency(
+    rates: tuple[float, ...], seconds: float, flows: bool, dsn: str | None, folder: Path | None, as_json: bool
+) -> None:
+    """A call of logger.info until SQL shows its row; with --flows, a first checkpoint until it shows the last."""
+    what: latency.What = "flows" if flows else "records"
+    rates = rates or ((5.0,) if flows else (1000.0,))
+    with _told(), server(dsn, folder) as target, progress("seconds", seconds * len(rates)) as advance:
+        results = {rate: latency.measure(target, what, rate, seconds, advance) for rate in rates}
+    _print_latency(results, as_json)
+
+
+@bench.command("tail")
+@click.option("--rate", "rates", multiple=True, type=click.FloatRange(0.1), default=[50.0], help="A second [50].")
+@click.option("--seconds", type=click.FloatRange(0.1), default=20.0, show_default=True)
+@_where_options
+def _tail(rates: tuple[float, ...], seconds: float, dsn: str | None, folder: Path | None, as_json: bool) -> None:
+    """A record's acknowledgement until `otelgres tail` prints it."""
+    with _told(), server(dsn, folder) as target, progress("seconds", seconds * len(rates)) as advance:
+        results = {rate: tailing.measure(target, rate, seconds, advance) for rate in rates}
+    _print_latency(results, as_json)
 
 
 @bench.command("application")
@@ -102,8 +115,8 @@ def _latency(rates: tuple[float, ...], seconds: float, dsn: str | None, folder: 
 @_where_options
 def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
     """What one call of telemetry costs the program that makes it."""
-    with _told(), server(dsn, folder) as target:
-        situations = application.measure(target, calls)
+    with _told(), server(dsn, folder) as target, progress("situations", 3) as advance:
+        situations = application.measure(target, calls, advance)
     if as_json:
         _print_json(situations)
     else:
@@ -117,8 +130,8 @@ def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool
 @_where_options
 def _drain(signal: str, items: int, rounds: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
     """How fast a spool drains, beside storing the same requests at once."""
-    with _told(), server(dsn, folder) as target:
-        found = drain.measure(target, Signal(signal), items, rounds, _tell_drained)
+    with _told(), server(dsn, folder) as target, progress("items", 2 * items * rounds) as advance:
+        found = drain.measure(target, Signal(signal), items, rounds, _tell_drained, advance)
     if as_json:
         _print_json([asdict(one) | {"ratio": one.ratio} for one in found])
     else:
@@ -136,8 +149,8 @@ def _tell_drained(one: drain.Drained) -> None:
 @_where_options
 def _guards(signal: str, items: int, rounds: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
     """What it costs that nothing is stored twice: microseconds an item."""
-    with _told(), server(dsn, folder) as target:
-        found = guards.measure(target, Signal(signal), items, rounds, lambda line: click.echo(line, err=True))
+    with _told(), server(dsn, folder) as target, progress("rounds", rounds) as advance:
+        found = guards.measure(target, Signal(signal), items, rounds, partial(_tell_guarded, advance))
     if as_json:
         _print_json(asdict(found))
     else:
@@ -157,8 +170,21 @@ def _told() -> Iterator[None]:
         raise click.ClickException(f"the database: {str(error).strip()}") from error
 
 
-def _tell_round(signal: Signal, one: ingest.Round) -> None:
+def _tell_guarded(advance: Callable[[], None], line: str) -> None:
+    click.echo(line, err=True)
+    advance()
+
+
+def _tell_round(signal: Signal, advance: Callable[[float], None], one: ingest.Round) -> None:
+    advance(one.items)
     click.echo(f"{signal} by {one.way}: {one.items:,} in {one.seconds:.2f} s, {one.rate:,.0f} a second", err=True)
+
+
+def _print_latency(results: Mapping[float, latency.Latency], as_json: bool) -> None:
+    if as_json:
+        _print_json([{"rate": rate, **asdict(result)} for rate, result in results.items()])
+    else:
+        _print_table(tables.latency_table(results))
 
 
 def _print_json(values: Any) -> None:

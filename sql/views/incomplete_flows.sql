@@ -1,4 +1,5 @@
 -- Incomplete: a checkpoint that it is expected to pass is not there; where nobody has said which, its root has not ended.
+-- Of checkpoints alone, outside of any flow(), no root was ever promised: without expectations nobody can tell.
 CREATE OR REPLACE VIEW otel.incomplete_flows AS
 SELECT f.flow_id,
        f.name,
@@ -21,13 +22,14 @@ SELECT f.flow_id,
        f.services,
        f.error_count
 FROM otel.flows f
-LEFT JOIN _otel.flow_expectations e ON e.flow_name = coalesce(f.flow_name, f.name)
+LEFT JOIN otel.expected_checkpoints e ON e.flow_name = coalesce(f.flow_name, f.name)
 CROSS JOIN LATERAL (
     SELECT coalesce(
         array_agg(x.checkpoint ORDER BY x.n) FILTER (WHERE x.checkpoint <> ALL (f.checkpoint_path)), '{}') AS missing
     FROM unnest(e.checkpoints) WITH ORDINALITY AS x (checkpoint, n)
 ) m
-WHERE m.missing <> '{}' OR (e.flow_name IS NULL AND NOT f.complete);
+WHERE m.missing <> '{}'
+   OR (e.flow_name IS NULL AND NOT f.complete AND (f.flow_name IS NOT NULL OR f.checkpoint_count < f.span_count));
 
 COMMENT ON VIEW otel.incomplete_flows IS
     'Flows that have not passed a checkpoint they are expected to or, where nobody has said which, whose root has not ended. Filter by start_time or flow_id.';
@@ -38,7 +40,7 @@ COMMENT ON COLUMN otel.incomplete_flows.last_checkpoint IS 'The latest checkpoin
 COMMENT ON COLUMN otel.incomplete_flows.last_checkpoint_time IS 'When it did.';
 COMMENT ON COLUMN otel.incomplete_flows.complete IS 'Whether its root has ended all the same.';
 COMMENT ON COLUMN otel.incomplete_flows.checkpoint_path IS 'The checkpoints that it passed, in the order of time.';
-COMMENT ON COLUMN otel.incomplete_flows.expected IS 'Those that it is expected to pass (otel.flow_expectations); NULL: nobody has said.';
+COMMENT ON COLUMN otel.incomplete_flows.expected IS 'Those that it is expected to pass (otel.expected_checkpoints); NULL: nobody has said.';
 COMMENT ON COLUMN otel.incomplete_flows.missing IS 'Those of them that it has not passed, in their order.';
 COMMENT ON COLUMN otel.incomplete_flows.likely_cause IS 'What it most likely means.';
 COMMENT ON COLUMN otel.incomplete_flows.age IS 'How long ago its last sign of life was: its latest checkpoint, else its begin.';

@@ -12,12 +12,12 @@ from tests.sql.conftest import Ask
 from tests.sql.rows import Connection, Span
 
 
-def store(connection: Connection, name: str, *checkpoints: str, ended: bool) -> uuid.UUID:
+def store(connection: Connection, name: str, *checkpoints: str, ended: bool, start: datetime = rows.NOON) -> uuid.UUID:
     flow = uuid.uuid4()
-    start = rows.unix_nano(rows.NOON)
-    root = Span(trace=flow, start=start, end=start + 10 * rows.MS, name=name, role=rows.FLOW)
+    begin = rows.unix_nano(start)
+    root = Span(trace=flow, start=begin, end=begin + 10 * rows.MS, name=name, role=rows.FLOW)
     spans = [
-        Span(trace=flow, start=start + n, end=start + n, name=checkpoint, parent=root.id, role=rows.CHECKPOINT,
+        Span(trace=flow, start=begin + n, end=begin + n, name=checkpoint, parent=root.id, role=rows.CHECKPOINT,
              attributes={"otelgres.flow.name": name})
         for n, checkpoint in enumerate(checkpoints)
     ]  # fmt: skip
@@ -53,6 +53,97 @@ def test_without_expectations_the_root_decides(connection: Connection, ask: Ask)
     (row,) = ask("SELECT * FROM otel.incomplete_flows")
     assert (row["flow_id"], row["missing"], row["expected"]) == (open_flow, [], None)
     assert row["likely_cause"] == "its root has not ended; last seen at A"
+
+
+def alone(connection: Connection, *checkpoints: str, start: datetime | None = None, ms: int = 10) -> uuid.UUID:
+    """A flow of checkpoints alone, ``ms`` apart, as events from elsewhere make it: no root, and nobody named it."""
+    flow = uuid.uuid4()
+    begin = rows.unix_nano(start or rows.NOON)
+    rows.insert(
+        connection,
+        [
+            Span(trace=flow, start=begin + n * ms * rows.MS, end=begin + n * ms * rows.MS, name=checkpoint,
+                 parent=rows.span_id(10**9), role=rows.CHECKPOINT)
+            for n, checkpoint in enumerate(checkpoints)
+        ],
+    )  # fmt: skip
+    return flow
+
+
+def test_of_checkpoints_alone_only_expectations_tell(connection: Connection, ask: Ask) -> None:
+    alone(connection, "PUBLISHED", "DELIVERED")
+    stuck = alone(connection, "PUBLISHED")
+    assert ask("SELECT * FROM otel.incomplete_flows") == [], "no root was ever promised"
+    connection.execute("INSERT INTO otel.flow_expectations VALUES ('PUBLISHED', '{PUBLISHED,DELIVERED}')")
+    (row,) = ask("SELECT flow_id, missing FROM otel.incomplete_flows")
+    assert (row["flow_id"], row["missing"]) == (stuck, ["DELIVERED"])
+
+
+def test_the_alert_says_what_is_missing(connection: Connection, ask: Ask) -> None:
+    begin = datetime.now(UTC) - timedelta(minutes=10)
+    alone(connection, "PUBLISHED", "DELIVERED", start=begin)
+    alone(connection, "PUBLISHED", start=begin)
+    connection.execute("INSERT INTO otel.flow_expectations VALUES ('PUBLISHED', '{PUBLISHED,DELIVERED}')")
+    (row,) = ask("SELECT subject, value, summary FROM otel.alert_incomplete_flows() WHERE firing")
+    assert (row["subject"], row["value"]) == ("PUBLISHED", 1)
+    assert row["summary"] == "1 flows PUBLISHED lack DELIVERED, most stopped after PUBLISHED"
+
+
+def test_what_an_application_expects_comes_first(connection: Connection, ask: Ask) -> None:
+    connection.execute(
+        "INSERT INTO otel.flow_expectations VALUES ('tick', '{OLD}', '{}'), ('mine', '{A,B}', '{\"A\": \"why\"}')"
+    )
+    for ago, named in ((7200, ["X"]), (60, ["A", "B"])):
+        tell(connection, "otelgres.integration", ago, {"B": "nobody is connected"}, event_type="expected_checkpoints",
+             **{"otelgres.flow.name": "tick", "otelgres.expected.checkpoints": named})  # fmt: skip
+    tell(connection, "otelgres.integration", 1, "nonsense", event_type="expected_checkpoints",
+         **{"otelgres.flow.name": "odd", "otelgres.expected.checkpoints": "A"})  # fmt: skip
+    found = {row["flow_name"]: row for row in ask("SELECT * FROM otel.expected_checkpoints")}
+    assert (found["tick"]["checkpoints"], found["tick"]["told_by"]) == (["A", "B"], "shop")
+    assert (found["mine"]["checkpoints"], found["mine"]["told_by"]) == (["A", "B"], None)
+    assert (found["odd"]["checkpoints"], found["odd"]["causes"]) == ([], {})
+    store(connection, "tick", "A", ended=True)
+    (row,) = ask("SELECT missing, likely_cause FROM otel.incomplete_flows WHERE name = 'tick'")
+    assert (row["missing"], row["likely_cause"]) == (["B"], "nobody is connected")
+
+
+def test_latency_by_day(connection: Connection, ask: Ask) -> None:
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=1, microsecond=0)
+    yesterday = today - timedelta(days=1)
+    for ms in (10, 20, 30):
+        alone(connection, "PUBLISHED", "RECEIVED", "DELIVERED", start=yesterday, ms=ms)
+    alone(connection, "PUBLISHED", start=today)
+    old, new = ask("SELECT * FROM compat.pattern_latency_trends ORDER BY day")
+    assert (old["day"], old["first_checkpoint"], old["flows"]) == (yesterday.replace(second=0), "PUBLISHED", 3)
+    assert (old["p50_latency_ms"], old["max_latency_ms"], old["avg_checkpoints"]) == (40, 60, 3)
+    assert (new["flows"], new["max_latency_ms"]) == (1, 0)
+    store(connection, "order", ended=True, start=yesterday)
+    (flow,) = ask("SELECT * FROM otel.flow_trends WHERE name = 'order'")
+    assert flow["day"] == yesterday.replace(second=0)
+    assert (flow["flows"], flow["failed"], flow["avg_ms"], flow["max_ms"]) == (1, 0, 10, 10)
+    assert flow["p99_ms"] == pytest.approx(10, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("relation", "table"), [("otel.flow_trends", "span_stats"), ("compat.pattern_latency_trends", "flow_parts")]
+)
+def test_a_day_of_trends_reads_no_other_days(connection: Connection, ask: Ask, relation: str, table: str) -> None:
+    for days in (0, 30):
+        start = datetime.now(UTC) - timedelta(days=days)
+        alone(connection, "A", start=start)
+        store(connection, "order", ended=True, start=start)
+    connection.execute("SET enable_seqscan = off")
+    plan = "\n".join(
+        row["QUERY PLAN"]
+        for row in ask(
+            f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT * FROM {relation} WHERE day > now() - interval '2 days'"
+        )
+    )
+    scans = [line for line in plan.splitlines() if f"on {table}_" in line and "never executed" not in line]
+    # span_stats lies by the day; flow_parts lies by the week and has an index on the time.
+    assert scans, plan
+    assert {line.split()[1] for line in scans} == {"Index"}, plan
+    assert table == "flow_parts" or len(scans) == 1, plan
 
 
 def tell(connection: Connection, event: str, seconds_ago: float, body: Any = None, **attributes: Any) -> None:

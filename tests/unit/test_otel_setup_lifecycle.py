@@ -359,6 +359,7 @@ def test_the_surface_is_what_it_says() -> None:
         "configure_telemetry",
         "context_attributes",
         "current_flow_id",
+        "expected_checkpoints",
         "extract",
         "flow",
         "inject",

@@ -1,0 +1,28 @@
+CREATE OR REPLACE VIEW otel.expected_checkpoints AS
+SELECT DISTINCT ON (e.flow_name) e.flow_name, e.checkpoints, e.causes, e.told_by, e.told_at
+FROM (
+    SELECT t.flow_name, t.checkpoints, t.causes, NULL::text AS told_by, NULL::timestamptz AS told_at
+    FROM _otel.flow_expectations t
+    UNION ALL
+    SELECT l.attributes ->> 'otelgres.flow.name',
+           ARRAY(
+               SELECT c.name FROM jsonb_array_elements_text(
+                   CASE WHEN jsonb_typeof(l.attributes -> 'otelgres.expected.checkpoints') = 'array'
+                       THEN l.attributes -> 'otelgres.expected.checkpoints' ELSE '[]' END) WITH ORDINALITY AS c (name, n)
+               ORDER BY c.n),
+           CASE WHEN jsonb_typeof(l.body_value) = 'object' THEN l.body_value ELSE '{}' END,
+           r.service_name, l.time
+    FROM _otel.logs l LEFT JOIN _otel.resources r ON r.id = l.resource_id
+    WHERE l.event_name = 'otelgres.integration' AND l.attributes ->> 'event_type' = 'expected_checkpoints'
+        AND l.attributes ? 'otelgres.flow.name' AND l.time > now() - interval '8 days'
+) e
+ORDER BY e.flow_name, e.told_at DESC NULLS LAST;
+
+COMMENT ON VIEW otel.expected_checkpoints IS
+    'Which checkpoints flows are expected to pass, by name: what an application said last (otel_setup.expected_checkpoints), '
+    'else what stands in otel.flow_expectations.';
+COMMENT ON COLUMN otel.expected_checkpoints.flow_name IS 'Name of the flow; of a flow of checkpoints alone, its first.';
+COMMENT ON COLUMN otel.expected_checkpoints.checkpoints IS 'Checkpoints that it is expected to pass, in their order.';
+COMMENT ON COLUMN otel.expected_checkpoints.causes IS 'Object: checkpoint to the likely cause if it is missing.';
+COMMENT ON COLUMN otel.expected_checkpoints.told_by IS 'The service that said so; NULL: otel.flow_expectations does.';
+COMMENT ON COLUMN otel.expected_checkpoints.told_at IS 'When it did last.';
