@@ -4,20 +4,17 @@ The bytes of a batch go out as they are: a receiver that recognises a request by
 One try for each batch; when to come back is the caller's. Refuses to know what is in the bytes.
 """
 
-import contextlib
-import contextvars
 import gzip
 import importlib.metadata
-import queue
-import threading
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from exporters.apart import ApartSink, Transport
 from exporters.batch import Batch, Signal
 from exporters.otlp_status import RETRY_AFTER, of_grpc, of_http, taken
-from exporters.outcome import Accepted, Outcome, Unavailable
+from exporters.outcome import Outcome, Unavailable
 from exporters.target import Target
 
 _METHODS: Final = {
@@ -25,118 +22,20 @@ _METHODS: Final = {
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-# A name server that does not answer is bound by no timeout of the transports: after this much more nobody waits.
-_GRACE: Final = 2.0
 # What the protocol recommends as the bound of a response.
 _RESPONSE_BYTES: Final = 4 * 1024 * 1024
-_CUT: Final = Unavailable(RETRY_AFTER, "no answer before the process ended")
 
 
-class _Transport(Protocol):
-    def send(self, batch: Batch) -> Outcome: ...
-
-    def close(self) -> None: ...
-
-
-class _Call:
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-        self.context = contextvars.copy_context()
-        self.answered = threading.Event()
-        self.outcome: Outcome | None = None
-
-
-class OtlpSink:
+class OtlpSink(ApartSink):
     """Sends to ``targets``. For one thread at a time, except ``cut``. After a fork, make a new one and keep the old."""
 
     def __init__(self, targets: Mapping[Signal, Target]) -> None:
-        self._targets = dict(targets)
-        self._lock = threading.Lock()
-        self._cut = False
-        self._call: _Call | None = None
-        self._helper: _Helper | None = None
+        known = dict(targets)
 
-    def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """One try for each batch; what became of each, in order. Never raises for data or network."""
-        return [self._send(batch) for batch in batches]
+        def connect(signal: Signal) -> Transport:
+            return (_Grpc if known[signal].protocol == "grpc" else _Http)(known[signal])
 
-    def cut(self) -> None:
-        """Ends the wait for an answer, from any thread: that batch and all further ones are Unavailable at once.
-
-        The request itself may still arrive.
-        """
-        with self._lock:
-            self._cut = True
-            if self._call is not None:
-                self._call.answered.set()
-
-    def close(self) -> None:
-        """Closes the connections; the next write opens others."""
-        helper, self._helper = self._helper, None
-        if helper is not None:
-            helper.stop()
-
-    def _send(self, batch: Batch) -> Outcome:
-        if not batch.payload:
-            return Accepted()
-        target = self._targets.get(batch.signal)
-        if target is None:
-            return Unavailable(RETRY_AFTER, f"no endpoint for {batch.signal}")
-        call = _Call(batch)
-        with self._lock:
-            if self._cut:
-                return _CUT
-            self._call = call
-        if self._helper is None:
-            self._helper = _Helper(self._targets)
-        if not self._helper.take(call):
-            self._helper = None
-            return Unavailable(RETRY_AFTER, "no thread can be started")
-        if not call.answered.wait(target.timeout + _GRACE):
-            # Stuck where no timeout reaches. It is left behind with its connection.
-            self._helper = None
-        with self._lock:
-            self._call = None
-            cut = self._cut
-        return call.outcome or (_CUT if cut else Unavailable(RETRY_AFTER, "no answer in time"))
-
-
-class _Helper:
-    """A daemon thread that does the waiting, so that whoever gives a batch can stop waiting for its answer."""
-
-    def __init__(self, targets: Mapping[Signal, Target]) -> None:
-        self._targets = targets
-        self._transports: dict[Signal, _Transport] = {}
-        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="otelgres-otlp", daemon=True)
-        self._started = False
-
-    def take(self, call: _Call) -> bool:
-        if not self._started:
-            with contextlib.suppress(RuntimeError):  # an interpreter on its way out, or a limit of the machine
-                self._thread.start()
-                self._started = True
-        self._calls.put(call)
-        return self._started
-
-    def stop(self) -> None:
-        self._calls.put(None)
-
-    def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            try:
-                call.outcome = call.context.run(self._transport(call.batch.signal).send, call.batch)
-            except Exception as error:  # noqa: BLE001 — nothing about a network may end this thread
-                call.outcome = Unavailable(RETRY_AFTER, f"{type(error).__name__}: {error}")
-            call.answered.set()
-        for transport in self._transports.values():
-            transport.close()
-
-    def _transport(self, signal: Signal) -> _Transport:
-        if signal not in self._transports:
-            target = self._targets[signal]
-            self._transports[signal] = (_Grpc if target.protocol == "grpc" else _Http)(target)
-        return self._transports[signal]
+        super().__init__("otlp", {signal: target.timeout for signal, target in known.items()}, connect)
 
 
 class _Grpc:

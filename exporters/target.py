@@ -1,8 +1,11 @@
-"""Where OTLP goes: one signal's endpoint and how it is spoken to. Refuses to know who asked for it, and to connect."""
+"""Where telemetry goes: one signal's OTLP endpoint and how it is spoken to, or a database that all of it goes into.
+
+Refuses to know who asked for it, and to connect.
+"""
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 Protocol: TypeAlias = Literal["grpc", "http/protobuf"]
@@ -26,6 +29,19 @@ class Target:
     certificate: str | None = None
     client_certificate: str | None = None
     client_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A PostgreSQL that takes all signals. ``endpoint`` is what may be shown of ``dsn``, which may hold a password.
+
+    ``timeout`` is seconds for one batch, ``connect_timeout`` for a connection before it.
+    """
+
+    dsn: str = field(repr=False)
+    endpoint: str
+    timeout: float = 30.0
+    connect_timeout: int = 10
 
 
 def is_loopback(host: str | None) -> bool:

@@ -31,6 +31,7 @@ if hasattr(os, "register_at_fork"):
 def configure_telemetry(
     service_name: str | None = None,
     *,
+    dsn: str | None = None,
     endpoint: str | None = None,
     protocol: str | None = None,
     headers: Mapping[str, str] | None = None,
@@ -53,15 +54,17 @@ def configure_telemetry(
     max_attribute_bytes: int | None = None,
     max_body_bytes: int | None = None,
 ) -> Telemetry:
-    """Sends this process's logs, traces and metrics over OTLP; stdlib logging included.
+    """Sends this process's logs, traces and metrics over OTLP, or into PostgreSQL by itself; stdlib logging included.
 
     Every argument left out follows its ``OTEL_*`` variable, then the default. ``endpoint`` is a base for all signals
     (``http://host:port``); ``protocol`` is "grpc" (default, port 4317) or "http/protobuf" (default where the port is
-    4318). ``metric_interval``, ``timeout`` (one export with its retries) and ``shutdown_timeout`` (flush at exit) are
-    seconds: 60, 10 and 5. ``log_level`` is the least level exported; None exports what the root logger lets through
-    and lowers the root logger from its default WARNING to INFO. ``in_flight`` records starts of flows and phases,
-    and every ``alive_seconds`` (15) that a process with open ones lives.
-    ``threads`` makes threads, timers and executor tasks part of the flow that started them.
+    4318). ``dsn`` (variable ``OTELGRES_TELEMETRY_DSN``) stores straight into that database instead, with no collector,
+    and makes the schema if it may. ``metric_interval``, ``timeout`` (one export with its retries) and
+    ``shutdown_timeout`` (flush at exit) are seconds: 60, 10 and 5. ``log_level`` is the least level exported; None
+    exports what the root logger lets through and lowers the root logger from its default WARNING to INFO.
+    ``in_flight`` records starts of flows and phases, and every ``alive_seconds`` (15) that a process with open ones
+    lives. ``threads`` makes threads, timers and executor tasks part of the
+    flow that started them.
 
     What the collector does not take goes to the first of ``fallback`` ("spool", "console", "stderr", in this order)
     that takes it. ``spool`` is the directory that keeps batches until they can be sent (default: one for the service
@@ -74,6 +77,7 @@ def configure_telemetry(
     """
     arguments = Arguments(
         service_name=service_name,
+        dsn=dsn,
         endpoint=endpoint,
         protocol=protocol,
         headers=headers,
@@ -96,6 +100,16 @@ def configure_telemetry(
         max_attribute_bytes=max_attribute_bytes,
         max_body_bytes=max_body_bytes,
     )
+    return configure(arguments)
+
+
+def current() -> Telemetry | None:
+    """What this process has configured already."""
+    return _Process.telemetry
+
+
+def configure(arguments: Arguments) -> Telemetry:
+    """``configure_telemetry`` with its arguments as one, and those that only our own callers have."""
     with _Process.lock:
         if _Process.telemetry is None:
             _Process.arguments = arguments

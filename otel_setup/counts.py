@@ -5,6 +5,7 @@ Refuses to know who counts and who reads. What the application's threads call of
 
 import itertools
 import threading
+from collections.abc import Callable
 from typing import Final, Literal, TypeAlias, get_args
 
 from exporters.batch import Signal
@@ -19,6 +20,7 @@ class Counts:
     """Counters since the process began, or was forked."""
 
     def __init__(self) -> None:
+        self._queues: dict[Signal, Callable[[], int]] = {}
         self.forked()
 
     def forked(self) -> None:
@@ -46,6 +48,14 @@ class Counts:
         The SDK looks before it appends: where an export empties the queue in between, nothing is lost and yet counted.
         """
         next(self._overflow[signal])
+
+    def watch(self, signal: Signal, queued: Callable[[], int]) -> None:
+        """``queued`` says how many items of ``signal`` wait for their batch."""
+        self._queues[signal] = queued
+
+    def queued(self, signal: Signal) -> int:
+        """How many items of ``signal`` wait for their batch."""
+        return self._queues[signal]() if signal in self._queues else 0
 
     def items(self) -> dict[Signal, dict[Fate, int]]:
         """How many items of each signal met each fate."""

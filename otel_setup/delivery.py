@@ -5,16 +5,18 @@ threads of the SDK. Refuses to know transports and files.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from exporters.batch import Batch, Signal
 from exporters.chain import Chain, Sink, wants_it_again
 from exporters.items import count_items
 from exporters.outcome import Accepted, Outcome, Unavailable
-from exporters.target import Target
+from exporters.target import Database, Target
 from otel_setup.counts import Counts, Fate
 from otel_setup.drain import Drain
 from otel_setup.lane import Lane
@@ -33,11 +35,12 @@ _FATES: Final[Mapping[str, Fate]] = {
 class Live:
     """The collector as a step: tried where that makes sense, left to the drain's probing where it does not."""
 
-    def __init__(self, lane: Lane, drain: Drain | None, patience: float) -> None:
-        """``patience``: seconds for which a batch is retried here when there is no spool to keep it."""
+    def __init__(self, lane: Lane, drain: Drain | None, patience: float, attempts: int | None = None) -> None:
+        """Without a spool a batch is tried for ``patience`` seconds or, where that is given, ``attempts`` times."""
         self.lane = lane
         self._drain = drain
-        self._patience = patience
+        self._patience = patience if attempts is None else math.inf
+        self._attempts = math.inf if attempts is None else attempts
         self.forked()
 
     def forked(self) -> None:
@@ -63,12 +66,25 @@ class Live:
             return Unavailable(link.wait(), link.reason)
         deadline = time.monotonic() + self._patience
         outcome = self.lane.send(batch)
-        while self._drain is None and wants_it_again(outcome):
+        tries = 1
+        while self._drain is None and tries < self._attempts and wants_it_again(outcome):
             wait = link.wait()
             if time.monotonic() + wait > deadline or self._leaving.wait(wait):
                 break
             outcome = self.lane.send(batch)
+            tries += 1
         return outcome
+
+
+@dataclass(slots=True)
+class Record:
+    """How exports went: batches that the collector took and did not take, when last (since 1970), and why not."""
+
+    flushes: int = 0
+    errors: int = 0
+    last_flush: float | None = None
+    last_error: float | None = None
+    reason: str = ""
 
 
 class Delivery:
@@ -77,7 +93,7 @@ class Delivery:
     def __init__(
         self,
         signal: Signal,
-        target: Target,
+        target: Target | Database,
         live: Live,
         fallback: Mapping[str, Sink],
         drain: Drain | None,
@@ -92,6 +108,7 @@ class Delivery:
         self._counts = counts
         self._outage = outage
         self._closed = False
+        self.record = Record()
 
     @property
     def failing(self) -> bool:
@@ -139,6 +156,7 @@ class Delivery:
     def forked(self) -> None:
         """In the child."""
         self._live.forked()
+        self.record = Record()
 
     def _halves(self, items: Sequence[_Item], encode: Callable[[Sequence[_Item]], Any]) -> bool:
         middle = len(items) // 2
@@ -158,6 +176,8 @@ class Delivery:
         return isinstance(outcome, Accepted)
 
     def _note(self, step: str, batch: Batch, outcome: Outcome) -> None:
+        if step == COLLECTOR:
+            self._remember(outcome)
         if wants_it_again(outcome):
             return
         items = count_items(batch)
@@ -171,3 +191,12 @@ class Delivery:
         self._outage.report(self.signal, self._target, step, self._live.lane.link.reason)
         if step == "spool" and self._drain is not None:
             self._drain.wake()
+
+    def _remember(self, outcome: Outcome) -> None:
+        if wants_it_again(outcome):
+            self.record.errors += 1
+            self.record.last_error = time.time()
+            self.record.reason = self._live.lane.link.reason
+        else:
+            self.record.flushes += 1
+            self.record.last_flush = time.time()

@@ -21,7 +21,7 @@ DEFAULT_ATTRIBUTE_BYTES: Final = 64 * 1024
 DEFAULT_BODY_BYTES: Final = 256 * 1024
 _VARIABLES: Final = ("SPOOL", "SPOOL_BYTES", "FALLBACK", "REDACT", "MAX_ATTRIBUTE_BYTES", "MAX_BODY_BYTES")
 # Read elsewhere, by what they are for.
-_OTHERS: Final = ("ALIVE_SECONDS", "OPERATIONS_DIRECTORY")
+_OTHERS: Final = ("ALIVE_SECONDS", "DSN", "OPERATIONS_DIRECTORY")
 _OFF: Final = frozenset({"off", "none", "false", "no", "0"})
 _ON: Final = frozenset({"on", "true", "yes", "1"})
 # A cut value carries a marker of some dozen bytes.

@@ -1,4 +1,4 @@
-"""One connection to the collector for one signal, made when first used and again after a fork.
+"""One connection to the collector or database for one signal, made when first used and again after a fork.
 
 An export under way holds up a fork for a moment (``fork_gate``), and its answer tells the link. Refuses to know what
 happens to a batch that is not taken.
@@ -6,12 +6,12 @@ happens to a batch that is not taken.
 
 import os
 import threading
+from collections.abc import Callable
 from typing import Any
 
-from exporters.batch import Batch, Signal
-from exporters.otlp import OtlpSink
+from exporters.apart import ApartSink
+from exporters.batch import Batch
 from exporters.outcome import Outcome, Unavailable
-from exporters.target import Target
 from otel_setup.fork_gate import ForkGate
 from otel_setup.link import Link
 
@@ -19,11 +19,11 @@ from otel_setup.link import Link
 class Lane:
     """For one thread at a time, except ``cut``."""
 
-    def __init__(self, signal: Signal, target: Target, gate: ForkGate, link: Link) -> None:
+    def __init__(self, connect: Callable[[], ApartSink], gate: ForkGate, link: Link) -> None:
         self.link = link
-        self._targets = {signal: target}
+        self._connect = connect
         self._gate = gate
-        self._sink: OtlpSink | None = None
+        self._sink: ApartSink | None = None
         self._pid = 0
         self._cut = False
         # Sinks of a parent process, kept from the garbage collector: their sockets are not ours to close.
@@ -56,12 +56,12 @@ class Lane:
         """In the child: the lock may have been held by a thread that did not come along."""
         self._making = threading.Lock()
 
-    def _current(self) -> OtlpSink:
+    def _current(self) -> ApartSink:
         with self._making:
             if self._sink is None or self._pid != os.getpid():
                 if self._sink is not None:
                     self._inherited.append(self._sink)
-                self._sink = OtlpSink(self._targets)
+                self._sink = self._connect()
                 self._pid = os.getpid()
                 if self._cut:
                     self._sink.cut()

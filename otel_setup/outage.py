@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from exporters.batch import Signal
-from exporters.target import Target
+from exporters.target import Database, Target
 
 _logger = logging.getLogger("otel_setup")
 # A collector that comes and goes is told of once a minute at most.
@@ -28,7 +28,7 @@ class Outage:
         self._refusals_quiet_until = 0.0
         self._told = False
 
-    def over(self, signal: Signal, target: Target) -> None:
+    def over(self, signal: Signal, target: Target | Database) -> None:
         """An export got through."""
         if signal in self._failing:
             self._failing.discard(signal)
@@ -36,12 +36,12 @@ class Outage:
                 self._told = False
                 _logger.info("telemetry reaches %s again", target.endpoint)
 
-    def report(self, signal: Signal, target: Target, step: str, reason: str) -> None:
+    def report(self, signal: Signal, target: Target | Database, step: str, reason: str) -> None:
         """An export did not get through for ``reason``; ``step`` took the batch, or "" if nothing did."""
         self.tell(target, step, reason)
         self._failing.add(signal)
 
-    def tell(self, target: Target, step: str, reason: str) -> None:
+    def tell(self, target: Target | Database, step: str, reason: str) -> None:
         """Warns that ``target`` is not reached, unless that was said already."""
         if not self._failing and time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
@@ -54,7 +54,7 @@ class Outage:
                 reason or "no reason given",
             )
 
-    def refused(self, signal: Signal, target: Target, items: int, reason: str) -> None:
+    def refused(self, signal: Signal, target: Target | Database, items: int, reason: str) -> None:
         """Somebody answered, and that ``items`` of ``signal`` are refused for good."""
         if items and time.monotonic() >= self._refusals_quiet_until:
             self._refusals_quiet_until = time.monotonic() + _SECONDS_BETWEEN_WARNINGS

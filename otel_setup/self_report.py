@@ -42,8 +42,9 @@ def report(meter: Meter, counts: Counts, spool_bytes: Callable[[], int]) -> None
 
 
 def count_overflow(processor: Any, signal: Signal, counts: Counts) -> None:
-    """Makes a batch processor of the SDK count what its full queue loses. Reaches into the SDK, which is pinned."""
+    """Counts what the queue of an SDK's batch processor holds and loses. Reaches into the SDK, which is pinned."""
     batches = processor._batch_processor
+    counts.watch(signal, lambda: len(batches._queue))
     batches._metrics = _Watched(batches._metrics, signal, counts)
 
 

@@ -7,13 +7,14 @@ is answered with the default and one sentence.
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from exporters.batch import Signal
-from exporters.target import Compression, Protocol, Target, is_loopback
+from exporters.target import Compression, Database, Protocol, Target, is_loopback
+from otel_setup.direct import resolve_database
 from otel_setup.keeping import PREFIX, Keeping, resolve_keeping
 from otel_setup.values import text
 
@@ -28,10 +29,27 @@ _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
+class LogBatches:
+    """How log records are put together and tried, where ``initialize_logger`` says so. The other signals print nothing.
+
+    ``attempts`` are tries of one batch before the next step has it. ``shown`` says whether a handler of the application
+    has printed the records already, so that a fallback to the console need not.
+    """
+
+    size: int
+    seconds: float
+    queue: int
+    attempts: int
+    shown: Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Arguments:
     """The arguments of ``configure_telemetry`` as they came; None means that the caller left it open."""
 
     service_name: Any = None
+    # Not shown: it may hold a password.
+    dsn: Any = field(default=None, repr=False)
     endpoint: Any = None
     protocol: Any = None
     headers: Any = None
@@ -53,14 +71,19 @@ class Arguments:
     redact: Any = None
     max_attribute_bytes: Any = None
     max_body_bytes: Any = None
+    log_batches: LogBatches | None = None
 
 
 @dataclass(slots=True)
 class Settings:
-    """Everything decided. ``targets`` lacks the signals that are off; times are seconds."""
+    """Everything decided. ``targets`` lacks the signals that are off; ``database`` takes what would go to them.
+
+    Times are seconds.
+    """
 
     disabled: bool
     targets: dict[Signal, Target]
+    database: Database | None
     resource: dict[str, Any]
     log_level: int | None
     capture_logs: bool
@@ -71,6 +94,7 @@ class Settings:
     threads: bool
     install_signal_handlers: bool
     keeping: Keeping
+    log_batches: LogBatches | None
     complaints: list[str] = field(default_factory=list)
 
 
@@ -86,6 +110,8 @@ def resolve(arguments: Arguments, environ: Mapping[str, str]) -> Settings:
     return Settings(
         disabled=environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         targets=targets,
+        # An endpoint in the code outweighs a variable.
+        database=resolve_database(arguments.dsn, {} if arguments.endpoint is not None else environ, complaints),
         resource=_resource(arguments, complaints),
         log_level=_level(arguments.log_level, complaints),
         capture_logs=bool(arguments.capture_logs),
@@ -106,6 +132,7 @@ def resolve(arguments: Arguments, environ: Mapping[str, str]) -> Settings:
         threads=bool(arguments.threads),
         install_signal_handlers=bool(arguments.install_signal_handlers),
         keeping=resolve_keeping(arguments, environ, complaints),
+        log_batches=arguments.log_batches,
         complaints=list(dict.fromkeys(complaints)),
     )
 

@@ -17,10 +17,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from exporters.apart import ApartSink
 from exporters.batch import Signal
 from exporters.chain import Sink
 from exporters.console import ConsoleSink
 from exporters.file import FileSink
+from exporters.otlp import OtlpSink
+from exporters.target import Database, Target
 from otel_setup import active, hooks, logs, self_report
 from otel_setup.context_processors import LogAttributes, SpanAttributes
 from otel_setup.counts import Counts
@@ -38,7 +41,8 @@ from otel_setup.quiet import quieten
 from otel_setup.resource import describe_process
 from otel_setup.scrub import Scrubber
 from otel_setup.sdk_exporters import LogDelivery, MetricDelivery, SpanDelivery
-from otel_setup.settings import Settings
+from otel_setup.settings import LogBatches, Settings
+from otel_setup.shown import Shown
 from otel_setup.threads import carry_into_threads
 
 _logger = logging.getLogger("otel_setup")
@@ -55,24 +59,28 @@ def build(settings: Settings) -> Telemetry:
     spool = _spool(keeping, str(resource.attributes.get("service.name", "")))
     outage = Outage(_places(spool))
     links = {signal: Link() for signal in settings.targets}
+    targets: dict[Signal, Target | Database] = {
+        signal: settings.database or target for signal, target in settings.targets.items()
+    }
 
     def lane(signal: Signal) -> Lane:
-        return Lane(signal, settings.targets[signal], gate, links[signal])
+        return Lane(lambda: _sink(signal, targets[signal]), gate, links[signal])
 
     def refused(signal: Signal, items: int, reason: str) -> None:
-        outage.refused(signal, settings.targets[signal], items, reason)
+        outage.refused(signal, targets[signal], items, reason)
 
     # With connections of its own: a live export never waits for one of the spool's.
     drain = None if spool is None else Drain(spool, {signal: lane(signal) for signal in links}, counts, refused)
-    fallback = _fallback(keeping, spool)
+    batches = settings.log_batches
     deliveries = {}
-    for signal, target in settings.targets.items():
-        live = Live(lane(signal), drain, patience=0 if drain else target.timeout)
+    for signal, target in targets.items():
+        live = Live(lane(signal), drain, 0 if drain else target.timeout, batches.attempts if batches else None)
+        fallback = _fallback(keeping, spool, batches, signal)
         deliveries[signal] = Delivery(signal, target, live, fallback, drain, counts, outage)
     # Metrics first: the other two count themselves with it.
     meter_provider = _meter_provider(resource, deliveries.get(Signal.METRICS), settings.metric_interval)
     tracer_provider = _tracer_provider(resource, deliveries.get(Signal.TRACES), meter_provider, keeping, counts)
-    logger_provider = _logger_provider(resource, deliveries.get(Signal.LOGS), meter_provider, keeping, counts)
+    logger_provider = _logger_provider(resource, deliveries.get(Signal.LOGS), meter_provider, keeping, counts, batches)
     self_report.report(
         meter_provider.get_meter(active.SCOPE), counts, spool.bytes_used if spool is not None else lambda: 0
     )
@@ -143,13 +151,20 @@ def _tracer_provider(
 
 
 def _logger_provider(
-    resource: Resource, delivery: Delivery | None, meters: MeterProvider, keeping: Keeping, counts: Counts
+    resource: Resource,
+    delivery: Delivery | None,
+    meters: MeterProvider,
+    keeping: Keeping,
+    counts: Counts,
+    batches: LogBatches | None,
 ) -> LoggerProvider:
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False, meter_provider=meters)
     if delivery is not None:
         processor = BatchLogRecordProcessor(
             LogDelivery(delivery, _scrubber(keeping, counts)),
-            schedule_delay_millis=_delay("OTEL_BLRP_SCHEDULE_DELAY"),
+            schedule_delay_millis=batches.seconds * 1e3 if batches else _delay("OTEL_BLRP_SCHEDULE_DELAY"),
+            max_export_batch_size=batches.size if batches else None,
+            max_queue_size=batches.queue if batches else None,
             meter_provider=meters,
         )
         self_report.count_overflow(processor, Signal.LOGS, counts)
@@ -179,8 +194,20 @@ def _spool(keeping: Keeping, service_name: str) -> FileSink | None:
     return FileSink(folder, max_bytes=keeping.spool_bytes)
 
 
-def _fallback(keeping: Keeping, spool: FileSink | None) -> dict[str, Sink]:
-    made: dict[str, Sink] = {"console": ConsoleSink("stdout"), "stderr": ConsoleSink("stderr")}
+def _sink(signal: Signal, target: Target | Database) -> ApartSink:
+    if isinstance(target, Database):
+        # Late: an application that sends to a collector needs no PostgreSQL driver.
+        from exporters.postgres.direct import DirectSink
+
+        return DirectSink(target, [signal])
+    return OtlpSink({signal: target})
+
+
+def _fallback(keeping: Keeping, spool: FileSink | None, batches: LogBatches | None, signal: Signal) -> dict[str, Sink]:
+    made: dict[str, Sink] = {}
+    if batches is None or signal is Signal.LOGS:
+        console = ConsoleSink("stdout")
+        made = {"console": Shown(batches.shown, console) if batches else console, "stderr": ConsoleSink("stderr")}
     if spool is not None:
         made["spool"] = spool
     return {step: made[step] for step in keeping.fallback if step in made}

@@ -95,6 +95,8 @@ class PostgresWriter:
         # Repairs of dimension rows, which are committed before the group: kept until a ledger entry is committed too.
         self._unreported = Repairs()
         self._partitions = Partitions(past_days, future_days)
+        # Why the database took nothing the last time, and what to do about it.
+        self.problem = ""
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
         """Commits the batches together and says what became of each, in order. Never raises for data or database."""
@@ -171,7 +173,8 @@ class PostgresWriter:
                         # It may have been cut while nothing was written: one new one before senders are asked to wait.
                         anew = True
                     case Meaning.AWAY:
-                        log.warning("%s (%s)", advice(error), _first_line(error))
+                        self.problem = f"{advice(error)} ({_first_line(error)})"
+                        log.warning("%s", self.problem)
                         self.close()
                         return
             else:
