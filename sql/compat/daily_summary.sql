@@ -19,23 +19,32 @@ SELECT d.day,
            'acceptable', count(*) FILTER (WHERE d.tier = 'acceptable'), 'slow', count(*) FILTER (WHERE d.tier = 'slow'),
            'very_slow', count(*) FILTER (WHERE d.tier = 'very_slow')) AS performance_tiers
 FROM (
-    SELECT ("timestamp" AT TIME ZONE 'UTC')::date AS day, 'database' AS kind, success, execution_time_ms AS ms,
-           duplicate_detected AS duplicate, NULL::double precision AS synced, NULL::double precision AS sync_failed,
-           session_id, performance_tier AS tier
+    -- A day at a time: a filter on the day reads the records of that day and no others.
+    SELECT g.day AS start, g.day + interval '1 day' AS until, (g.day AT TIME ZONE 'UTC')::date AS day
+    FROM generate_series(
+        date_bin('1 day', now() - interval '400 days', '2024-01-01 00:00:00+00'), now(), interval '1 day') AS g (day)
+) t
+CROSS JOIN LATERAL (
+    SELECT t.day, 'database' AS kind, success, execution_time_ms AS ms, duplicate_detected AS duplicate,
+           NULL::double precision AS synced, NULL::double precision AS sync_failed, session_id, performance_tier AS tier
     FROM compat.database_operations
+    WHERE "timestamp" >= t.start AND "timestamp" < t.until
     UNION ALL
-    SELECT ("timestamp" AT TIME ZONE 'UTC')::date, 'sync', success, NULL, NULL, leads_synced, leads_failed, session_id, NULL
+    SELECT t.day, 'sync', success, NULL, NULL, leads_synced, leads_failed, session_id, NULL
     FROM compat.sync_operations
+    WHERE "timestamp" >= t.start AND "timestamp" < t.until
     UNION ALL
-    SELECT ("timestamp" AT TIME ZONE 'UTC')::date, 'migration', success, NULL, NULL, NULL, NULL, session_id, NULL
+    SELECT t.day, 'migration', success, NULL, NULL, NULL, NULL, session_id, NULL
     FROM compat.migration_operations
+    WHERE "timestamp" >= t.start AND "timestamp" < t.until
     UNION ALL
-    SELECT ("timestamp" AT TIME ZONE 'UTC')::date, 'error', false, NULL, NULL, NULL, NULL, session_id, NULL
+    SELECT t.day, 'error', false, NULL, NULL, NULL, NULL, session_id, NULL
     FROM compat.error_logs
+    WHERE "timestamp" >= t.start AND "timestamp" < t.until
 ) d
 GROUP BY d.day;
 
-COMMENT ON VIEW compat.daily_summary IS 'Operations of each day (UTC): how many, how well, how fast.';
+COMMENT ON VIEW compat.daily_summary IS 'Operations of each day (UTC): how many, how well, how fast. The last 400 days. Filter by day.';
 COMMENT ON COLUMN compat.daily_summary.day IS 'The day, in UTC.';
 COMMENT ON COLUMN compat.daily_summary.total_operations IS 'Database operations.';
 COMMENT ON COLUMN compat.daily_summary.successful_operations IS 'Those that succeeded.';

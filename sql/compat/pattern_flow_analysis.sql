@@ -4,7 +4,7 @@ SELECT _otel.define_view('pattern_flow_analysis',
   "confidence": {"attributes": ["confidence"], "type": "numeric"},
   "user_count": {"attributes": ["user_count"], "type": "integer"}}', $view$
 -- From the flows, which know their times and checkpoints: a filter by start_time finds few of them by an index, and only
--- those are looked into.
+-- those are looked into; a question that asks for none of the mapped columns looks into none.
 SELECT f.flow_id,
        f.start_time,
        f.last_checkpoint_time AS end_time,
@@ -16,13 +16,13 @@ SELECT f.flow_id,
        f.checkpoint_count::bigint AS checkpoints_logged,
        f.checkpoint_path AS flow_path
 FROM otel.flows f
-CROSS JOIN LATERAL (
+LEFT JOIN LATERAL (
     SELECT max({{symbol}}) AS symbol, max({{pattern_name}}) AS pattern_name, max({{confidence}}) AS confidence,
            max({{user_count}}) AS users_notified
     FROM _otel.spans s
     WHERE s.trace_id = f.flow_id AND s.role = 3
         AND s.start_time >= f.start_time AND s.start_time <= f.last_checkpoint_time
-) p
+) p ON true
 WHERE f.checkpoint_count > 0
 $view$);
 

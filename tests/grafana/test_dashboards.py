@@ -1,6 +1,9 @@
-"""Every query of every dashboard, expanded as Grafana does and run by the reader role on what the demo has left."""
+"""Every query of every dashboard, expanded as Grafana does and run by a reader on what real applications have left."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +15,7 @@ from psycopg.rows import dict_row
 
 from collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import eventually, rows, run_otelgres, serve
+from tests.acceptance.receiver_process import PATIENCE, environment, eventually, rows, run_otelgres, serve
 from tests.grafana.dashboards import FILES, Query, every_query, queries, read, variables
 from tests.grafana.macros import Unknown, expand
 
@@ -27,6 +30,27 @@ MAY_BE_EMPTY = {
     "metrics: Quantiles",
     "metrics: Heat map",
 }
+# Applications whose relations in schema compat the dashboard of runs and pipelines asks.
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+INTEGRATION = """
+import uuid
+from otel_setup import configure_telemetry, expected_checkpoints, shutdown_telemetry
+from otel_setup.integration import DatabaseIntegrationLogger
+configure_telemetry(service_name="dashboard")
+expected_checkpoints("PATTERN_PUBLISHED", ["PATTERN_PUBLISHED", "EVENT_RECEIVED", "WEBSOCKET_DELIVERED"])
+logger = DatabaseIntegrationLogger("Dashboard")
+logger.log_subscription("events.patterns")
+logger.log_subscription("events.patterns", confirmed=True)
+logger.log_heartbeat({"events_received": 7})
+for number in range(5):
+    event = {"flow_id": str(uuid.uuid4()), "symbol": "AAPL", "pattern": "Doji"}
+    logger.log_checkpoint("PATTERN_PUBLISHED", event=event)
+    logger.log_checkpoint("EVENT_RECEIVED", event=event)
+    if number:
+        logger.log_checkpoint("WEBSOCKET_DELIVERED", event=event, user_count=3)
+shutdown_telemetry()
+"""
+READER = "reader_of_panels"
 TRACE = {"traceID", "spanID", "parentSpanID", "operationName", "serviceName", "startTime", "duration"}
 
 
@@ -66,13 +90,28 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
             ready = receiver.ready()
             done = run_otelgres("demo", "--endpoint", f"http://{ready['grpc']}", "--seconds", "5", patience=90)
             assert done.returncode == 0, done.stderr
+            for program in (["-c", INTEGRATION], [str(EXAMPLES / "operations.py")]):
+                called = subprocess.run(
+                    [sys.executable, *program],
+                    env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{ready['grpc']}"),
+                    capture_output=True,
+                    text=True,
+                    timeout=PATIENCE,
+                )
+                assert (called.returncode, called.stderr) == (0, "")
             with psycopg.connect(dsn, autocommit=True) as connection:
                 # The hour is not over: what a receiver does later is done now.
                 for (hour,) in connection.execute("SELECT _otel.hours_to_add_up('2100-01-01')").fetchall():
                     connection.execute("SELECT _otel.add_up_hour(%s)", [hour])
             told = "SELECT 1 FROM otel.receivers WHERE name = 'otelgres_requests_total'"
             eventually(lambda: rows(dsn, told), "the receiver to tell its numbers")
-            yield Filled(dsn, dsn)
+            made = run_otelgres("role", "create", READER, "--kind", "reader", OTELGRES_DSN=dsn)
+            assert made.returncode == 0, made.stderr
+            try:
+                yield Filled(dsn, dsn.replace("//postgres", f"//{READER}", 1))
+            finally:
+                with psycopg.connect(dsn, autocommit=True) as connection:
+                    connection.execute(f"DROP OWNED BY {READER}; DROP ROLE {READER}")
             assert receiver.stop() == 0
 
 
@@ -87,6 +126,35 @@ def test_a_panel_shows_something(filled: Filled, query: Query) -> None:
         assert query.name in MAY_BE_EMPTY, "no row"
         return
     _has_what_it_needs(query, found)
+
+
+@pytest.mark.parametrize("query", every_query(), ids=lambda query: query.name)
+def test_a_panel_reads_the_time_shown_and_no_more(filled: Filled, query: Query) -> None:
+    file = next(file for file in FILES if file.stem == query.board)
+    with psycopg.connect(filled.dsn, autocommit=True) as connection:
+        for (table,) in connection.execute("SELECT name FROM _otel.partitioned").fetchall():
+            connection.execute("SELECT _otel.make_partition(%s, now() - interval '60 days')", [table])
+        old = {
+            name
+            for (name,) in connection.execute("SELECT relname FROM pg_class WHERE relkind = 'r'").fetchall()
+            if (day := re.search(r"_(\d{8})$", name)) and day[1] < f"{filled.since - timedelta(days=30):%Y%m%d}"
+        }
+        assert old
+        known = variables(file, connection, **({"flow": filled.flow} if query.board == "flow" else {}))
+        # So that an empty table is not read as a whole because that is as cheap.
+        connection.execute("SET enable_seqscan = off")
+        sql = query.sql(filled.since, filled.until, known)
+        (plan,) = connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + sql.encode()).fetchone() or ({},)
+    for node in _nodes(plan[0]["Plan"]):
+        if node.get("Relation Name") in old and node["Actual Loops"]:
+            # By the flow's id it may be looked up in every day, by an index.
+            assert node["Node Type"] != "Seq Scan", node
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from _nodes(below)
 
 
 def _has_what_it_needs(query: Query, rows: list[dict[str, Any]]) -> None:
