@@ -47,12 +47,24 @@ class Handle:
         self._span = span
         self._context = own
 
+    @property
+    def context(self) -> Context:
+        """Where it is the current span, for what is recorded from elsewhere."""
+        return self._context
+
     def set(self, /, **attributes: Any) -> None:
         """Adds attributes to the span. Never raises."""
         try:
             self._span.set_attributes(clean_mapping(attributes))
         except Exception:  # telemetry must not fail the work it tells of
             _logger.debug("attributes were not set", exc_info=True)
+
+    def fail(self, reason: str) -> None:
+        """Marks the span as failed where no exception does. Never raises."""
+        try:
+            self._span.set_status(Status(StatusCode.ERROR, text(reason)))
+        except Exception:  # telemetry must not fail the work it tells of
+            _logger.debug("a status was not set", exc_info=True)
 
     def checkpoint(self, name: str | enum.Enum, /, **attributes: Any) -> None:
         """Like ``checkpoint()``, under this span whatever span is current."""

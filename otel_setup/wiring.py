@@ -44,6 +44,7 @@ from otel_setup.sdk_exporters import LogDelivery, MetricDelivery, SpanDelivery
 from otel_setup.settings import LogBatches, Settings
 from otel_setup.shown import Shown
 from otel_setup.threads import carry_into_threads
+from otel_setup.withholding import WithholdingLogs, WithholdingSampler
 
 _logger = logging.getLogger("otel_setup")
 
@@ -138,6 +139,8 @@ def _tracer_provider(
     provider = TracerProvider(
         resource=resource, id_generator=FlowIdGenerator(), shutdown_on_exit=False, meter_provider=meters
     )
+    # Around the one that OTEL_TRACES_SAMPLER names, which the SDK has just made.
+    provider.sampler = WithholdingSampler(provider.sampler)
     if delivery is not None:
         processor = BatchSpanProcessor(
             SpanDelivery(delivery, _scrubber(keeping, counts)),
@@ -170,7 +173,7 @@ def _logger_provider(
         self_report.count_overflow(processor, Signal.LOGS, counts)
         provider.add_log_record_processor(logs.RecordUid())
         provider.add_log_record_processor(LogAttributes())
-        provider.add_log_record_processor(processor)
+        provider.add_log_record_processor(WithholdingLogs(processor))
     return provider
 
 

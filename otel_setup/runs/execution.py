@@ -1,0 +1,256 @@
+"""One run: its identity, what it says of itself, and how it ends.
+
+The run's span is a flow's root. What the run says is put on that span, which is sent when it ends, and told by events
+on the way, so that a run that dies has said it all the same. Refuses to raise anything but the application's own
+exceptions, and to know where log lines go.
+"""
+
+import functools
+import inspect
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
+
+from opentelemetry import context
+
+from otel_setup.context_attributes import ContextAttributes, context_attributes
+from otel_setup.events import record_event
+from otel_setup.exceptions import exception_attributes
+from otel_setup.flows import Handle, Scope, checkpoint, flow
+from otel_setup.ids import parse_flow_id
+from otel_setup.runs import current
+from otel_setup.runs.counting import count_records
+from otel_setup.runs.defaults import defaults
+from otel_setup.runs.metrics import LogMetricsCollector
+from otel_setup.runs.scope import RunPhase, execution_context
+from otel_setup.values import text
+from otel_setup.withheld import is_withheld, withhold
+
+EVENT: Final = "otelgres.run"
+BEGIN: Final = "RUN_STARTED"
+# Counts change with every thing processed; they are told on the way this often.
+_TELL_SECONDS: Final = 1.0
+_IDS: Final = uuid.UUID("8a3bb4b5-92f4-5b3a-9a55-2f3a2b8b6f0e")
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_log = logging.getLogger("otel_setup")
+_errors = logging.getLogger("runs")
+
+
+class Execution:
+    """What a ``with run(...)`` yields. Usable from any thread while the run is open."""
+
+    def __init__(self, name: str, handle: Handle, *, writes: bool, demo_mode: bool) -> None:
+        self.name = name
+        self.execution_id = handle.flow_id
+        self.writes = writes
+        self.demo_mode = demo_mode
+        self.metrics = LogMetricsCollector()
+        self._handle = handle
+        self._lock = threading.Lock()
+        self._said: dict[str, Any] = {}
+        self._told_at = 0.0
+
+    def phase(self, name: str, **fields: Any) -> RunPhase:
+        """A phase: a span, a time in the summary, and ``execution_phase`` on every record inside."""
+        return RunPhase(name, fields, self.metrics)
+
+    def terminal(self, terminal_id: str, region_code: str | None = None, **fields: Any) -> ContextAttributes:
+        """Work on one terminal: ``terminal_id`` (and ``region_code``) on every record inside."""
+        return execution_context(terminal_id=terminal_id, region_code=region_code, **fields)
+
+    def set(self, **results: Any) -> None:
+        """Says how the run does: ``success``, ``failover_activated``, ``failure_type``, ``connection_status``, others.
+
+        ``success=False`` makes the run a failed one, with or without an exception. Never raises.
+        """
+        self._say(results)
+        if results.get("success") is False:
+            self._handle.fail(text(results.get("failure_type") or self._said.get("failure_type") or "failed"))
+        self._tell(results)
+
+    def fail(self, failure_type: str, **results: Any) -> None:
+        """The run has failed, and this is why."""
+        self.set(success=False, failure_type=failure_type, **results)
+
+    def failover(self, **results: Any) -> None:
+        """The run had to fall back on something else."""
+        self.set(failover_activated=True, **results)
+
+    def processed(self, what: str, number: int = 1) -> None:
+        """``number`` more of ``what`` are done: column ``<what>_processed``, and a rate in the summary."""
+        result = {f"{what}_processed": self.metrics.count_processed(what, number)}
+        self._say(result)
+        now = time.monotonic()
+        if now - self._told_at >= _TELL_SECONDS:
+            self._told_at = now
+            self._tell(result)
+
+    def error(self, error: BaseException, message: str | None = None, **details: Any) -> None:
+        """Logs an exception that the run goes on after, with its stack and ``details``."""
+        _errors.error(
+            "%s", message or text(error), exc_info=error, extra={"error_context": details} if details else None,
+            stacklevel=2,
+        )  # fmt: skip
+
+    def performance_summary(self) -> dict[str, Any]:
+        """The figures so far, as LogMetricsCollector.summary gives them."""
+        return self.metrics.summary()
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What was said so far."""
+        with self._lock:
+            return dict(self._said)
+
+    def _say(self, results: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._said |= results
+        self._handle.set(**results)
+
+    def _tell(self, results: Mapping[str, Any]) -> None:
+        record_event(EVENT, results, where=self._handle.context)
+
+    def _begin(self, facts: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._said |= facts
+        # A run that dies at once is seen by its first checkpoint, and known by its first event.
+        checkpoint(BEGIN)
+        self._tell(facts)
+
+    def _end(self, error: BaseException | None) -> None:
+        # Leaving by sys.exit(0) is no failure.
+        failed = error is not None and not (isinstance(error, SystemExit) and error.code in {None, 0})
+        said = self.results
+        if failed and error is not None:
+            kind = exception_attributes(error)["exception.type"]
+            self._say({"success": False, "failure_type": said.get("failure_type") or kind})
+        elif "success" not in said:
+            self._say({"success": True})
+        self._handle.set(performance_summary=self.metrics.summary())
+
+
+class _Opened(NamedTuple):
+    execution: Execution
+    scope: Scope
+    carried: ContextAttributes
+    token: Any
+    outer: Any
+
+
+class Run:
+    """An unopened run: ``with``, ``async with``, or a decorator that makes each call a run of its own."""
+
+    def __init__(
+        self, name: str, execution_id: uuid.UUID | str | None, carried: Mapping[str, Any], facts: Mapping[str, Any],
+        *, writes: bool | None, demo_mode: bool | None,
+    ) -> None:  # fmt: skip
+        self._name = name
+        self._execution_id = execution_id
+        self._carried = carried
+        self._facts = facts
+        self._writes = writes
+        self._demo_mode = demo_mode
+        self._open: list[_Opened] = []
+
+    def __enter__(self) -> Execution:
+        """Begins the run."""
+        count_records()
+        demo_mode = defaults.demo_mode if self._demo_mode is None else self._demo_mode
+        wanted = defaults.writes if self._writes is None else self._writes
+        # Inside a run that is not written, no other is.
+        writes = wanted and not demo_mode and not is_withheld()
+        outer = context.attach(context.get_current() if writes else withhold())
+        flow_id, key = _identity(self._execution_id)
+        carried = context_attributes({**key, **self._carried})
+        carried.__enter__()
+        facts = {"demo_mode": demo_mode, **self._facts}
+        scope = flow(self._name, flow_id, **facts)
+        execution = Execution(self._name, scope.__enter__(), writes=writes, demo_mode=demo_mode)
+        token = context.attach(current.with_execution(execution))
+        self._open.append(_Opened(execution, scope, carried, token, outer))
+        execution._begin(facts)
+        return execution
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Ends the run: failed if an exception comes by, which goes on its way."""
+        opened = self._open.pop()
+        opened.execution._end(error)
+        context.detach(opened.token)
+        opened.scope.__exit__(kind, error, traceback)
+        opened.carried.__exit__(kind, error, traceback)
+        context.detach(opened.outer)
+
+    async def __aenter__(self) -> Execution:
+        """As ``__enter__``; nothing is awaited."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """As ``__exit__``; nothing is awaited."""
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Decorates a function or coroutine function."""
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+                with self._again():
+                    return await cast(Any, function)(*args, **kwargs)
+
+            return cast(Callable[_P, _R], run_async)
+
+        @functools.wraps(function)
+        def run_once(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return run_once
+
+    def _again(self) -> "Run":
+        return Run(
+            self._name, self._execution_id, self._carried, self._facts, writes=self._writes, demo_mode=self._demo_mode
+        )
+
+
+def run(
+    name: str,
+    execution_id: uuid.UUID | str | None = None,
+    *,
+    enable_db_logging: bool | None = None,
+    demo_mode: bool | None = None,
+    carry: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> Run:
+    """One execution of the job ``name``. ``execution_id`` is a UUID (the trace id), its text, or a text of your own.
+
+    ``facts`` (total_atms=14) describe the run; ``carry`` is put on every log record and span inside. Without
+    ``enable_db_logging``, or in ``demo_mode``, nothing of what happens inside is sent; its log lines still go to files
+    and the console. Both follow ``configure_run_logging`` where they are not given.
+    """
+    return Run(name, execution_id, dict(carry or {}), facts, writes=enable_db_logging, demo_mode=demo_mode)
+
+
+def current_run() -> Execution | None:
+    """The run that this is part of, or None outside of any."""
+    return current.execution()
+
+
+def _identity(given: uuid.UUID | str | None) -> tuple[uuid.UUID | None, dict[str, str]]:
+    """The flow id, and what of the given id it does not say."""
+    if given is None:
+        return None, {}
+    flow_id = parse_flow_id(given)
+    if flow_id is not None:
+        return flow_id, {}
+    # The same text is the same run everywhere.
+    return uuid.uuid5(_IDS, text(given)), {"execution_id": text(given)}

@@ -1,0 +1,33 @@
+"""Log lines that say which run, phase and terminal they belong to. Refuses to know where lines are written."""
+
+import copy
+import logging
+from typing import Final, Literal
+
+from otel_setup.context_attributes import current_attributes
+from otel_setup.runs import current
+from otel_setup.values import text
+
+DEFAULT: Final = "%(asctime)s %(levelname)s %(name)s [%(execution_id)s %(execution_phase)s %(terminal_id)s] %(message)s"
+_FIELDS: Final = ("execution_phase", "terminal_id", "region_code")
+_NOTHING: Final = "-"
+
+
+class RunFormatter(logging.Formatter):
+    """As logging's, with ``execution_id``, ``execution_phase``, ``terminal_id`` and ``region_code`` to use in a format.
+
+    Says what holds where the line is formatted: the thread that logs, for all of stdlib's handlers but a queue's.
+    """
+
+    def __init__(self, fmt: str | None = None, datefmt: str | None = None, style: Literal["%", "{", "$"] = "%") -> None:
+        super().__init__(fmt or DEFAULT, datefmt, style)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (stdlib's name)
+        """The line of ``record``, which stays as it is: other handlers take it as it came."""
+        said = copy.copy(record)
+        carried = current_attributes()
+        execution = current.execution()
+        fields = {"execution_id": str(execution.execution_id) if execution is not None else _NOTHING}
+        fields |= {name: text(carried.get(name, _NOTHING)) for name in _FIELDS}
+        said.__dict__.update({name: value for name, value in fields.items() if name not in record.__dict__})
+        return super().formatMessage(said)

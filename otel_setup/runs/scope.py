@@ -1,0 +1,97 @@
+"""Parts of a run: phases, and stretches of work about one terminal, region or whatever else.
+
+As ``with``, ``async with`` and decorators. Refuses to know how a run begins and ends.
+"""
+
+import functools
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, cast
+
+from otel_setup.context_attributes import ContextAttributes, context_attributes
+from otel_setup.flows import Handle, Scope
+from otel_setup.flows import phase as span_of_phase
+from otel_setup.runs import current
+from otel_setup.runs.metrics import LogMetricsCollector
+
+PHASE = "execution_phase"
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class RunPhase:
+    """An unopened phase of the run that is current where it is opened, or of ``collector``'s."""
+
+    __slots__ = ("_collector", "_fields", "_name", "_open")
+
+    def __init__(self, name: str, fields: Mapping[str, Any], collector: LogMetricsCollector | None = None) -> None:
+        self._name = name
+        self._fields = fields
+        self._collector = collector
+        self._open: list[tuple[ContextAttributes, Scope, float]] = []
+
+    def __enter__(self) -> Handle:
+        """Begins it: from here on every record names the phase."""
+        carried = context_attributes({PHASE: self._name, **self._fields})
+        carried.__enter__()
+        scope = span_of_phase(self._name)
+        handle = scope.__enter__()
+        self._open.append((carried, scope, time.perf_counter()))
+        return handle
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Ends it, and adds its time to the run's."""
+        carried, scope, began = self._open.pop()
+        seconds = time.perf_counter() - began
+        scope.__exit__(kind, error, traceback)
+        carried.__exit__(kind, error, traceback)
+        execution = current.execution()
+        collector = self._collector or (execution.metrics if execution is not None else None)
+        if collector is not None:
+            collector.add_phase(self._name, seconds, failed=error is not None)
+
+    async def __aenter__(self) -> Handle:
+        """As ``__enter__``; nothing is awaited."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """As ``__exit__``; nothing is awaited."""
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Decorates a function or coroutine function: each call is a phase of its own."""
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+                with RunPhase(self._name, self._fields, self._collector):
+                    return await cast(Any, function)(*args, **kwargs)
+
+            return cast(Callable[_P, _R], run_async)
+
+        @functools.wraps(function)
+        def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            with RunPhase(self._name, self._fields, self._collector):
+                return function(*args, **kwargs)
+
+        return run
+
+
+def run_phase(name: str, **fields: Any) -> RunPhase:
+    """A phase of the current run; ``fields`` are carried by every record inside."""
+    return RunPhase(name, fields)
+
+
+def execution_context(
+    *, terminal_id: str | None = None, region_code: str | None = None, phase: str | None = None, **fields: Any
+) -> ContextAttributes:
+    """A stretch of work whose log records and spans say what they are about. ``phase`` names one without timing it."""
+    known = {"terminal_id": terminal_id, "region_code": region_code, PHASE: phase}
+    return context_attributes({key: value for key, value in known.items() if value is not None} | fields)

@@ -1,0 +1,138 @@
+SELECT _otel.define_view('execution_summary',
+'{"demo_mode": {"attributes": ["demo_mode"], "type": "boolean"},
+  "total_atms": {"attributes": ["total_atms"], "type": "integer"},
+  "success": {"attributes": ["success"], "type": "boolean"},
+  "failover_activated": {"attributes": ["failover_activated"], "type": "boolean"},
+  "failure_type": {"attributes": ["failure_type"], "type": "text"},
+  "connection_status": {"attributes": ["connection_status"], "type": "text"},
+  "regional_records_processed": {"attributes": ["regional_records_processed"], "type": "integer"},
+  "terminal_details_processed": {"attributes": ["terminal_details_processed"], "type": "integer"},
+  "started_by": {"attributes": ["started_by", "user.id", "enduser.id"], "type": "text"},
+  "performance_summary": {"attributes": ["performance_summary"], "type": "jsonb"}}', $view$
+-- From the flows' roll-up, which a filter by start_time or execution_id finds by an index. What else is asked for is looked
+-- up for those flows only: `root` and `n` are left out where none of their columns is.
+SELECT f.trace_id AS execution_id,
+       f.start_time,
+       e.end_time,
+       round(extract(epoch FROM e.end_time - f.start_time))::integer AS duration_seconds,
+       coalesce({{demo_mode}}, false) AS demo_mode,
+       {{total_atms}} AS total_atms,
+       CASE e.state
+           WHEN 'ended' THEN coalesce({{success}}, f.root_status_code IS DISTINCT FROM 2)
+           WHEN 'abandoned' THEN false
+       END AS success,
+       coalesce({{failover_activated}}, false) AS failover_activated,
+       coalesce({{failure_type}}, CASE
+           WHEN e.state = 'abandoned' THEN 'abandoned'
+           WHEN e.state = 'ended' AND NOT coalesce({{success}}, f.root_status_code IS DISTINCT FROM 2)
+           THEN coalesce(root.exception_type, 'failed')
+       END) AS failure_type,
+       {{connection_status}} AS connection_status,
+       {{regional_records_processed}} AS regional_records_processed,
+       {{terminal_details_processed}} AS terminal_details_processed,
+       n.error_count,
+       n.warning_count,
+       n.info_count,
+       jsonb_build_object('phases', coalesce((
+           SELECT jsonb_object_agg(p.name, jsonb_build_object(
+               'count', p.count, 'duration_ms', p.duration_ms, 'max_ms', p.max_ms, 'errors', p.errors))
+           FROM (
+               SELECT s.name, count(*) AS count,
+                      round(sum((s.end_time_unix_nano - s.start_time_unix_nano) / 1e6), 3) AS duration_ms,
+                      round(max((s.end_time_unix_nano - s.start_time_unix_nano) / 1e6), 3) AS max_ms,
+                      count(*) FILTER (WHERE s.status_code = 2) AS errors
+               FROM _otel.spans s
+               WHERE s.trace_id = f.trace_id AND s.role = 2 AND s.start_time >= f.start_time AND s.start_time <= f.until
+               GROUP BY s.name
+           ) p), '{}')) 
+           || CASE WHEN jsonb_typeof({{performance_summary}}) = 'object' THEN {{performance_summary}} ELSE '{}' END AS performance_summary,
+       n.created_at,
+       f.flow_name AS name,
+       e.state,
+       {{started_by}} AS started_by,
+       f.services{{...}}
+FROM _otel.whole_flows f
+LEFT JOIN LATERAL (
+    -- An aggregate, so that the planner knows that there is one row.
+    SELECT (array_agg(CASE WHEN s.role = 1 THEN s.attributes ELSE (
+               SELECT i.attributes FROM _otel.spans i
+               WHERE i.trace_id = f.trace_id AND i.role = 1 AND i.start_time >= f.start_time AND i.start_time <= f.until
+               ORDER BY i.start_time_unix_nano LIMIT 1
+           ) END))[1] AS flow_attributes,
+           min(jsonb_path_query_first(s.events, '$[*] ? (@.name == "exception").attributes."exception.type"') #>> '{}')
+               AS exception_type
+    FROM _otel.spans s
+    WHERE s.trace_id = f.trace_id AND s.span_id = f.root_span_id
+        AND s.start_time >= f.start_time AND s.start_time <= f.until
+) root ON true
+LEFT JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE l.is_event IS NOT TRUE AND l.severity_number >= 17)::integer AS error_count,
+           count(*) FILTER (WHERE l.is_event IS NOT TRUE AND l.severity_number BETWEEN 13 AND 16)::integer AS warning_count,
+           count(*) FILTER (WHERE l.is_event IS NOT TRUE AND l.severity_number BETWEEN 9 AND 12)::integer AS info_count,
+           min(l.received_at) AS created_at
+    FROM (
+        SELECT o.severity_number, o.received_at, o.event_name LIKE 'otelgres.%' AS is_event
+        FROM _otel.logs o
+        WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
+            AND o.time <= CASE WHEN f.root_span_id IS NULL THEN 'infinity'
+                               ELSE _otel.time_of(f.end_time_unix_nano) + interval '5 minutes' END
+    ) l
+) n ON true
+CROSS JOIN LATERAL (
+    -- Of a run whose root has not ended, what it has said on its way.
+    SELECT coalesce(root.flow_attributes, CASE WHEN f.root_span_id IS NULL THEN (
+        SELECT jsonb_object_agg(v.key, v.value ORDER BY o.time_unix_nano)
+        FROM _otel.logs o CROSS JOIN LATERAL jsonb_each(o.attributes) v
+        WHERE o.trace_id = f.trace_id AND o.event_name = 'otelgres.run' AND o.time >= f.start_time - interval '5 minutes'
+    ) END) AS attributes
+) a
+LEFT JOIN LATERAL (
+    SELECT min(array_position('{running,silent,abandoned}', w.state)) AS state, max(w.last_sign) AS last_sign
+    FROM otel.in_flight w
+    WHERE f.root_span_id IS NULL AND w.flow_id = f.trace_id AND w.type = 'flow' AND w.sign_interval IS NOT NULL
+        AND w.start_time >= f.start_time - interval '5 minutes'
+) w ON true
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN f.root_span_id IS NULL THEN greatest(_otel.time_of(f.end_time_unix_nano), w.last_sign, (
+        SELECT max(o.time) FROM _otel.logs o
+        WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
+    )) ELSE _otel.time_of(f.end_time_unix_nano) END AS last_time
+) t
+CROSS JOIN LATERAL (
+    SELECT CASE
+               WHEN f.root_span_id IS NOT NULL THEN 'ended'
+               WHEN w.state IS NOT NULL THEN ('{running,silent,abandoned}'::text[])[w.state]
+               -- Of a process that does not tell whether it lives.
+               WHEN t.last_time > now() - interval '1 day' THEN 'running'
+               ELSE 'abandoned'
+           END AS state
+) s
+CROSS JOIN LATERAL (
+    SELECT s.state, CASE WHEN s.state IN ('ended', 'abandoned') THEN t.last_time END AS end_time
+) e
+WHERE f.flow_name IS NOT NULL
+$view$);
+
+COMMENT ON VIEW compat.execution_summary IS
+    'One row a run: a flow of otel_setup, also one that has not ended. Filter by start_time or execution_id.';
+COMMENT ON COLUMN compat.execution_summary.execution_id IS 'The run: its trace id as uuid.';
+COMMENT ON COLUMN compat.execution_summary.start_time IS 'When it began.';
+COMMENT ON COLUMN compat.execution_summary.end_time IS 'When it ended; of an abandoned run its last sign of life; NULL while it is at work.';
+COMMENT ON COLUMN compat.execution_summary.duration_seconds IS 'From start_time to end_time.';
+COMMENT ON COLUMN compat.execution_summary.demo_mode IS 'By attribute demo_mode. A run that writes nothing in demo mode is not here.';
+COMMENT ON COLUMN compat.execution_summary.total_atms IS 'How many terminals it was to process, by attribute total_atms.';
+COMMENT ON COLUMN compat.execution_summary.success IS 'Whether it succeeded: by attribute success, else whether its span ended without an error. False if it was abandoned, NULL while it is at work.';
+COMMENT ON COLUMN compat.execution_summary.failover_activated IS 'Whether it had to fall back, by attribute failover_activated.';
+COMMENT ON COLUMN compat.execution_summary.failure_type IS 'By attribute failure_type, else the type of the exception that ended it; abandoned if its process is gone.';
+COMMENT ON COLUMN compat.execution_summary.connection_status IS 'By attribute connection_status.';
+COMMENT ON COLUMN compat.execution_summary.regional_records_processed IS 'By attribute regional_records_processed.';
+COMMENT ON COLUMN compat.execution_summary.terminal_details_processed IS 'By attribute terminal_details_processed.';
+COMMENT ON COLUMN compat.execution_summary.error_count IS 'Log records of the run with level ERROR or CRITICAL.';
+COMMENT ON COLUMN compat.execution_summary.warning_count IS 'Log records of the run with level WARNING.';
+COMMENT ON COLUMN compat.execution_summary.info_count IS 'Log records of the run with level INFO.';
+COMMENT ON COLUMN compat.execution_summary.performance_summary IS '{"phases": {name: {count, duration_ms, max_ms, errors}}, …}: phases that have ended, and what attribute performance_summary adds.';
+COMMENT ON COLUMN compat.execution_summary.created_at IS 'When the first of it was stored.';
+COMMENT ON COLUMN compat.execution_summary.name IS 'What the run is called: the name of the flow.';
+COMMENT ON COLUMN compat.execution_summary.state IS 'ended, or as in otel.in_flight: running, silent, abandoned. Of a process that does not tell whether it lives: abandoned after a day without anything.';
+COMMENT ON COLUMN compat.execution_summary.started_by IS 'Who started it, by attribute started_by, user.id or enduser.id.';
+COMMENT ON COLUMN compat.execution_summary.services IS 'The services that took part.';

@@ -1,0 +1,14 @@
+-- Runs are looked at by what went wrong in them. Of a day's log records few are warnings or worse: they have an index of
+-- their own, for the level as compat.log_events says it.
+CREATE INDEX logs_problems ON _otel.logs (time) WHERE CASE
+           WHEN severity_number BETWEEN 1 AND 4 THEN 'TRACE'
+           WHEN severity_number BETWEEN 5 AND 8 THEN 'DEBUG'
+           WHEN severity_number BETWEEN 9 AND 12 THEN 'INFO'
+           WHEN severity_number BETWEEN 13 AND 16 THEN 'WARNING'
+           WHEN severity_number BETWEEN 17 AND 20 THEN 'ERROR'
+           WHEN severity_number BETWEEN 21 AND 24 THEN 'CRITICAL'
+           ELSE 'NOTSET'
+       END IN ('WARNING', 'ERROR', 'CRITICAL');
+
+-- What a run has said of itself, found by time as well: a run whose root never ended has nothing else.
+CREATE INDEX logs_run_events ON _otel.logs (time) WHERE event_name = 'otelgres.run';
