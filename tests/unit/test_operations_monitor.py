@@ -44,7 +44,8 @@ def test_a_function(told: Told) -> None:
     metrics = document["performance_metrics"]
     assert metrics["execution_time_ms"] >= metrics["cpu_time_ms"] * 0.9 >= 15
     assert metrics["memory_usage_mb"] > 1
-    assert document["training_labels"] == {"operation_successful": True, "performance_tier": "excellent"}
+    tier = Tiers().of(metrics["execution_time_ms"])  # a busy machine may take its time
+    assert document["training_labels"] == {"operation_successful": True, "performance_tier": tier}
 
 
 def test_without_parentheses_and_on_methods(told: Told) -> None:
@@ -97,13 +98,16 @@ def test_a_generator_is_timed_while_it_works(told: Told) -> None:
         return "end"
 
     steps = work()
+    began = time.perf_counter()
     assert next(steps) == 1
+    left = time.perf_counter()
     busy(0.05)
+    away = time.perf_counter() - left
     assert steps.send("sent") == 2
     assert steps.throw(ValueError("x")) == 3
     with pytest.raises(StopIteration, match="end"):
         next(steps)
-    assert told[0][1]["performance_metrics"]["execution_time_ms"] < 40
+    assert told[0][1]["performance_metrics"]["execution_time_ms"] <= 1000 * (time.perf_counter() - began - away)
     assert len(told) == 1
 
     abandoned = work()
