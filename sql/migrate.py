@@ -126,6 +126,14 @@ def pending(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
     return names
 
 
+def pending_by_view(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
+    """As :func:`pending`, for a role that may read views alone. Raises ``psycopg.Error`` where there are none yet."""
+    rows = connection.execute("SELECT name, checksum FROM otel.migrations").fetchall()
+    applied = {str(name): str(checksum) for name, checksum in rows}
+    names = [script.name for script in _ordered("migrations") if script.name not in applied]
+    return names if applied.get("functions and views") == _again_checksum() else [*names, "functions and views"]
+
+
 def _tell_again(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     # In place where that goes: people's own views on ours, and their grants, stay. CREATE OR REPLACE refuses to change
     # a shape, so then all of otel and compat is dropped and told from nothing; it never cascades to what is not ours.

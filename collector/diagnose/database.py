@@ -9,7 +9,7 @@ import psycopg
 
 from collector.diagnose import Context, Finding, Severity, broken, fine, warning
 from collector.security.dsn import without_secrets
-from sql.migrate import pending
+from sql.migrate import pending, pending_by_view
 from sql.queries import query
 
 _LEAST_FREE: Final = 0.1
@@ -64,12 +64,11 @@ def schema(context: Context) -> Iterator[Finding]:
             "otelgres migrate --dsn …, or let a receiver with the owner's rights do it",
         )
         return
-    try:
-        with psycopg.connect(context.dsn or "", autocommit=True, connect_timeout=5) as plain:
+    with psycopg.connect(context.dsn or "", autocommit=True, connect_timeout=5) as plain:
+        try:
             missing = pending(plain)
-    except psycopg.errors.InsufficientPrivilege:
-        yield fine("schema", "schema otel is there (this role may not see its version)")
-        return
+        except psycopg.errors.InsufficientPrivilege:
+            missing = _pending_for_a_reader(plain)
     if missing:
         yield warning(
             "schema",
@@ -78,6 +77,13 @@ def schema(context: Context) -> Iterator[Finding]:
         )
     else:
         yield fine("schema", "the schema is this program's")
+
+
+def _pending_for_a_reader(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
+    try:
+        return pending_by_view(connection)
+    except psycopg.errors.UndefinedTable:
+        return ["migrations.sql"]
 
 
 def rights(context: Context) -> Iterator[Finding]:
@@ -114,6 +120,7 @@ def disk(context: Context) -> Iterator[Finding]:
     try:
         row = context.connection.execute("SELECT current_setting('data_directory') AS folder").fetchone()
     except psycopg.errors.InsufficientPrivilege:
+        yield fine("disk", "this role may not see the database's folder; the alert rule disk_budget looks at its size")
         return
     folder = Path(row["folder"]) if row else None
     if folder is None or not folder.is_dir():

@@ -1,0 +1,80 @@
+"""Whoever only looks needs a reader's login: each command that shows something, run with one."""
+
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from collector.embedded import Cluster
+from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
+
+LOGIN = "somebody_who_looks"
+APPLICATION = """
+import logging
+from otel_setup import configure_telemetry, checkpoint, flow, phase, shutdown_telemetry
+from otel_setup.operations import log_database_event
+configure_telemetry(service_name="shop")
+with flow("order"), phase("pay"):
+    logging.getLogger("shop").error("declined")
+    checkpoint("PAID")
+    log_database_event("database_operation", {"name": "n"}, {"success": True}, {"operation_type": "get"})
+shutdown_telemetry()
+"""
+
+
+@pytest.fixture(scope="module")
+def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
+    with served(cluster, migrated) as receiver:
+        env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}")
+        subprocess.run([sys.executable, "-c", APPLICATION], env=env, timeout=PATIENCE, check=True)
+        eventually(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
+        made = run_otelgres("role", "create", LOGIN, "--kind", "reader", OTELGRES_DSN=receiver.dsn)
+        assert made.returncode == 0, made.stderr
+        try:
+            yield receiver
+        finally:
+            with psycopg.connect(receiver.dsn, autocommit=True) as connection:
+                connection.execute(f"DROP OWNED BY {LOGIN}; DROP ROLE {LOGIN}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("monitor", "shop"),
+        ("monitor --json", '"services"'),
+        ("tail logs --since 1h -n 1", "declined"),
+        ("tail spans --since 1h -n 1 --json", '"name"'),
+        ("tail flows --since 1h -n 1", "order"),
+        ("flow latest", "pay"),
+        ("query --format csv 'SELECT name FROM otel.flows'", "order"),
+        ("status", "spans"),
+        ("alerts --all", "quiet"),
+        ("export training --out {folder}", "documents"),
+    ],
+)
+def test_a_reader_is_enough(receiver: Serving, arguments: str, said: str, tmp_path: Path) -> None:
+    words = shlex.split(arguments.format(folder=tmp_path))
+    done = run_otelgres(*words, OTELGRES_DSN=receiver.dsn.replace("//postgres", f"//{LOGIN}", 1))
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout
+
+
+def test_diagnose_sees_the_schema_as_a_reader(receiver: Serving) -> None:
+    doors = ("--http", receiver.http, "--grpc", receiver.grpc)
+    dsn = receiver.dsn.replace("//postgres", f"//{LOGIN}", 1)
+    done = run_otelgres("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one for one in found if one["severity"] != "fine"] == []
+    assert {"check": "schema", "severity": "fine", "what": "the schema is this program's", "mend": ""} in found
+    with psycopg.connect(receiver.dsn, autocommit=True) as connection:
+        newest = "(SELECT max(name) FROM _otel.migrations)"
+        gone = connection.execute(f"DELETE FROM _otel.migrations WHERE name = {newest} RETURNING *").fetchone()
+        done = run_otelgres("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
+        connection.execute("INSERT INTO _otel.migrations VALUES (%s, %s, %s)", gone)
+    assert gone is not None
+    assert any(gone[0] in line and '"warning"' in line for line in done.stdout.splitlines()), done.stdout
