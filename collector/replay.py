@@ -57,10 +57,22 @@ class Away(Exception):  # noqa: N818 (named for what the person is told)
     """The receiver does not take anything now."""
 
 
-def replay(folder: Path, sink: Sink, removal: Removal, tell: Callable[[Result], None]) -> list[Result]:
+def size(folder: Path) -> int:
+    """Bytes of all files that :func:`replay` would look at."""
+    return sum(path.stat().st_size for path in _files(folder))
+
+
+def replay(
+    folder: Path,
+    sink: Sink,
+    removal: Removal,
+    tell: Callable[[Result], None],
+    advance: Callable[[float], None] = lambda amount: None,
+) -> list[Result]:
     """Sends every file in ``folder`` (or the one file that it is), oldest first, and ``tell``s of each.
 
-    When the receiver is away the rest is left. Files that a running application appends to are left, too.
+    ``advance`` hears of bytes of the files. When the receiver is away the rest is left. Files that a running
+    application appends to are left, too.
     """
     results = []
     away = ""
@@ -71,7 +83,7 @@ def replay(folder: Path, sink: Sink, removal: Removal, tell: Callable[[Result], 
             if away:
                 result.left = away
             else:
-                send_file(path, sink, removal, result)
+                send_file(path, sink, removal, result, advance)
         except Away as error:
             away = result.left = str(error)
         except OSError as error:
@@ -88,7 +100,7 @@ def _files(folder: Path) -> list[Path]:
     return [*spool_files(folder), *sorted(lines, key=lambda path: (path.stat().st_mtime_ns, path.name))]
 
 
-def _replay_spool(path: Path, sink: Sink, removal: Removal, result: Result) -> None:
+def _replay_spool(path: Path, sink: Sink, removal: Removal, result: Result, advance: Callable[[float], None]) -> None:
     claimed = claim(path)
     if claimed is None:
         result.left = "in use by a running application, or not readable"
@@ -97,22 +109,25 @@ def _replay_spool(path: Path, sink: Sink, removal: Removal, result: Result) -> N
     if keep:
         claimed.keep()
     with claimed:
-        _send_records(claimed, sink, result, keep=keep)
+        _send_records(claimed, sink, result, advance, keep=keep)
 
 
-def _send_records(claimed: Claimed, sink: Sink, result: Result, *, keep: bool) -> None:
+def _send_records(
+    claimed: Claimed, sink: Sink, result: Result, advance: Callable[[float], None], *, keep: bool
+) -> None:
     if claimed.foreign:
         result.left = "not a spool file"
         return
     result.damaged = claimed.damaged
     for record in claimed.pending():
         outcome = _send(record.batch, sink, result)
+        advance(len(record.batch.payload))
         if not keep:
             claimed.settle(record, SENT if isinstance(outcome, Accepted) else REFUSED)
 
 
-def _replay_lines(path: Path, sink: Sink, removal: Removal, result: Result) -> None:
-    for batch in _batches(path, result):
+def _replay_lines(path: Path, sink: Sink, removal: Removal, result: Result, advance: Callable[[float], None]) -> None:
+    for batch in _batches(path, result, advance):
         _send(batch, sink, result)
     if result.damaged:
         result.left = "lines that are no OTLP/JSON; the file is kept"
@@ -120,7 +135,7 @@ def _replay_lines(path: Path, sink: Sink, removal: Removal, result: Result) -> N
         path.unlink()
 
 
-def _batches(path: Path, result: Result) -> Iterator[Batch]:
+def _batches(path: Path, result: Result, advance: Callable[[float], None]) -> Iterator[Batch]:
     """The requests in ``path``, one a line; a line that is none is counted as damage."""
     with path.open("rb") as file:
         for line in file:
@@ -131,6 +146,7 @@ def _batches(path: Path, result: Result) -> Iterator[Batch]:
                 yield Batch(signal, request_from_json(signal, line))
             except (InvalidJson, JsonTooLarge):
                 result.damaged += 1
+            advance(len(line))
 
 
 def _signal(line: bytes) -> Signal:

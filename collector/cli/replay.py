@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from collector.replay import Removal, Result
+from collector.progress import progress
+from collector.replay import Removal, Result, size
 from collector.replay import replay as send_files
 from collector.targets import target
 from exporters.batch import Signal
@@ -39,7 +40,8 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
     sink = OtlpSink(targets)
     removal = Removal.SPOOL if delete is None else Removal.ALL if delete else Removal.NONE
     try:
-        results = send_files(folder, sink, removal, lambda result: click.echo(_line(result)))
+        with progress("bytes", size(folder)) as advance:
+            results = send_files(folder, sink, removal, lambda result: click.echo(_line(result)), advance)
     finally:
         sink.close()
     batches, items, refused = (
