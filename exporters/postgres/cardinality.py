@@ -13,14 +13,16 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from exporters.postgres.codec.anyvalue import Repairs
-from exporters.postgres.codec.dimensions import ResourceRow, SeriesKey, SeriesRow, resource_row, series_row
+from exporters.postgres.codec.dimensions import ResourceRow, SeriesKey, SeriesRow, framed, resource_row, series_row
 from exporters.postgres.codec.limits import Limits
 
 SERIES: Final = "series_ids"
 RESOURCES: Final = "resource_ids"
 _MINUTE: Final = 60.0
 # As the SDKs mark theirs.
-_SERIES_OVERFLOW: Final = KeyValue(key="otel.metric.overflow", value=AnyValue(bool_value=True)).SerializeToString()
+_SERIES_OVERFLOW: Final = framed(
+    b"\x0a", [KeyValue(key="otel.metric.overflow", value=AnyValue(bool_value=True)).SerializeToString()]
+)
 _RESOURCE_OVERFLOW: Final = KeyValue(key="otelgres.resource.overflow", value=AnyValue(bool_value=True))
 
 
@@ -57,7 +59,7 @@ class CardinalityGuard:
 
 def overflow_series(key: SeriesKey) -> SeriesRow:
     """The series that takes the points of one that is too many: its metric, resource and scope, and a mark."""
-    return series_row(key._replace(attributes=(_SERIES_OVERFLOW,)), Repairs(), Limits())
+    return series_row(key._replace(attributes=_SERIES_OVERFLOW), Repairs(), Limits())
 
 
 def overflow_resource(row: ResourceRow) -> ResourceRow:

@@ -75,13 +75,13 @@ def test_oneofs_are_the_originals() -> None:
 def test_packed_and_unpacked_numbers_are_both_read() -> None:
     packed = bytes.fromhex("3210 0100000000000000 0200000000000000")
     unpacked = bytes.fromhex("31 0100000000000000 31 0200000000000000")
-    point = lazy.MESSAGES["HistogramDataPoint"]
-    assert ("bucket_counts", 6) in [known[:2] for known in point]
+    assert ("bucket_counts", 6) in [known[:2] for known in lazy.MESSAGES["HistogramDataPoint"]]
     for wire in (packed, unpacked):
         data = _within(wire, 1, 9, 2, 2, 1)
         request = lazy.MetricsRequest.FromString(data)
         metric = request.resource_metrics[0].scope_metrics[0].metrics[0]
-        assert list(metric.histogram.data_points[0].bucket_counts) == [1, 2]
+        point = lazy.HistogramDataPoint.FromString(metric.histogram.data_points[0])
+        assert list(point.bucket_counts) == [1, 2]
 
 
 def _within(data: bytes, *numbers: int) -> bytes:

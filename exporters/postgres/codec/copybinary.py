@@ -22,6 +22,7 @@ _INT8 = struct.Struct(">iq").pack
 _FLOAT8 = struct.Struct(">id").pack
 _ARRAY_HEADER = struct.Struct(">iiiIii").pack
 _INT8_OID, _FLOAT8_OID = 20, 701
+_EIGHT = _LENGTH(8)
 
 
 def text(data: bytes) -> bytes:
@@ -64,6 +65,23 @@ def float8_array(values: Sequence[float]) -> bytes:
     return _array(values, _FLOAT8_OID, "d")
 
 
+def int8_array_of(data: bytes) -> bytes:
+    """A bigint[] field from little-endian bytes, one value at least."""
+    return _array_of(data, _INT8_OID)
+
+
+def float8_array_of(data: bytes) -> bytes:
+    """A double precision[] field from little-endian bytes, one value at least."""
+    return _array_of(data, _FLOAT8_OID)
+
+
+def _array_of(data: bytes, oid: int) -> bytes:
+    # Backwards every value is big-endian, and then the values are put in order again: no number is made of any.
+    size = len(data) // 8
+    values = _pieces(size)(data[::-1])[::-1]
+    return _ARRAY_HEADER(20 + 12 * size, 1, 0, oid, size, 1) + _EIGHT + _EIGHT.join(values)
+
+
 def _array(values: Sequence[float], oid: int, code: str) -> bytes:
     size = len(values)
     if not size:
@@ -77,3 +95,8 @@ def _array(values: Sequence[float], oid: int, code: str) -> bytes:
 def _members(code: str, size: int) -> Callable[..., bytes]:
     """Packs a length word and a value, ``size`` times."""
     return struct.Struct(">" + ("i" + code) * size).pack
+
+
+@lru_cache(256)
+def _pieces(size: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    return struct.Struct("8s" * size).unpack

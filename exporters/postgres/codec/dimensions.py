@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 
 from exporters.batch import Signal
-from exporters.postgres.codec.anyvalue import Repairs, key_value, string_json
+from exporters.postgres.codec.anyvalue import Repairs, fields, key_value, string_json
 from exporters.postgres.codec.attributes import AttributeCache
 from exporters.postgres.codec.lazy import InstrumentationScope, Resource
 from exporters.postgres.codec.limits import Limits
@@ -38,12 +38,29 @@ class MetricKey(NamedTuple):
 
 
 class SeriesKey(NamedTuple):
-    """One stream of points; attributes are the raw KeyValues in the order in which they came."""
+    """One stream of points; attributes are the point's fields of that name, tags and all, in the order they came in.
+
+    One string, and as the sender wrote it, so that a point's end is looked up as it is.
+    """
 
     metric_id: int
     resource_id: int
     scope_id: int
-    attributes: tuple[bytes, ...]
+    attributes: bytes
+
+
+def framed(tag: bytes, raws: Iterable[bytes]) -> bytes:
+    """Raw KeyValues as the attributes of a :class:`SeriesKey`: how every encoder writes them. ``tag`` is one byte."""
+    out = bytearray()
+    for raw in raws:
+        out += tag
+        size = len(raw)
+        while size > 0x7F:
+            out.append(size & 0x7F | 0x80)
+            size >>= 7
+        out.append(size)
+        out += raw
+    return bytes(out)
 
 
 @dataclass
@@ -251,7 +268,8 @@ def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
 
 def series_row(key: SeriesKey, repairs: Repairs, limits: Limits) -> SeriesRow:
     """Raises ``MalformedError`` for attributes that are no KeyValues."""
-    attributes, canonical = _attributes(key.attributes, repairs, limits)
+    raws = [key.attributes[start:end] for _, _, start, end in fields(key.attributes)]
+    attributes, canonical = _attributes(raws, repairs, limits)
     return SeriesRow(
         _hash(canonical, key.metric_id, key.resource_id, key.scope_id),
         key.metric_id,

@@ -1,19 +1,22 @@
 """Metric points to rows of the four point tables. Refuses to know the other signals, partitions and connections."""
 
 import struct
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from exporters.batch import Signal
 from exporters.postgres.codec import copybinary as pg
 from exporters.postgres.codec.anyvalue import Repairs, double_json
-from exporters.postgres.codec.dimensions import Known, SeriesKey, metric_key_of, series_row
+from exporters.postgres.codec.dimensions import Known, SeriesKey, framed, metric_key_of, series_row
+from exporters.postgres.codec.lazy import HistogramDataPoint, NumberDataPoint
 from exporters.postgres.codec.limits import effect_of
+from exporters.postgres.codec.points import SeriesGet, add_histograms, add_numbers
 from exporters.postgres.codec.rows import (
     ABSURD_DAY,
     ABSURD_TIME,
     MAX_INT8,
     NS_PER_DAY,
+    Bounds,
     Caches,
     Entry,
     Group,
@@ -55,21 +58,14 @@ COLUMNS: Final = {
     ),
     "summary_points": (*_POINT, "count", "sum", "quantiles", "quantile_values", "repaired"),
 }
-_TABLES: Final = {
-    5: "number_points",
-    7: "number_points",
-    9: "histogram_points",
-    10: "exponential_histogram_points",
-    11: "summary_points",
-}
-_DATA: Final = {5: "gauge", 7: "sum", 9: "histogram", 10: "exponential_histogram", 11: "summary"}
 _NO_RECORDED_VALUE: Final = 1
 _NULLS_2 = pg.NULL * 2
 _HEAD = struct.Struct(">h iq iq iq iq".replace(" ", "")).pack
 _HEAD_SERIES = struct.Struct(">h iq iq iq iq iq".replace(" ", "")).pack
-_WIDTHS: Final = {table: len(columns) for table, columns in COLUMNS.items()}
-
-_Fields = Callable[[Any, Caches, dict[str, bytes], Repairs], tuple[bytes, ...] | str]
+_Fields: TypeAlias = Callable[[Any, Caches, dict[str, bytes], Repairs], tuple[bytes, ...] | str]
+_AddUsual: TypeAlias = Callable[
+    [Sequence[bytes], tuple[int, int, int], SeriesGet, Bounds, list[bytes], set[int]], list[bytes]
+]
 
 
 def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Refusals:
@@ -79,8 +75,6 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Ref
     """
     refusals = Refusals()
     repairs = Repairs()
-    earliest, latest, _ = group.bounds
-    series_get = known.series.get
     absurd = 0
     for resource_metrics in request.resource_metrics:
         resource_id = known.resources[resource_metrics.resource, resource_metrics.schema_url]
@@ -91,47 +85,15 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Ref
                 if key is None:
                     refusals.add("the metric has no data of a known type")
                     continue
-                metric_id = known.metrics[key]
-                table = _TABLES[key.type]
-                fields_of = _FIELDS[table]
-                width = _WIDTHS[table]
-                parts, days = group.table(table)
-                for point in getattr(metric, _DATA[key.type]).data_points:
-                    at = point.time_unix_nano
-                    if not at:
-                        refusals.add("time_unix_nano is 0")
-                        continue
-                    repaired: dict[str, bytes] = {}
-                    columns = fields_of(point, caches, repaired, repairs)
-                    if isinstance(columns, str):
-                        refusals.add(columns)
-                        continue
-                    if earliest <= at < latest:
-                        time = at // 1000 - pg.PG_EPOCH_US
-                        days.add(at // NS_PER_DAY)
-                    else:
-                        time = ABSURD_TIME
-                        days.add(ABSURD_DAY)
-                        absurd += 1
-                        at = wrapped(at, "time_unix_nano", repaired, repairs)
-                    start = point.start_time_unix_nano
-                    if start > MAX_INT8:
-                        start = wrapped(start, "start_time_unix_nano", repaired, repairs)
-                    # A plain tuple finds a SeriesKey, and is made for a third of the price.
-                    plain = (metric_id, resource_id, scope_id, tuple(point.attributes))
-                    series_id = series_get(plain)  # type: ignore[call-overload]
-                    if series_id is None:
-                        series = SeriesKey(*plain)
-                        parts.append(_HEAD(width, 8, time, 8, at, 8, start, 8, point.flags))
-                        if series not in group.new_series:
-                            group.new_series[series] = series_row(series, group.series_repairs, caches.limits)
-                        group.pending.append((table, len(parts), series))
-                        parts.append(b"")
-                    else:
-                        parts.append(_HEAD_SERIES(width, 8, time, 8, at, 8, start, 8, point.flags, 8, series_id))
-                    parts.extend(columns)
-                    parts.append(repaired_field(repaired) if repaired else pg.NULL)
-                    group.counts[table] += 1
+                kind = _KINDS[key.type]
+                stream = (known.metrics[key], resource_id, scope_id)
+                points = getattr(metric, kind.data).data_points
+                if kind.add_usual is not None:
+                    parts, days = group.table(kind.table)
+                    others = kind.add_usual(points, stream, known.series.get, group.bounds, parts, days)
+                    group.counts[kind.table] += len(points) - len(others)
+                    points = map(kind.message.FromString, others)
+                absurd += _add_points(points, kind, stream, known, caches, group, refusals, repairs)
     for reason, number in repairs.items():
         group.ledger.add(Entry(effect_of(reason), Signal.METRICS, reason), number)
     if absurd:
@@ -139,6 +101,59 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Ref
     for reason, number in refusals.reasons.items():
         group.ledger.add(Entry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
     return refusals
+
+
+def _add_points(
+    points: Iterable[Any],
+    kind: "_Kind",
+    stream: tuple[int, int, int],
+    known: Known,
+    caches: Caches,
+    group: Group,
+    refusals: Refusals,
+    repairs: Repairs,
+) -> int:
+    """Adds the rows of lazy messages, whatever is in them; returns how many times are out of bounds."""
+    table, fields_of = kind.table, kind.fields
+    width = len(COLUMNS[table])
+    parts, days = group.table(table)
+    earliest, latest, _ = group.bounds
+    absurd = 0
+    for point in points:
+        at = point.time_unix_nano
+        if not at:
+            refusals.add("time_unix_nano is 0")
+            continue
+        repaired: dict[str, bytes] = {}
+        columns = fields_of(point, caches, repaired, repairs)
+        if isinstance(columns, str):
+            refusals.add(columns)
+            continue
+        if earliest <= at < latest:
+            time = at // 1000 - pg.PG_EPOCH_US
+            days.add(at // NS_PER_DAY)
+        else:
+            time = ABSURD_TIME
+            days.add(ABSURD_DAY)
+            absurd += 1
+            at = wrapped(at, "time_unix_nano", repaired, repairs)
+        start = point.start_time_unix_nano
+        if start > MAX_INT8:
+            start = wrapped(start, "start_time_unix_nano", repaired, repairs)
+        series = SeriesKey(*stream, framed(kind.attributes_tag, point.attributes))
+        series_id = known.series.get(series)
+        if series_id is None:
+            parts.append(_HEAD(width, 8, time, 8, at, 8, start, 8, point.flags))
+            if series not in group.new_series:
+                group.new_series[series] = series_row(series, group.series_repairs, caches.limits)
+            group.pending.append((table, len(parts), series))
+            parts.append(b"")
+        else:
+            parts.append(_HEAD_SERIES(width, 8, time, 8, at, 8, start, 8, point.flags, 8, series_id))
+        parts.extend(columns)
+        parts.append(repaired_field(repaired) if repaired else pg.NULL)
+        group.counts[table] += 1
+    return absurd
 
 
 def _number(point: Any, caches: Caches, repaired: dict[str, bytes], repairs: Repairs) -> tuple[bytes, ...] | str:
@@ -186,14 +201,6 @@ def _summary(point: Any, caches: Caches, repaired: dict[str, bytes], repairs: Re
     )
 
 
-_FIELDS: Final[dict[str, _Fields]] = {
-    "number_points": _number,
-    "histogram_points": _histogram,
-    "exponential_histogram_points": _exponential,
-    "summary_points": _summary,
-}
-
-
 def _distribution(point: Any, repaired: dict[str, bytes], repairs: Repairs) -> tuple[bytes, bytes, bytes, bytes]:
     return (
         pg.int8(clamped(point.count, "count", repaired, repairs)),
@@ -236,3 +243,25 @@ def _exemplars(exemplars: Any, caches: Caches, repairs: Repairs) -> bytes:
             item += b',"filtered_attributes":' + caches.attributes.object(exemplar.filtered_attributes, repairs)[0]
         items.append(item + b"}")
     return pg.jsonb(b"[" + b",".join(items) + b"]")
+
+
+class _Kind(NamedTuple):
+    """A kind of points: where they are in a metric, and how they become rows."""
+
+    data: str
+    table: str
+    fields: _Fields
+    attributes_tag: bytes
+    # Takes the points that look as usual, and the message of the others; both None where all points are messages.
+    add_usual: _AddUsual | None = None
+    message: Any = None
+
+
+# By the number of the field of Metric.
+_KINDS: Final = {
+    5: _Kind("gauge", "number_points", _number, b"\x3a", add_numbers, NumberDataPoint),
+    7: _Kind("sum", "number_points", _number, b"\x3a", add_numbers, NumberDataPoint),
+    9: _Kind("histogram", "histogram_points", _histogram, b"\x4a", add_histograms, HistogramDataPoint),
+    10: _Kind("exponential_histogram", "exponential_histogram_points", _exponential, b"\x0a"),
+    11: _Kind("summary", "summary_points", _summary, b"\x3a"),
+}
