@@ -27,6 +27,7 @@ COMMANDS: Final = (
     "tail",
     "alerts",
     "diagnose",
+    "report",
     "export",
     "replay",
     "demo",

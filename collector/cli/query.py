@@ -8,10 +8,10 @@ from typing import IO, Any, BinaryIO, cast
 
 import click
 import psycopg
-from psycopg import sql
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from collector.cli.options import data_option
+from collector.cli.reading import as_reader, whole_file
 from collector.embedded.cluster import running_dsn
 from collector.settings import load
 from collector.tabular import Column, Writer
@@ -47,7 +47,7 @@ def query(text: str, dsn: str | None, data: Path, form: str, output: Path | None
     try:
         with psycopg.connect(target, connect_timeout=5, application_name="otelgres query") as connection:
             connection.read_only = True
-            _prepare(connection, seconds)
+            as_reader(connection, seconds)
             with _opened(output, form) as out:
                 _copy(connection, statement, form, out)
     except psycopg.errors.QueryCanceled:
@@ -59,16 +59,6 @@ def query(text: str, dsn: str | None, data: Path, form: str, output: Path | None
     except BrokenPipeError:
         # `… | head` has seen enough.
         sys.stdout = None
-
-
-def _prepare(connection: psycopg.Connection, seconds: float) -> None:
-    connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])
-    connection.execute("SET LOCAL search_path = otel, compat, public")
-    may = connection.execute("""
-        SELECT pg_has_role(oid, 'SET') AND NOT rolname = current_user FROM pg_roles WHERE rolname = 'otelgres_reader'
-    """).fetchone()
-    if may is not None and may[0]:
-        connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier("otelgres_reader")))
 
 
 def _copy(connection: psycopg.Connection, statement: str, form: str, out: IO[Any]) -> None:
@@ -117,11 +107,5 @@ def _opened(output: Path | None, form: str) -> Iterator[IO[Any]]:
     if output is None:
         yield sys.stdout.buffer if form == "parquet" else sys.stdout
         return
-    # Complete or not there: a result that was cut off must not be taken for one.
-    part = output.with_name(output.name + ".part")
-    try:
-        with part.open("wb") if form == "parquet" else part.open("w", encoding="utf-8", newline="") as out:
-            yield out
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(output, binary=form == "parquet") as out:
+        yield out

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import IO, Any, Final, Self
 
 from rich.console import Console
@@ -46,10 +47,14 @@ class TableWriter:
 
 
 class CsvWriter:
-    """RFC 4180 with a line of names first; NULL is an empty field."""
+    """RFC 4180 with a line of names first; NULL is an empty field.
 
-    def __init__(self, columns: Sequence[Column], out: IO[str]) -> None:
+    ``guarded`` is for files that people open in a spreadsheet: text that it would take for a formula gets a '.
+    """
+
+    def __init__(self, columns: Sequence[Column], out: IO[str], *, guarded: bool = False) -> None:
         self._csv = csv.writer(out)
+        self._guarded = guarded
         self._csv.writerow([column.name for column in columns])
 
     def __enter__(self) -> Self:
@@ -57,7 +62,13 @@ class CsvWriter:
 
     def write(self, row: Sequence[Any]) -> None:
         """One row."""
-        self._csv.writerow([as_text(value) for value in row])
+        cells = [as_text(value) for value in row]
+        if self._guarded:
+            cells = [
+                cell if isinstance(value, int | float | Decimal) else _no_formula(cell)
+                for value, cell in zip(row, cells, strict=True)
+            ]
+        self._csv.writerow(cells)
 
     def __exit__(self, *error: object) -> None:
         return
@@ -85,6 +96,11 @@ class JsonWriter:
         # After an error the array stays open: half a result must not look like a whole one.
         if error[0] is None:
             self._out.write("\n]\n")
+
+
+def _no_formula(text: str) -> str:
+    """What a spreadsheet shows as it is: one begins a formula with these, some after a tab or line break."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def _printable(text: str) -> str:

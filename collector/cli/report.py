@@ -1,0 +1,81 @@
+"""``otelgres report``: errors, compliance, runs or days, to read, print or send. Refuses to change the database."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+import psycopg
+
+from collector.cli.options import data_option
+from collector.cli.reading import as_reader, whole_file
+from collector.embedded.cluster import running_dsn
+from collector.report.sections import KINDS, read
+from collector.report.write import FORMATS, write
+from collector.settings import load
+
+_TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+
+
+@click.command()
+@click.argument("what", type=click.Choice(list(KINDS)))
+@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("--section", help="Only this section; for csv the one to write.")
+@click.option("--since", type=click.DateTime(_TIMES), help="From this time on (UTC) [7 to 365 days before --until].")
+@click.option("--until", type=click.DateTime(_TIMES), help="Before this time (UTC) [now].")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("--seconds", type=click.FloatRange(0.1, 86400), default=120, show_default=True, help="Longest question.")
+@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@data_option
+def report(
+    what: str,
+    form: str,
+    section: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    out: Path | None,
+    seconds: float,
+    dsn: str | None,
+    data: Path,
+) -> None:
+    """Report on a time: errors (by type, phase, terminal), compliance (every run, failures, gaps, losses, retention),
+    runs (months side by side, phases, terminals), daily (operations day by day).
+
+    HTML is one page that needs nothing beside it. CSV is one section: errors, runs, months or days unless --section
+    says otherwise. The transaction only reads, with the reader's rights if the role has been given them.
+    """
+    names = [plan.name for plan in KINDS[what].plans]
+    if section is not None and section not in names:
+        raise click.UsageError(f"{what} has no section {section!r}: there are {', '.join(names)}.")
+    end = until.replace(tzinfo=UTC) if until else datetime.now(UTC)
+    begin = since.replace(tzinfo=UTC) if since else None
+    if begin is not None and begin >= end:
+        raise click.UsageError("--since must be before --until.")
+    target = load({"dsn": dsn}).dsn or running_dsn(data)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    try:
+        with psycopg.connect(target, connect_timeout=5, application_name="otelgres report") as connection:
+            connection.read_only = True
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            as_reader(connection, seconds)
+            connection.execute("SET LOCAL timezone = 'UTC'")
+            found = read(connection, what, begin, end, section)
+    except psycopg.errors.QueryCanceled:
+        raise click.ClickException(
+            f"stopped after {seconds:g} s: ask for less time, or allow more --seconds."
+        ) from None
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+    try:
+        if out is None:
+            write(found, form, sys.stdout)
+        else:
+            with whole_file(out) as file:
+                write(found, form, file)
+    except BrokenPipeError:
+        # `… | head` has seen enough.
+        sys.stdout = None
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error

@@ -1,0 +1,46 @@
+-- From public views alone: it runs with the rights of whoever calls it.
+CREATE OR REPLACE FUNCTION compat.execution_months(
+    p_since timestamptz DEFAULT now() - interval '12 months', p_until timestamptz DEFAULT now())
+RETURNS TABLE (
+    month date, name text, runs bigint, succeeded bigint, failed bigint, abandoned bigint, success_rate double precision,
+    avg_seconds double precision, p50_seconds double precision, p95_seconds double precision, max_seconds double precision,
+    failovers bigint, error_count bigint)
+LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH run AS (
+        SELECT f.flow_id, date_trunc('month', f.start_time)::date AS month, f.flow_name,
+               f.complete AS ended,
+               CASE WHEN f.complete THEN f.status <> 'ERROR' ELSE (
+                   SELECT e.success FROM compat.execution_summary e WHERE e.execution_id = f.flow_id
+               ) END AS success,
+               f.duration_ms / 1e3 AS seconds
+        FROM otel.flows f
+        WHERE f.start_time >= p_since AND f.start_time < p_until AND f.flow_name IS NOT NULL
+    ), failover AS (
+        SELECT DISTINCT l.flow_id FROM otel.logs l
+        WHERE l.event_name = 'otelgres.run' AND l.time >= p_since AND l.time < p_until + interval '1 day'
+            AND l.attributes @> '{"failover_activated": true}'
+    ), problem AS (
+        SELECT l.execution_id AS flow_id, count(*) AS count FROM compat.log_events l
+        WHERE l.level IN ('ERROR', 'CRITICAL') AND l."timestamp" >= p_since AND l."timestamp" < p_until + interval '1 day'
+        GROUP BY l.execution_id
+    )
+    SELECT r.month, r.flow_name, count(*), count(*) FILTER (WHERE r.success),
+           count(*) FILTER (WHERE NOT r.success AND r.ended), count(*) FILTER (WHERE NOT r.success AND NOT r.ended),
+           count(*) FILTER (WHERE r.success)::double precision / nullif(count(r.success), 0),
+           avg(r.seconds) FILTER (WHERE r.ended),
+           (percentile_cont('{0.5,0.95}'::double precision[]) WITHIN GROUP (ORDER BY r.seconds) FILTER (WHERE r.ended))[1],
+           (percentile_cont('{0.5,0.95}'::double precision[]) WITHIN GROUP (ORDER BY r.seconds) FILTER (WHERE r.ended))[2],
+           max(r.seconds) FILTER (WHERE r.ended), count(o.flow_id), coalesce(sum(p.count), 0)::bigint
+    FROM run r
+    LEFT JOIN failover o ON o.flow_id = r.flow_id
+    LEFT JOIN problem p ON p.flow_id = r.flow_id
+    GROUP BY r.month, r.flow_name
+    ORDER BY r.month, r.flow_name;
+END
+$$;
+COMMENT ON FUNCTION compat.execution_months(timestamptz, timestamptz) IS
+    'Runs of each month (UTC) and name, side by side: how many, how they ended (by the status of the run''s span), seconds '
+    'they took, how many fell back, log records of level ERROR or worse. The last twelve months unless it is told.';

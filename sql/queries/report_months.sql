@@ -1,0 +1,1 @@
+SELECT * FROM compat.execution_months(%(since)s, %(until)s)

@@ -1,0 +1,1 @@
+SELECT * FROM compat.phase_reliability(%(since)s, %(until)s)

@@ -1,0 +1,1 @@
+SELECT * FROM compat.terminal_reliability(%(since)s, %(until)s)
