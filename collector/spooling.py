@@ -162,10 +162,11 @@ class Drainer:
         spooled = self._spool.read(2 * _DRAIN_BYTES)
         # Kept until the ledger has it: the database may go away between the two.
         self._damage += self._spool.take_damage()
-        if self._damage:
-            count = sum(item.batches for item in self._damage)
-            store.record_loss("dropped", "spool", "spool_damaged", count, _told(self._damage))
-            self._damage = []
+        while self._damage:
+            lost, detail = self._damage[0]
+            effect, reason = ("dropped", "spool_damaged") if lost else ("repaired", "spool_salvaged")
+            store.record_loss(effect, "spool", reason, lost or 1, detail)
+            del self._damage[0]
         if not spooled:
             # A rate must not count the time without anything to drain.
             self._drained_bytes, self._told_at = 0, time.monotonic()
@@ -253,7 +254,3 @@ class Drainer:
                 left / rate if rate else 0.0,
             )
             self._drained_bytes, self._told_at = 0, time.monotonic()
-
-
-def _told(damage: Sequence[Damage]) -> str:
-    return "; ".join(item.detail for item in damage[:5])

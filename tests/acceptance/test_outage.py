@@ -203,6 +203,32 @@ def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: 
             eventually(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
 
 
+@pytest.mark.parametrize(
+    ("file", "place", "reason"), [("*.sqlite", 5, "spool_salvaged"), ("*.sqlite-wal", -2000, "spool_damaged")]
+)
+def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_is_told(
+    database: str, tmp_path: Path, file: str, place: int, reason: str
+) -> None:
+    with proxied(database) as (proxy, dsn):
+        proxy.refuse()
+        with receiving(dsn, tmp_path) as receiver:
+            sent = [fresh(40) for _ in range(5)]
+            for numbers in sent:
+                assert send(Grpc(receiver.grpc), Kind.LOG_WITHOUT_UID, numbers).taken
+            receiver.process.process.kill()
+            receiver.process.process.wait()
+            (path,) = tmp_path.rglob(file)
+            content = bytearray(path.read_bytes())
+            content[place] ^= 0xFF
+            path.write_bytes(content)
+            receiver.kill_and_start()
+            proxy.mend()
+            whole = sent if reason == "spool_salvaged" else sent[:-1]
+            eventually(lambda: stored(database) == list(itertools.chain(*whole)), "what was not hit")
+            eventually(lambda: losses(database) == {reason: 1}, "the ledger's row")
+            eventually(lambda: list(tmp_path.rglob("*.damaged")), "the file kept for a person to look at")
+
+
 def test_a_spool_that_cannot_be_read_just_now_is_read_later(database: str, tmp_path: Path) -> None:
     with proxied(database) as (proxy, dsn):
         proxy.refuse()

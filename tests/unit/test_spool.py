@@ -1,10 +1,13 @@
 """The spool against its promises: order, durability across a reopen, bounds, and damage that stays where it is."""
 
 import os
+import pickle
+import shutil
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -117,12 +120,121 @@ def test_damage_costs_only_what_is_damaged(tmp_path_factory: pytest.TempPathFact
     assert [batch.payload for batch in drain(spool)] == [b"after"]
 
 
+KILLED = (
+    "import os, pickle, sys; from pathlib import Path; from collector.spool import Spool\n"
+    "folder, groups, forget, end = pickle.load(sys.stdin.buffer)\n"
+    "spool = Spool(folder, 1 << 24)\n"
+    "for group in groups: spool.append(group)\n"
+    "if forget: spool.forget((1, forget))\n"
+    "spool.close() if end == 'closed' else os.kill(os.getpid(), 9)"
+)
+
+
+def left(folder: Path, groups: list[list[Batch]], end: str, forget: int = 0) -> None:
+    """What a process leaves that kept these, forgot some, and was ``closed`` or ``killed``."""
+    given = pickle.dumps((folder, groups, forget, end))
+    subprocess.run([sys.executable, "-c", KILLED], input=given, check=False)
+
+
+@pytest.fixture(scope="module", params=["closed", "killed"])
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[bytes]]:
+    """A spool of 120 batches of all sizes, some written together, and one that needs more than two levels of pages."""
+    folder = tmp_path_factory.mktemp("kept")
+    sent = [b"%d " % number + os.urandom(30 if number % 4 else 900 * (number % 20)) for number in range(120)]
+    left(folder, [batches(*sent[at : at + 3]) for at in range(0, 120, 3)], request.param, forget=6)
+    assert (folder / "000001.sqlite-wal").exists() == (request.param == "killed")
+    return folder, sent
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_flipped_byte_anywhere_costs_what_it_hit_and_is_told(
+    kept: tuple[Path, list[bytes]], tmp_path: Path, seed: int
+) -> None:
+    source, sent = kept
+    random = Random(seed)
+    for attempt in range(10):
+        folder = tmp_path / str(attempt)
+        shutil.copytree(source, folder, ignore=lambda _, names: [name for name in names if name.endswith("-shm")])
+        file = random.choice(sorted(folder.iterdir()))
+        content = bytearray(file.read_bytes())
+        # Half of the time where it does the most harm: the beginnings of files and of pages.
+        page = random.choice((0, random.randrange(len(content) // 4096) * 4096))
+        place = min(len(content) - 1, page + random.choice((random.randrange(150), random.randrange(4096))))
+        content[place] ^= random.randrange(1, 256)
+        file.write_bytes(content)
+        spool = Spool(folder, 1 << 24)
+        assert spool.oldest_age() < 3600
+        found = [batch.payload for batch in drain(spool, 5000)]
+        told = sum(item.batches for item in spool.take_damage())
+        missing = sum(payload not in set(found) for payload in sent[6:])
+        where = f"{file.name} at {place}"
+        # What was drained before comes again where the mark of that is what was hit.
+        assert [payload for payload in sent if payload in set(found)] == found, f"other or out of order: {where}"
+        assert missing <= told, f"not told: {where}"
+        assert missing <= 4096 // 40, f"more than the smallest of one page: {where}"
+        assert spool.empty
+        spool.close()
+
+
+@pytest.mark.parametrize(("name", "at"), [("000001.sqlite", 3), ("000001.sqlite", 4096), ("000001.sqlite-wal", 9000)])
+def test_damage_to_what_holds_everything_together_costs_next_to_nothing(tmp_path: Path, name: str, at: int) -> None:
+    sent = [os.urandom(3000) for _ in range(60)]
+    left(tmp_path, [batches(one) for one in sent], "killed" if name.endswith("wal") else "closed")
+    content = bytearray((tmp_path / name).read_bytes())
+    content[at] ^= 0xFF
+    (tmp_path / name).write_bytes(content)
+    spool = Spool(tmp_path, 1 << 24)
+    read = spool.read(100_000)
+    assert len(read) > 1
+    # The database went away: what was read and not forgotten is read again, and what was told is not told again.
+    assert [item.batch.payload for item in spool.read(100_000)] == [item.batch.payload for item in read]
+    found = [batch.payload for batch in drain(spool, 100_000)]
+    assert [payload for payload in sent if payload in set(found)] == found
+    assert len(found) >= len(sent) - 1
+    (damage,) = spool.take_damage()
+    assert "000001.damaged" in damage.detail
+    assert (tmp_path / "000001.damaged").exists()
+    assert not list(tmp_path.glob("*.sqlite*"))
+
+
+def test_the_beginning_of_a_write_that_was_cut_off_is_no_damage(tmp_path: Path) -> None:
+    sent = [os.urandom(3000) for _ in range(10)]
+    left(tmp_path, [batches(*sent[:5]), batches(*sent[5:])], "killed")
+    log = tmp_path / "000001.sqlite-wal"
+    log.write_bytes(log.read_bytes()[: -2 * 4120 - 5])
+    spool = Spool(tmp_path, 1 << 24)
+    assert [batch.payload for batch in drain(spool)] == sent[:5]
+    assert spool.take_damage() == []
+
+
+def test_a_damaged_batch_among_others_costs_them_nothing_when_they_have_to_be_read_again(tmp_path: Path) -> None:
+    left(tmp_path, [batches(b"good", b"evil", b"also good")], "closed")
+    with sqlite3.connect(tmp_path / "000001.sqlite") as connection:
+        connection.execute("UPDATE batches SET payload = ? WHERE id = 2", (b"evil!",))
+    connection.close()
+    spool = Spool(tmp_path, 1 << 20)
+    for _ in range(2):
+        assert [item.batch.payload for item in spool.read(1 << 20)] == [b"good", b"also good"]
+    assert [batch.payload for batch in drain(spool, 1)] == [b"good", b"also good"]
+    assert [item.batches for item in spool.take_damage()] == [1]
+
+
+@pytest.mark.parametrize("drained", [3, 1 << 32, -1, "x", b"x"])
+def test_a_damaged_mark_of_what_is_drained_skips_nothing(tmp_path: Path, drained: object) -> None:
+    left(tmp_path, [batches(b"1", b"2", b"3")], "closed", forget=1)
+    with sqlite3.connect(tmp_path / "000001.sqlite") as connection:
+        connection.execute("UPDATE state SET drained = ?", (drained,))
+    connection.close()
+    assert [batch.payload for batch in drain(Spool(tmp_path, 1 << 20))] == [b"1", b"2", b"3"]
+
+
 def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path: Path) -> None:
     (tmp_path / "000001.sqlite").write_bytes(b"not a database at all" * 500)
     spool = Spool(tmp_path, 1 << 20)
     spool.append(batches(b"1"))
     assert [batch.payload for batch in drain(spool)] == [b"1"]
     (damage,) = spool.take_damage()
+    assert damage.batches == 1
     assert "000001.damaged" in damage.detail
     assert (tmp_path / "000001.damaged").exists()
 
