@@ -13,6 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
 from exporters.postgres.codec.anyvalue import Repairs
+from exporters.postgres.codec.attributes import AttributeCache
 from exporters.postgres.codec.dimensions import ResourceRow, SeriesKey, SeriesRow, framed, resource_row, series_row
 from exporters.postgres.codec.limits import Limits
 
@@ -59,7 +60,7 @@ class CardinalityGuard:
 
 def overflow_series(key: SeriesKey) -> SeriesRow:
     """The series that takes the points of one that is too many: its metric, resource and scope, and a mark."""
-    return series_row(key._replace(attributes=_SERIES_OVERFLOW), Repairs(), Limits())
+    return series_row(key._replace(attributes=_SERIES_OVERFLOW), Repairs(), AttributeCache())
 
 
 def overflow_resource(row: ResourceRow) -> ResourceRow:

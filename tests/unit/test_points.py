@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from exporters.batch import Batch, Signal
 from exporters.postgres.codec import copybinary, points
-from exporters.postgres.codec.anyvalue import MalformedError
+from exporters.postgres.codec.anyvalue import MalformedError, Repairs
+from exporters.postgres.codec.attributes import AttributeCache
 from exporters.postgres.codec.decode import add_rows, parse
-from exporters.postgres.codec.dimensions import Known, Missing
+from exporters.postgres.codec.dimensions import Known, Missing, SeriesKey, framed, series_row
 from exporters.postgres.codec.rows import Bounds, Caches, Group
 from tests import otlp_raw as raw
 from tests import otlp_strategies
@@ -261,3 +262,22 @@ def test_what_an_encoder_writes_is_read_by_offsets(add: Any, point: bytes) -> No
     assert add([point], (1, 2, 3), lambda key: 4, _BOUNDS, parts, days) == []
     assert len(_rows(b"".join(parts))) == 1
     assert days == {_NOW // 86_400_000_000_000}
+
+
+@given(otlp_strategies.attributes, otlp_strategies.attributes)
+@_SETTINGS
+def test_a_series_is_the_same_whatever_was_seen_before_it(before: list[Any], items: list[Any]) -> None:
+    cache = AttributeCache()
+    raws = [item.SerializeToString() for item in items]
+    key = SeriesKey(1, 2, 3, framed(b"\x3a", raws))
+    series_row(SeriesKey(1, 2, 3, framed(b"\x4a", [item.SerializeToString() for item in before])), Repairs(), cache)
+    fresh = series_row(key, Repairs(), AttributeCache())
+    assert series_row(key, Repairs(), cache) == series_row(key, Repairs(), cache) == fresh
+    turned = series_row(SeriesKey(1, 2, 3, framed(b"\x3a", raws[::-1])), Repairs(), cache)
+    assert turned.hash == fresh.hash
+
+
+def test_a_series_stored_by_an_earlier_version_is_found() -> None:
+    attributes = [raw.attribute("http.route", "/a"), raw.attribute("code", 200), raw.attribute("odd", "\0")]
+    key = SeriesKey(1, 2, 3, framed(b"\x3a", [item.SerializeToString() for item in attributes]))
+    assert str(series_row(key, Repairs(), AttributeCache()).hash) == "5d7290d5-8707-577a-cb30-1cea24ed3b7f"

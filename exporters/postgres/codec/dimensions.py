@@ -204,7 +204,7 @@ def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> Resource
     """Raises ``MalformedError`` or protobuf's DecodeError for bytes that are no Resource."""
     raw, schema_url = key
     resource = Resource.FromString(raw)
-    attributes, canonical = _attributes(resource.attributes, repairs, limits)
+    attributes, canonical = _attributes(resource.attributes, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     refs = [_entity_ref(ref, repairs) for ref in resource.entity_refs]
     entity_refs = f"[{','.join(refs)}]" if refs else None
@@ -236,7 +236,7 @@ def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
     """Raises ``MalformedError`` or protobuf's DecodeError for bytes that are no InstrumentationScope."""
     raw, schema_url = key
     scope = InstrumentationScope.FromString(raw)
-    attributes, canonical = _attributes(scope.attributes, repairs, limits)
+    attributes, canonical = _attributes(scope.attributes, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     return ScopeRow(
         _hash(canonical, schema_url, scope.name, scope.version, scope.dropped_attributes_count),
@@ -251,7 +251,7 @@ def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
 
 def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
     """Raises ``MalformedError`` for metadata that is no KeyValue."""
-    metadata, canonical = _attributes(key.metadata, repairs, limits)
+    metadata, canonical = _attributes(key.metadata, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     return MetricRow(
         _hash(canonical, *key[:6]),
@@ -266,10 +266,10 @@ def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
     )
 
 
-def series_row(key: SeriesKey, repairs: Repairs, limits: Limits) -> SeriesRow:
+def series_row(key: SeriesKey, repairs: Repairs, cache: AttributeCache) -> SeriesRow:
     """Raises ``MalformedError`` for attributes that are no KeyValues."""
     raws = [key.attributes[start:end] for _, _, start, end in fields(key.attributes)]
-    attributes, canonical = _attributes(raws, repairs, limits)
+    attributes, canonical = _attributes(raws, repairs, cache)
     return SeriesRow(
         _hash(canonical, key.metric_id, key.resource_id, key.scope_id),
         key.metric_id,
@@ -279,12 +279,21 @@ def series_row(key: SeriesKey, repairs: Repairs, limits: Limits) -> SeriesRow:
     )
 
 
-def _attributes(raws: Iterable[bytes], repairs: Repairs, limits: Limits) -> tuple[str, bytes]:
+def _attributes(raws: Iterable[bytes], repairs: Repairs, cache: AttributeCache) -> tuple[str, bytes]:
     """KeyValues as (the JSON object, a form that does not depend on their order)."""
     raws = list(raws)
-    text, _ = AttributeCache(limits).object(raws, repairs)
-    pairs = sorted(key_value(raw, Repairs()) for raw in raws)
+    text, _ = cache.object(raws, repairs)
+    pairs = sorted([_pair(raw, cache) for raw in raws])
     return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
+
+
+def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
+    entry = cache.get(raw)
+    if entry is None:
+        # Repaired, cut or long: cut values that differ make two rows all the same.
+        return key_value(raw, Repairs())
+    key, text = entry
+    return key, text[len(key) + 1 :]
 
 
 def _hash(*parts: object) -> UUID:

@@ -145,7 +145,7 @@ def _add_points(
         if series_id is None:
             parts.append(_HEAD(width, 8, time, 8, at, 8, start, 8, point.flags))
             if series not in group.new_series:
-                group.new_series[series] = series_row(series, group.series_repairs, caches.limits)
+                group.new_series[series] = series_row(series, group.series_repairs, caches.attributes)
             group.pending.append((table, len(parts), series))
             parts.append(b"")
         else:
