@@ -109,10 +109,10 @@ def _set_up(config: Any) -> bool:
         readable = False
         found = settings.resolve({"logging": {"database": {"enabled": False}}}, {})
         problem = str(error)
-    console = _install(found)
+    console, unwritten = _install(found)
     if not readable:
         _logger.error("initialize_logger: %s; records go to the console only", problem)
-    for complaint in found.complaints:
+    for complaint in (*found.complaints, *unwritten):
         _logger.warning("initialize_logger: %s", complaint)
     stored = not found.records["enabled"] or _store(found, console)
     # Last: what sends records has an opinion on the root logger's level, too.
@@ -122,21 +122,23 @@ def _set_up(config: Any) -> bool:
     return readable and stored
 
 
-def _install(found: settings.LoggerSettings) -> "handlers.Console | None":
+def _install(found: settings.LoggerSettings) -> "tuple[handlers.Console | None, list[str]]":
+    """The console's handler, and what could not be installed."""
     root = logging.getLogger()
     root.setLevel(found.level)
     console = handlers.Console(found.console["format"]) if found.console["enabled"] else None
     made: list[logging.Handler] = [console] if console is not None else []
+    unwritten = []
     if found.file["enabled"]:
         try:
             made.append(handlers.rotating_file(found.file))
         except OSError as error:
-            _logger.warning("initialize_logger: logging.file.path %s: %s", found.file["path"], error.strerror)
+            unwritten.append(f"logging.file.path {found.file['path']} cannot be written: {error.strerror}")
     # Somebody who turns the console off does not want the last resort of stdlib there either.
     for handler in made or [logging.NullHandler()]:
         root.addHandler(handler)
         _Process.handlers.append(handler)
-    return console
+    return console, unwritten
 
 
 def _store(found: settings.LoggerSettings, console: "handlers.Console | None") -> bool:

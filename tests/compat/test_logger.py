@@ -1,0 +1,387 @@
+"""The logger in a real process on a real PostgreSQL, without a collector and with one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from collector.embedded import Cluster
+from tests import postgres
+from tests.acceptance.receiver_process import PATIENCE, environment, eventually, rows, run_otelgres, served
+from tests.compat.logging_application import QUIET, into, printed, run
+
+ROOT = Path(__file__).parents[2]
+
+
+def logs(dsn: str, what: str = "message", where: str = "true") -> list[dict[str, Any]]:
+    return rows(dsn, f"SELECT {what} FROM compat.app_logs WHERE {where} ORDER BY timestamp, id")
+
+
+def test_a_database_with_nothing_in_it_is_all_it_needs(empty_database: str) -> None:
+    body = """
+for name in ("authentication", "authentication.tokens", "models", "other"):
+    for level in ("debug", "info", "warning", "error", "critical"):
+        getattr(get_logger(name), level)("%s of %s", level, name)
+get_logger("noted").log(25, "of a level of its own")
+"""
+    config = into(empty_database, retention_days=90)
+    config["logging"] |= {"level": "INFO", "components": {"authentication": "DEBUG", "models": "ERROR"}}
+    told, _, err = run(config, body)
+    assert (told["initialized"], told["in_time"], err) == (True, True, "")
+    assert told["status"]["sent"] == 5 + 5 + 2 + 4 + 1
+    found = logs(empty_database, "logger_name, level")
+    assert [(row["logger_name"], row["level"]) for row in found] == [
+        *[(name, level) for name in ("authentication", "authentication.tokens")
+          for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")],
+        ("models", "ERROR"), ("models", "CRITICAL"),
+        *[("other", level) for level in ("INFO", "WARNING", "ERROR", "CRITICAL")],
+        ("noted", "Level 25"),
+    ]  # fmt: skip
+    kept = rows(
+        empty_database, "SELECT table_name, extract(day FROM keep)::int AS days FROM _otel.retention ORDER BY 1"
+    )
+    assert kept == [{"table_name": "digests", "days": 7}, {"table_name": "logs", "days": 90}]
+    (figures,) = rows(empty_database, "SELECT * FROM compat.logging_status")
+    assert figures["last_flush"] is not None
+    assert (figures["table_prefix"], figures["service_name"], figures["sent"]) == ("app", "app", 17)
+    assert (figures["queued"], figures["errors"], figures["overflowed"]) == (0, 0, 0)
+
+
+def test_a_row_has_everything_that_the_record_had(database: str) -> None:
+    body = """
+def risky():
+    raise ValueError("of no \\x00 value")
+def work():
+    try:
+        risky()
+    except ValueError:
+        more = {"user_id": 123, "ip": ["a", {"b": None}]}
+        get_logger("api").error("Operation failed: %s", "x", exc_info=True, extra=more)
+thread = threading.Thread(target=work, name="Worker 1"); thread.start(); thread.join()
+told["pid"] = os.getpid()
+told["thread"] = thread.ident
+"""
+    told, _, _ = run(into(database), body)
+    (row,) = logs(database, "*", "logger_name = 'api'")
+    assert (row["process_id"], row["thread_id"], row["thread_name"]) == (told["pid"], told["thread"], "Worker 1")
+    assert (row["level"], row["message"], row["hostname"]) == ("ERROR", "Operation failed: x", os.uname().nodename)
+    assert (row["function_name"], row["module"], row["filename"], row["pathname"]) == (
+        "work",
+        "<string>",
+        "<string>",
+        "<string>",
+    )
+    assert row["lineno"] > 5
+    assert "in risky" in row["exception"]
+    assert "ValueError: of no" in row["exception"]
+    assert row["extra_data"] == {"user_id": 123, "ip": ["a", {"b": None}]}
+
+
+def test_hostile_extras_cost_themselves_and_nothing_else(database: str) -> None:
+    body = """
+class Hostile:
+    def __str__(self): raise RuntimeError("no")
+    __repr__ = __str__
+me = {}; me["me"] = me
+for extra in ({"o": Hostile()}, {"big": "x" * 10_000_000}, {"nul": "a\\x00b", "k\\x00": 1}, {"self": me}, {"n": 2**100},
+              {"bytes": b"\\xff\\x00"}, {"lone": "\\ud800"}, {"f": float("nan")}, {"set": {1}}, {"": 1}, {1: 2},
+              {"process.pid": "many", "log.record.uid": "mine"}, {f"k{n}": n for n in range(1000)}):
+    get_logger("hostile").info("one", extra=extra)
+get_logger("hostile").info("%d", "no number")
+get_logger("hostile").info("nul \\x00 here")
+"""
+    # The SDK warns once of the attributes that it does not take.
+    told, _, _ = run(into(database), body, PYTHONWARNINGS="ignore")
+    assert (told["in_time"], told["status"]["sent"], told["status"]["dropped"]) == (True, 15, 0)
+    found = logs(database, "message, extra_data, process_id", "logger_name = 'hostile'")
+    assert len(found) == 15
+    assert "raised RuntimeError" in found[0]["extra_data"]["o"]
+    assert len(found[1]["extra_data"]["big"]) < 70_000
+    assert found[8]["extra_data"] == {"set": [1]}
+    assert len({row["process_id"] for row in found}) == 1
+
+
+def test_threads_and_a_fork_lose_nothing_and_double_nothing(database: str) -> None:
+    body = """
+def work(who):
+    for n in range(200):
+        get_logger("w").info("%s %d", who, n)
+get_logger("w").info("before")
+pids = [os.fork() for _ in range(1)]
+if pids == [0]:
+    work("child")
+    told["in_time"] = shutdown_logging()
+    os._exit(0 if told["in_time"] else 1)
+threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+[thread.start() for thread in threads]; [thread.join() for thread in threads]
+told["child"] = os.waitpid(pids[0], 0)[1]
+told["same"] = get_logger("w") is get_logger("w")
+"""
+    told, _, _ = run(into(database), body)
+    assert (told["child"], told["same"], told["status"]["sent"]) == (0, True, 1601)
+    found = [row["message"] for row in logs(database)]
+    expected = ["before", *(f"{who} {n}" for who in ("child", *range(8)) for n in range(200))]
+    assert sorted(found) == sorted(expected)
+    assert len({row["process_id"] for row in logs(database, "process_id")}) == 2
+
+
+def test_a_batch_waits_for_its_size_or_its_time(database: str) -> None:
+    body = """
+begin = time.monotonic()
+for n in range(99):
+    get_logger("w").info("%d", n)
+def until(sent):
+    while logging_status()["sent"] < sent and time.monotonic() < begin + 30:
+        threading.Event().wait(0.02)
+    return time.monotonic() - begin
+told["first"] = until(50)
+told["sent"] = logging_status()["sent"]
+told["rest"] = until(99)
+told["flushes"] = logging_status()["flushes"]
+"""
+    told, _, _ = run(into(database, batch_size=50, flush_interval=4), body)
+    assert (told["sent"], told["flushes"]) == (50, 2)
+    assert told["first"] < 3.5 < told["rest"] < 20
+
+
+def test_the_file_is_rotated_and_the_console_has_its_format(tmp_path: Path) -> None:
+    config = {
+        "logging": {
+            "console": {"format": "%(levelname)s|%(name)s|%(message)s"},
+            "file": {"enabled": True, "path": str(tmp_path / "deep" / "app.log"), "max_bytes": 1024, "backups": 2,
+                     "format": "%(message)s"},
+            "database": QUIET,
+        }
+    }  # fmt: skip
+    told, out, err = run(config, "for n in range(400): get_logger('a.b').info('line %03d', n)")
+    assert (told["initialized"], err) == (True, "")
+    assert out.splitlines()[:2] == ["INFO|a.b|line 000", "INFO|a.b|line 001"]
+    files = sorted(path.name for path in (tmp_path / "deep").iterdir())
+    assert files == ["app.log", "app.log.1", "app.log.2"]
+    assert all((tmp_path / "deep" / name).stat().st_size <= 1024 for name in files)
+    kept = "".join((tmp_path / "deep" / name).read_text() for name in reversed(files)).split()
+    assert kept[-1] == "399"
+
+
+def test_a_file_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    config = {"logging": {"file": {"enabled": True, "path": str(tmp_path / "file" / "app.log")}, "database": QUIET}}
+    told, out, err = run(config, "get_logger('a').info('still here')")
+    assert (told["initialized"], err) == (True, "")
+    assert "initialize_logger: logging.file.path" in out
+    assert "still here" in out
+
+
+@pytest.mark.parametrize("config", ["/nowhere/config.yml", 7, None])
+def test_a_configuration_that_cannot_be_read_is_false_and_leaves_the_console(config: Any) -> None:
+    environ = {"OTELGRES_LOGGER_CONFIG": "/nowhere/config.yml"} if config is None else {}
+    told, out, err = run(config, "get_logger('a').warning('still here')", **environ)
+    assert (told["initialized"], err) == (False, "")
+    assert "initialize_logger: the configuration" in out
+    assert "still here" in out
+
+
+def test_twice_is_harmless_and_after_the_end_it_is_false(database: str) -> None:
+    body = """
+told["again"] = initialize_logger(json.loads(sys.argv[1]))
+told["handlers"] = len(logging.getLogger().handlers)
+get_logger("a").info("once")
+told["first"] = shutdown_logging()
+told["after"] = initialize_logger()
+get_logger("a").info("afterwards")
+"""
+    told, out, err = run(into(database, console={"enabled": True, "format": "%(message)s"}), body)
+    assert (told["again"], told["handlers"], told["first"], told["after"], err) == (True, 2, True, False, "")
+    assert [row["message"] for row in logs(database)] == ["once"]
+    assert out.splitlines()[0] == "once"
+
+
+@pytest.mark.parametrize("end", ["sys.exit(3)", "os.kill(os.getpid(), 15)"])
+def test_an_end_without_shutdown_stores_what_there_is(database: str, end: str) -> None:
+    body = f"""
+import json, os, sys
+from otel_setup.logger import *
+initialize_logger(json.loads(sys.argv[1]))
+get_logger('a').info('the last words')
+{end}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", body, json.dumps(into(database))],
+        env=environment(),
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode in (3, -15)
+    assert [row["message"] for row in logs(database)] == ["the last words"]
+
+
+def test_what_the_queue_cannot_hold_is_counted_and_nobody_waits(tmp_path: Path) -> None:
+    body = """
+begin = time.monotonic()
+for n in range(5000):
+    get_logger("w").info("%d", n)
+told["seconds"] = time.monotonic() - begin
+"""
+    dsn = f"postgresql:///x?host={tmp_path}"
+    told, out, _ = run(into(dsn, queue_size=100, retry_attempts=0), body)
+    status = told["status"]
+    assert told["seconds"] < 5
+    assert status["overflowed"] > 0
+    # Each is printed or counted as lost. One that an export saves at the last moment is counted all the same, and what
+    # the logger says of the database is a record, too.
+    seen = printed(out)
+    assert set(seen.values()) == {1}
+    assert status["console"] - 1 <= len(seen) <= status["console"]
+    assert 5000 <= status["overflowed"] + status["console"] <= 5050
+
+
+@pytest.mark.parametrize(("console", "closed", "step"), [(False, False, "console"), (True, False, "console"),
+                                                         (False, True, "stderr"), (True, True, "stderr")])  # fmt: skip
+def test_what_is_not_stored_is_seen_once(tmp_path: Path, console: bool, closed: bool, step: str) -> None:
+    body = "w = sys.stdout; sys.stdout = None\n" if closed else "w = sys.stdout\n"
+    body += "get_logger('w').error('seen'); shutdown_logging(); sys.stdout = w"
+    config = into(f"postgresql:///x?host={tmp_path}", retry_attempts=0, console={"enabled": console})
+    told, out, err = run(config, body)
+    assert (out + err).count("seen") == 1
+    assert ("seen" in err) == closed
+    assert told["status"][step] >= 1
+    assert told["status"]["dropped"] == 0
+
+
+def test_a_writers_login_does_with_a_schema_that_is_there(postgres_version: str) -> None:
+    with postgres.fast_cluster(postgres_version) as own:
+        assert run_otelgres("migrate", OTELGRES_DSN=own.dsn).returncode == 0
+        assert run_otelgres("role", "create", "w", "--kind", "writer", OTELGRES_DSN=own.dsn).returncode == 0
+        dsn = own.dsn.replace("//postgres", "//w", 1)
+        told, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('one')")
+        assert (told["status"]["dropped"], told["status"]["errors"], err) == (0, 0, "")
+        assert "let the owner run SELECT compat.make_logs_view('app')" in out
+        with psycopg.connect(own.dsn, autocommit=True) as connection:
+            connection.execute("SELECT compat.make_logs_view('app')")
+        told, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('two')")
+        assert "otel_setup" not in out
+        found = logs(own.dsn, where="logger_name = 'a'")
+        assert [row["message"] for row in found] == ["one", "two"]
+        # One that may do nothing says so, and its records are seen.
+        with psycopg.connect(own.dsn, autocommit=True) as connection:
+            connection.execute("CREATE ROLE nobody_s LOGIN")
+            connection.execute("CREATE DATABASE bare")
+        bare = postgres.database_dsn(own, "bare").replace("//postgres", "//nobody_s", 1)
+        told, out, err = run(into(bare, retry_attempts=0), "get_logger('a').info('three')")
+        assert (told["initialized"], told["status"]["sent"], told["status"]["dropped"]) == (True, 0, 0)
+        assert told["status"]["console"] >= 1
+        assert "three" in out
+        assert told["status"]["last_error_reason"]
+
+
+def test_through_a_collector_with_the_same_view(cluster: Cluster, migrated: str) -> None:
+    with served(cluster, migrated) as receiver:
+        config = into(receiver.dsn, endpoint=f"http://{receiver.grpc}")
+        told, _, err = run(config, "get_logger('a').info('one', extra={'n': 1})")
+        assert (told["initialized"], told["status"]["sent"], err) == (True, 1, "")
+        assert logs(receiver.dsn, "message, extra_data") == [{"message": "one", "extra_data": {"n": 1}}]
+        del config["logging"]["database"]["endpoint"], config["database"]["dsn"]
+        config["database"] |= {"host": "127.0.0.1", "port": 1}
+        run(
+            config,
+            "get_logger('a').info('two')",
+            OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}",
+        )
+        eventually(lambda: len(logs(receiver.dsn, where="logger_name = 'a'")) == 2, "the second record")
+
+
+def test_after_configure_telemetry_its_records_have_the_prefix(database: str) -> None:
+    body = f"""
+import json, sys
+from otel_setup import configure_telemetry
+from otel_setup.logger import *
+configure_telemetry('shop', dsn={database!r}, spool=False)
+print(initialize_logger(json.loads(sys.argv[1])))
+get_logger('a').info('one')
+print(shutdown_logging())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", body, json.dumps(into(database))],
+        env=environment(), capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "True" in done.stdout
+    found = rows(
+        database, "SELECT body, service_name FROM otel.logs WHERE resource_attributes ? 'otelgres.table_prefix'"
+    )
+    assert {"body": "one", "service_name": "shop"} in found
+
+
+def test_all_signals_go_straight_into_a_database(empty_database: str) -> None:
+    body = """
+import logging, os
+from otel_setup import checkpoint, configure_telemetry, flow, shutdown_telemetry
+from opentelemetry import metrics
+configure_telemetry("shop", spool=False)
+with flow("order"):
+    checkpoint("ACCEPTED")
+    logging.getLogger("a").info("one")
+metrics.get_meter("m").create_counter("orders").add(3)
+assert shutdown_telemetry(20)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", body], env=environment(OTELGRES_TELEMETRY_DSN=empty_database),
+        capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert rows(empty_database, "SELECT name, checkpoint_path, complete FROM otel.flows") == [
+        {"name": "order", "checkpoint_path": ["ACCEPTED"], "complete": True}
+    ]
+    assert rows(empty_database, "SELECT body FROM otel.logs WHERE scope_name = 'a'") == [{"body": "one"}]
+    assert rows(empty_database, "SELECT value FROM otel.metric_points WHERE metric_name = 'orders'") == [{"value": 3.0}]
+
+
+def test_the_example_prints_what_it_promises(empty_database: str, tmp_path: Path) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(empty_database)
+    environ = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname", "PGPASSWORD": "password"}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "examples" / "logger.py")],
+        env=environment(**{name: str(parts[key]) for name, key in environ.items() if key in parts}),
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert "all handed over: True, sent 3, dropped 0" in lines
+    assert "DEBUG authentication Authentication debug info  " in lines
+    assert "ERROR error_handler Operation failed  KeyError: 'missing'" in lines
+    (login,) = [line for line in lines if line.startswith("INFO api User login {")]
+    assert "'user_id': 123" in login
+    assert "by SQL: {'sent': 3, 'flushes': 1, 'errors': 0}" in lines
+    assert "Operation failed" in (tmp_path / "logs" / "app.log").read_text()
+
+
+def test_old_days_are_dropped(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT _otel.make_partition('logs', now() - interval '20 days')")
+        before = connection.execute(
+            "SELECT count(*) FROM pg_inherits WHERE inhparent = '_otel.logs'::regclass"
+        ).fetchone()
+        run(into(database, retention_days=7), "get_logger('a').info('one')")
+        old = connection.execute(
+            "SELECT to_regclass('_otel.logs_' || to_char(now() AT TIME ZONE 'UTC' - interval '20 days', 'YYYYMMDD'))"
+        ).fetchone()
+        assert before is not None
+        assert before[0] > 0
+        assert old == (None,)
+
+
+def test_no_password_is_ever_printed(tmp_path: Path) -> None:
+    config = {
+        "logging": {"database": {"retry_attempts": 0}},
+        "database": {"host": str(tmp_path), "username": "me", "password": "31415926", "database": "d", "port": 5432},
+    }
+    told, out, err = run(config, "get_logger('a').error('one'); print(repr(logging.getLogger().handlers))")
+    assert told["initialized"]
+    assert told["status"]["errors"] == 1
+    assert "postgresql://" in out
+    assert "31415926" not in out + err + json.dumps(told)
