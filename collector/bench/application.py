@@ -1,4 +1,4 @@
-"""What telemetry costs the application that calls it: with a receiver there, with none there, and not configured.
+"""What telemetry costs the application that calls it: with a receiver, with none, storing by itself, not configured.
 
 The calls are made in a process of its own that uses otel_setup. Refuses to know what the calls are.
 """
@@ -19,6 +19,9 @@ def measure(server: Server, calls: int, advance: Callable[[], None]) -> dict[str
     found = {}
     with server.fresh_database() as dsn, receiver(dsn) as target:
         found["present"] = _costs("present", f"http://{target.grpc}", calls)
+    advance()
+    with server.fresh_database() as dsn:
+        found["logger"] = _costs("logger", dsn, calls)
     advance()
     for situation, endpoint in (("absent", f"http://127.0.0.1:{_free_port()}"), ("unconfigured", "-")):
         found[situation] = _costs(situation, endpoint, calls)

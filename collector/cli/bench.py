@@ -115,7 +115,7 @@ def _tail(rates: tuple[float, ...], seconds: float, dsn: str | None, folder: Pat
 @_where_options
 def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
     """What one call of telemetry costs the program that makes it."""
-    with _told(), server(dsn, folder) as target, progress("situations", 3) as advance:
+    with _told(), server(dsn, folder) as target, progress("situations", 4) as advance:
         situations = application.measure(target, calls, advance)
     if as_json:
         _print_json(situations)

@@ -1,7 +1,8 @@
 """What one call of telemetry costs an application: ``python -m otel_setup.bench.calls SITUATION ENDPOINT CALLS``.
 
-The situation is ``present`` (a receiver answers at the endpoint), ``absent`` (nobody does) or ``unconfigured``. Prints
-JSON: call -> microseconds of CPU, in the calling thread and in the whole process.
+The situation is ``present`` (a receiver answers at the endpoint), ``absent`` (nobody does), ``logger`` (the endpoint is
+the DSN of a database that ``initialize_logger`` stores into by itself) or ``unconfigured``. Prints JSON: call ->
+microseconds of CPU, in the calling thread and in the whole process.
 """
 
 import json
@@ -15,6 +16,7 @@ from statistics import median
 from opentelemetry import trace
 
 from otel_setup import checkpoint, configure_telemetry, flow, phase, shutdown_telemetry
+from otel_setup.logger import initialize_logger
 
 # Fewer than the SDK's queues hold and its batches wait for: nothing is dropped, and export threads do not interrupt.
 _BURST = 250
@@ -72,7 +74,11 @@ def _main() -> None:
 
 def _run(spool: str, situation: str, endpoint: str, calls: str) -> None:
     flush: Callable[[], object] = lambda: None  # noqa: E731 (one of two functions)
-    if situation != "unconfigured":
+    if situation == "logger":
+        database = {"dsn": endpoint, "table_prefix": "bench"}
+        initialize_logger({"logging": {"level": "INFO", "console": {"enabled": False}}, "database": database})
+        flush = configure_telemetry().force_flush
+    elif situation != "unconfigured":
         telemetry = configure_telemetry("otelgres-bench", endpoint=endpoint, spool=spool, shutdown_timeout=2)
         if situation == "present":
             flush = telemetry.force_flush

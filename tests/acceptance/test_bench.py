@@ -56,7 +56,7 @@ def test_tail_tells_every_record() -> None:
 
 def test_application_costs_each_call_in_each_situation() -> None:
     costs = bench("application", "--calls", "250")
-    assert set(costs) == {"present", "absent", "unconfigured"}
+    assert set(costs) == {"present", "logger", "absent", "unconfigured"}
     for calls in costs.values():
         assert set(calls) == {"logger.info", "span", "flow", "phase", "checkpoint"}
         assert all(cost["thread"] >= 0 and cost["process"] >= 0 for cost in calls.values())
