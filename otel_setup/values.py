@@ -10,8 +10,8 @@ from typing import Any
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
-# Receivers parse protobuf to 100 messages deep. Seven of them are around the value of an event's attribute, and a mapping
-# inside another takes three: one deeper value fails the whole request there. It also ends what contains itself.
+# Receivers parse protobuf to 100 messages deep. Seven of them are around the value of an event's attribute, and a
+# mapping inside another takes three: one deeper value fails the whole request there. It also ends what contains itself.
 DEPTH_LIMIT = 30
 
 
