@@ -16,7 +16,7 @@ from collector.embedded.cluster import running_dsn
 from collector.settings import load
 from sql.queries import query
 
-_QUERIES = ("status_receivers", "status_losses", "status_partitions")
+_QUERIES = ("status_receivers", "status_refused", "status_losses", "status_partitions")
 
 
 @click.command()
@@ -39,6 +39,7 @@ def status(dsn: str | None, data: Path, as_json: bool) -> None:
         # A pipe has no width: there nothing is cut.
         console = Console() if sys.stdout.isatty() else Console(width=200)
         _show(console, "receivers", found["status_receivers"], "none was heard of")
+        _show(console, "refused, since these receivers started", found["status_refused"], "none")
         _show(console, "losses, last 24 hours", found["status_losses"], "none")
         _show(console, "partitions", found["status_partitions"], "none")
     if not any(row["alive"] for row in found["status_receivers"]):

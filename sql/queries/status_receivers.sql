@@ -3,6 +3,9 @@ SELECT host, pid::text AS pid, version, bool_or(alive) AS alive, (extract(epoch 
        coalesce(sum(value) FILTER (WHERE name = 'otelgres_requests_total'), 0)::bigint AS requests,
        coalesce(sum(value) FILTER (WHERE name = 'otelgres_requests_total'
            AND labels ->> 'outcome' NOT IN ('accepted', 'partial')), 0)::bigint AS refused,
+       coalesce(sum(value) FILTER (WHERE name = 'otelgres_commit_retries_total'), 0)::bigint AS retries,
+       round((sum(value) FILTER (WHERE name = 'otelgres_commit_requests_total')
+           / nullif(sum(value) FILTER (WHERE name = 'otelgres_commits_total'), 0))::numeric, 1)::text AS batch_requests,
        coalesce(sum(value) FILTER (WHERE name = 'otelgres_waiting_bytes'), 0)::bigint AS waiting_bytes,
        coalesce(sum(value) FILTER (WHERE name = 'otelgres_spool_bytes'), 0)::bigint AS spool_bytes,
        round(coalesce(max(value) FILTER (WHERE name = 'otelgres_spool_age_seconds'), 0)::numeric, 1)::text AS spool_age_s,

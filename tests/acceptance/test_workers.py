@@ -1,0 +1,134 @@
+"""``otelgres serve --workers N``: several processes that behave as one, also when one dies and when all stop."""
+
+import itertools
+import json
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from collector.chaos.items import Kind
+from collector.chaos.transports import Grpc, Http, Transport
+from tests.acceptance.receiver_process import PATIENCE, OtelgresProcess, eventually, run_otelgres, serve
+from tests.acceptance.test_outage import fresh, send, stored
+
+WORKERS = 3
+
+
+class Running:
+    def __init__(self, process: OtelgresProcess, dsn: str, spool: str) -> None:
+        self.process, self.dsn, self.spool, self.ready = process, dsn, spool, process.ready()
+        self.acked: list[int] = []
+        self._turn = itertools.count()
+
+    def send(self) -> str:
+        """One request on a connection of its own, so that any worker may get it."""
+        grpc, http = self.ready["grpc"], self.ready["http"].removeprefix("http://")
+        transport: Transport = Grpc(grpc) if next(self._turn) % 2 else Http(http, as_json=False)
+        numbers = fresh(20)
+        answer = send(transport, Kind.LOG_WITHOUT_UID, numbers)
+        if answer.taken:
+            self.acked.extend(numbers)
+        return answer.said
+
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.process.pid).children()
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """The samples of a metric, as whichever worker is asked tells them for all."""
+        text = httpx.get(f"{self.ready['http']}/metrics", timeout=PATIENCE).text
+        found = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(f"{name}{{"))
+        return {labels: float(value) for labels, value in found}
+
+
+@pytest.fixture
+def running(database: str, tmp_path: Path) -> Iterator[Running]:
+    with serve(database, str(tmp_path), "--workers", str(WORKERS)) as process:
+        yield Running(process, database, str(tmp_path))
+
+
+def status(dsn: str) -> dict[str, Any]:
+    done = run_otelgres("status", "--json", OTELGRES_DSN=dsn)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_they_are_one_on_the_outside(running: Running) -> None:
+    assert len(running.workers()) == WORKERS
+    eventually(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "the database's being there")
+    eventually(lambda: running.send() and len(_busy(running)) == WORKERS, "work for every worker")
+    bad = httpx.post(f"{running.ready['http']}/v1/logs", content=b"\xff", headers={"Content-Type": "application/json"})
+    assert bad.status_code == httpx.codes.BAD_REQUEST
+    eventually(lambda: sum(running.metrics("otelgres_items_stored_total").values()) == len(running.acked), "the sum")
+    assert stored(running.dsn) == sorted(running.acked)
+
+    def told() -> dict[str, Any]:
+        found = status(running.dsn)
+        return found if sum(one["items_stored"] for one in found["receivers"]) == len(running.acked) else {}
+
+    found = eventually(told, "what `otelgres status` says of all of them", 60)
+    assert len(found["receivers"]) == WORKERS
+    for one in found["receivers"]:
+        assert {"waiting_bytes", "batch_requests", "commit_ms", "retries", "spool_bytes", "spool_age_s"} <= set(one)
+        assert one["alive"]
+    assert running.process.stop() == 0
+
+
+def _busy(running: Running) -> set[str]:
+    return {labels for labels, value in running.metrics("otelgres_items_stored_total").items() if value}
+
+
+def test_one_that_dies_is_replaced_and_costs_nothing(running: Running) -> None:
+    victim = running.workers()[0]
+    stop = threading.Event()
+
+    def load() -> None:
+        while not stop.is_set():
+            running.send()
+
+    senders = [threading.Thread(target=load) for _ in range(2)]
+    for sender in senders:
+        sender.start()
+    eventually(lambda: len(running.acked) > 100, "some load")
+    victim.send_signal(signal.SIGKILL)
+    eventually(
+        lambda: len(running.workers()) == WORKERS and victim.pid not in {one.pid for one in running.workers()},
+        "another worker",
+    )
+    # The new one takes over what the dead one kept, and drains it.
+    eventually(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "its being ready")
+    workers = running.workers()
+    # Under load: what is not stored then is not acknowledged.
+    assert running.process.stop() == 0, running.process.errors
+    stop.set()
+    for sender in senders:
+        sender.join()
+    assert not [one for one in workers if one.is_running()]
+    with serve(running.dsn, running.spool) as after:
+        after.ready()
+        eventually(lambda: len(stored(running.dsn)) >= len(running.acked), "what was left in the spool")
+        assert after.stop() == 0
+    found = stored(running.dsn)
+    assert len(found) == len(set(found))
+    assert set(running.acked) <= set(found)
+
+
+def test_they_share_a_port_with_nobody_else(database: str, tmp_path: Path) -> None:
+    with serve(database, str(tmp_path), "--workers", "2") as process:
+        grpc = process.ready()["grpc"]
+        done = run_otelgres(
+            *("serve", "--workers", "2", "--grpc", grpc, "--http", "127.0.0.1:0"), OTELGRES_DSN=database
+        )
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert grpc.rpartition(":")[2] in done.stderr
+        listing = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
+        assert database not in listing
+        assert process.stop() == 0
