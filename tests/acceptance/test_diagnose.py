@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from collector.embedded import Cluster
 from tests import postgres
@@ -142,6 +143,42 @@ def test_a_clock_that_is_ahead_and_an_alert(receiver: Serving) -> None:
     assert status == 2
     assert found["clocks"][0]["what"].startswith("the clock of skewed is ")
     assert "docs/runbooks/losses.md" in [finding["mend"] for finding in found["alerts"]]
+
+
+def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
+    """Partitions that run out, a spool that does not drain, a heartbeat and a checkpoint that are missing."""
+    then = datetime.now(UTC) - timedelta(minutes=10)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("SELECT _otel.make_partition('spans', now()), _otel.make_partition('logs', now())")
+        connection.execute(
+            "INSERT INTO _otel.receivers (id, host, pid, version, started_at, seen_at, numbers) "
+            """VALUES (gen_random_uuid(), 'here', 1, '1', now(), now(), '[["otelgres_spool_age_seconds", {}, 900]]')"""
+        )
+        rows.put(
+            connection, "logs", time=then, time_unix_nano=1, observed_time_unix_nano=1, flags=0, severity_number=9,
+            resource_id=rows.resource(connection, "feed"), scope_id=rows.scope(connection), dropped_attributes_count=0,
+            event_name="otelgres.heartbeat", attributes=Jsonb({"source_system": "feed"}),
+        )  # fmt: skip
+        connection.execute("INSERT INTO otel.flow_expectations VALUES ('PUBLISHED', '{PUBLISHED,DELIVERED}')")
+        at = rows.unix_nano(then)
+        rows.insert(
+            connection,
+            [
+                rows.Span(
+                    trace=uuid.uuid4(), start=at, end=at, name="PUBLISHED", role=rows.CHECKPOINT, parent=b"absent-1"
+                )
+            ],
+        )
+    status, found = of(receiver, dsn=database)
+    assert status == 2
+    told = {(finding["what"].split(":")[0], finding["mend"]) for finding in found["alerts"]}
+    assert told >= {
+        ("partitions_ahead spans", "docs/runbooks/partitions-ahead.md"),
+        ("spool_age here", "docs/runbooks/spool-age.md"),
+        ("missing_heartbeat feed", "docs/runbooks/missing-heartbeat.md"),
+        ("incomplete_flows PUBLISHED", "docs/runbooks/incomplete-flows.md"),
+    }
+    assert any("lack DELIVERED" in finding["what"] for finding in found["alerts"])
 
 
 def test_a_service_that_fell_silent(receiver: Serving) -> None:
