@@ -14,7 +14,7 @@ from exporters.batch import Batch
 from exporters.outcome import Accepted, Outcome
 
 T = TypeVar("T")
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Desk:

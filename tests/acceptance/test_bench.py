@@ -16,7 +16,7 @@ def bench(*arguments: str) -> Any:
     """What a measurement prints as JSON."""
     with temporary_data() as folder:
         before = {child.pid for child in psutil.Process().children(recursive=True)}
-        done = run_otelgres("bench", *arguments, "--json", "--folder", str(folder), patience=110)
+        done = run_otelgres("bench", *arguments, "--json", "--folder", str(folder), patience=240)
         assert done.returncode == 0, done.stderr
         assert list(Path(folder).iterdir()) == []
         assert {child.pid for child in psutil.Process().children(recursive=True)} <= before

@@ -19,7 +19,7 @@ from exporters.outcome import Accepted
 from exporters.postgres.writer import PostgresWriter
 from tests.acceptance.receiver_process import OtelgresProcess, eventually
 
-PATIENCE = 100.0
+PATIENCE = 240.0
 
 
 @pytest.fixture

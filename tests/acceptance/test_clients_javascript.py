@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,7 +18,8 @@ from tests.acceptance.receiver_process import PATIENCE, Serving, environment, se
 
 SOURCES = Path(__file__).with_name("javascript")
 NODE, NPM = shutil.which("node"), shutil.which("npm")
-INSTALL_SECONDS = 110.0
+INSTALL_SECONDS = 240.0
+OFFLINE = re.compile(r"^npm (?:error|ERR!) code (?:ECONN\w+|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ENETUNREACH)$", re.MULTILINE)
 
 pytestmark = pytest.mark.skipif(
     NODE is None or NPM is None, reason="node and npm, with which the JavaScript SDK is installed, are not on PATH"
@@ -44,6 +46,8 @@ def sender() -> Iterator[Path]:
                 shutil.copy(SOURCES / name, fresh)
             npm = [str(NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
             done = subprocess.run(npm, cwd=fresh, capture_output=True, text=True, timeout=INSTALL_SECONDS)
+            if OFFLINE.search(done.stderr):
+                pytest.skip("the npm registry, from which the JavaScript SDK is installed once, cannot be reached")
             assert done.returncode == 0, done.stderr
             try:
                 fresh.rename(installed)

@@ -25,7 +25,7 @@ from collector.demo.verdict import problem
 from tests.postgres import temporary_data
 
 OTELGRES = (sys.executable, "-c", "from collector.cli import main; main()")
-DEADLINE = 90.0
+DEADLINE = 180.0
 SECTIONS = (
     "Slowest flows",
     "Where incomplete flows stopped",

@@ -38,7 +38,7 @@ METHODS = {
         ("logs", "logs", "LogsService"),
     )
 }
-DEADLINE = 30.0
+DEADLINE = 60.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
