@@ -136,9 +136,7 @@ class PostgresWriter:
         """Enters something lost outside the database in the ledger. Raises ``psycopg.Error``."""
         ledger = Ledger()
         ledger.add(Entry(effect, signal, reason), count, sample)
-        connection = self._connected()
-        self._partitions.ensure(connection, {"losses": digest_days(datetime.now(UTC))})
-        self._add_losses(connection, ledger)
+        self._enter(ledger)
 
     def close(self) -> None:
         """Closes the connection; the next write opens another."""
@@ -202,7 +200,7 @@ class PostgresWriter:
         ledger = Ledger()
         ledger.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
         try:
-            self._add_losses(self._connected(), ledger)
+            self._enter(ledger)
         except psycopg.Error:
             log.exception("the ledger entry of a refused request could not be written")
 
@@ -288,6 +286,11 @@ class PostgresWriter:
         self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
         for table, place, key in group.pending:
             group.parts[table][place] = pg.int8(self._known.series[key])
+
+    def _enter(self, ledger: Ledger) -> None:
+        connection = self._connected()
+        self._partitions.ensure(connection, {"losses": digest_days(datetime.now(UTC))})
+        self._add_losses(connection, ledger)
 
     def _add_losses(self, connection: psycopg.Connection[Any], ledger: Ledger) -> None:
         entries = list(ledger.counts)

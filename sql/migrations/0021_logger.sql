@@ -4,6 +4,6 @@ CREATE TABLE _otel.logs_views (
     keep_days integer                   -- 0: for ever; NULL: nobody has said
 );
 
--- Few resources name a prefix, and the planner must know how few.
-CREATE INDEX resources_table_prefix ON _otel.resources ((attributes ->> 'otelgres.table_prefix'))
+-- Few resources name a prefix, and the planner must know how few. By hash: a prefix of anybody's may be too long for a B-tree.
+CREATE INDEX resources_table_prefix ON _otel.resources USING hash ((attributes ->> 'otelgres.table_prefix'))
     WHERE attributes ->> 'otelgres.table_prefix' IS NOT NULL;

@@ -1,6 +1,7 @@
 """Limits on items and on what is new: what is beyond is cut, dropped or filed apart, and costs no neighbour."""
 
 import itertools
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,26 @@ def write(writer: PostgresWriter, *requests: Any) -> list[Any]:
 def losses(dsn: str) -> dict[tuple[str, str], int]:
     found = rows(dsn, "SELECT effect, reason, sum(count)::int AS n FROM otel.losses GROUP BY 1, 2")
     return {(row["effect"], row["reason"]): row["n"] for row in found}
+
+
+@pytest.mark.parametrize("key", ["service.name", "service.namespace", "tenant.id", "otelgres.table_prefix"])
+def test_what_a_resource_says_may_be_longer_than_an_index_takes(database: str, key: str) -> None:
+    request = trace("a span")
+    # Random, so that compression does not make it short.
+    request.resource_spans[0].resource.attributes.add(key=key).value.string_value = secrets.token_hex(10_000)
+    writer = PostgresWriter(database)
+    assert write(writer, request) == [Accepted()]
+    writer.close()
+
+
+def test_a_resource_that_cannot_be_stored_is_in_the_ledger_of_an_empty_database(database: str) -> None:
+    with psycopg.connect(database) as connection:
+        connection.execute("ALTER TABLE _otel.resources ADD CONSTRAINT no_poison CHECK (service_name <> 'poison')")
+    writer = PostgresWriter(database)
+    (outcome,) = write(writer, trace("a span", service="poison"))
+    writer.close()
+    assert isinstance(outcome, Invalid)
+    assert losses(database) == {("refused", "not_storable"): 1}
 
 
 def test_what_is_too_long_is_cut_and_its_neighbours_are_whole(database: str) -> None:
