@@ -9,7 +9,7 @@ import pytest
 
 SEEDS = Path(__file__).parents[3] / "shared" / "seeds"
 # Documents whose relations are there.
-DOCUMENTS = ("000", "001", "002", "003")
+DOCUMENTS = ("000", "001", "002", "003", "004")
 # What a document leaves for its reader to fill in, in quotes.
 PLACEHOLDERS = {"'experiment_uuid'": f"'{uuid.uuid5(uuid.NAMESPACE_URL, 'experiment')}'"}
 

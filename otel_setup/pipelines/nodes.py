@@ -1,0 +1,300 @@
+"""Pipelines, phases, steps and substeps as ``with``, ``async with`` and decorators: a span and a node of progress each.
+
+Refuses to know how progress is told and added up.
+"""
+
+import asyncio
+import functools
+import inspect
+import itertools
+import logging
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+from opentelemetry import context
+
+from otel_setup.exceptions import exception_attributes
+from otel_setup.flows import Scope, flow
+from otel_setup.flows import phase as span_of
+from otel_setup.pipelines.context import (
+    EXPERIMENT_ID,
+    EXPERIMENT_NAME,
+    STAGE,
+    LoggingContext,
+    current_context,
+    experiment_uuid,
+)
+from otel_setup.pipelines.tell import pipeline_event, record_progress
+from otel_setup.values import text
+
+_CURRENT: Final = context.create_key("otelgres_pipeline_node")
+# Ids are keys of an index and of people's dashboards.
+_LONGEST_NAME: Final = 200
+_GIVEN_UP: Final = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_log = logging.getLogger("otel_setup")
+
+
+class Node:
+    """An open node: what a ``with`` yields. For any thread."""
+
+    __slots__ = ("_done", "_error", "_units", "experiment_id", "level", "name", "node_id")
+
+    def __init__(self, experiment_id: uuid.UUID, node_id: str, level: str, name: str) -> None:
+        self.experiment_id = experiment_id
+        self.node_id = node_id
+        self.level = level
+        self.name = name
+        self._units = False
+        self._done = itertools.count(1)
+        # The exception of a part, which is told of once, where it came from.
+        self._error: BaseException | None = None
+
+    def update(
+        self,
+        percent: float | None = None,
+        *,
+        done: float | None = None,
+        total: float | None = None,
+        unit: str | None = None,
+        message: str | None = None,
+        status: str | None = None,
+        **attributes: Any,
+    ) -> None:
+        """Says how far it is, as ``record_progress``."""
+        if done is not None:
+            self._units = True
+        record_progress(
+            self.node_id, percent=percent, done=done, total=total, unit=unit, message=message, status=status,
+            experiment_id=self.experiment_id, **attributes,
+        )  # fmt: skip
+
+    def advance(self, message: str | None = None, **attributes: Any) -> None:
+        """One unit more is done; the first call is the first unit. ``total`` is what ``units=`` or ``update`` said."""
+        self.update(done=next(self._done), message=message, **attributes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    level: str
+    name: str
+    node_id: str | None
+    experiment_id: object
+    experiment_name: str | None
+    told: Mapping[str, Any]
+    attributes: Mapping[str, Any]
+
+
+class NodeScope:
+    """An unopened node. Opening it again, or calling what it decorates, is the same node once more."""
+
+    def __init__(self, given: _Given) -> None:
+        self._given = given
+        self._open: list[tuple[Node, Node | None, LoggingContext, Scope, object, int]] = []
+
+    def __enter__(self) -> Node:
+        """Begins it: told at once, by the start of its span and as running."""
+        given = self._given
+        parent = cast("Node | None", context.get_value(_CURRENT))
+        around = current_context()
+        node = Node(_experiment(given, parent, around), _node_id(given, parent), given.level, given.name)
+        if around.get(EXPERIMENT_ID) != str(node.experiment_id):
+            around = {}
+        carried = LoggingContext(
+            node.experiment_id,
+            given.experiment_name or around.get(EXPERIMENT_NAME) or (given.name if given.level == "pipeline" else None),
+            node.node_id,
+            # A stage is a phase, and what is done in it.
+            given.name if given.level == "phase" else around.get(STAGE),
+        )
+        carried.__enter__()
+        scope = (flow if given.level == "pipeline" else span_of)(given.name, **given.attributes)
+        scope.__enter__()
+        token = context.attach(context.set_value(_CURRENT, node))
+        self._open.append((node, parent, carried, scope, token, os.getpid()))
+        node._units = "done" in given.told
+        record_progress(
+            node.node_id, status="running", level=given.level, name=given.name,
+            parent_id=parent.node_id if parent is not None else None, **given.told,
+        )  # fmt: skip
+        return node
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Ends it: completed, or failed by an exception, which goes on its way."""
+        node, parent, carried, scope, token, pid = self._open.pop()
+        # A forked child that runs on past the block holds a copy of what is its parent's to end.
+        if pid == os.getpid():
+            _end(node, parent, error)
+        context.detach(cast(Any, token))
+        scope.__exit__(kind, error, traceback)
+        carried.__exit__(kind, error, traceback)
+
+    async def __aenter__(self) -> Node:
+        """As ``__enter__``; nothing is awaited."""
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """As ``__exit__``; nothing is awaited."""
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Decorates a function or coroutine function: each call opens the node. A generator function stays as it is."""
+        if _makes_generators(function):
+            _log.warning("%s does not cover generators: %s is left as it is", self._given.level, text(function))
+            return function
+        if _makes_coroutines(function):
+
+            @functools.wraps(function)
+            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
+                with NodeScope(self._given):
+                    return await cast(Any, function)(*args, **kwargs)
+
+            return cast(Callable[_P, _R], run_async)
+
+        @functools.wraps(function)
+        def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            with NodeScope(self._given):
+                return function(*args, **kwargs)
+
+        return run
+
+
+def pipeline(
+    name: str,
+    experiment_id: uuid.UUID | str | None = None,
+    experiment_name: str | None = None,
+    *,
+    parts: int | None = None,
+    node_id: str | None = None,
+    **attributes: Any,
+) -> NodeScope:
+    """A whole pipeline: a flow of its own, in experiment ``experiment_id`` (None: that of the context, else a new one).
+
+    ``parts`` is how many phases it will have, so that those not begun count. The experiment's name is the context's,
+    else the pipeline's. Attributes go on the span.
+    """
+    return _scope("pipeline", name, node_id, attributes, experiment_id, experiment_name, parts=parts)
+
+
+def phase(
+    name: str,
+    *,
+    units: float | None = None,
+    unit: str | None = None,
+    parts: int | None = None,
+    weight: float | None = None,
+    node_id: str | None = None,
+    **attributes: Any,
+) -> NodeScope:
+    """A phase of the pipeline: ``units`` are how many there are to do, ``parts`` how many steps it will have.
+
+    ``node_id`` is the parent's and the name, unless given: two parts of a name in one parent are the same node.
+    """
+    return _scope("phase", name, node_id, attributes, total=units, unit=unit, parts=parts, weight=weight)
+
+
+def step(
+    name: str,
+    *,
+    units: float | None = None,
+    unit: str | None = None,
+    parts: int | None = None,
+    weight: float | None = None,
+    node_id: str | None = None,
+    **attributes: Any,
+) -> NodeScope:
+    """A step of a phase; arguments as for ``phase``."""
+    return _scope("step", name, node_id, attributes, total=units, unit=unit, parts=parts, weight=weight)
+
+
+def substep(
+    name: str,
+    *,
+    units: float | None = None,
+    unit: str | None = None,
+    weight: float | None = None,
+    node_id: str | None = None,
+    **attributes: Any,
+) -> NodeScope:
+    """A substep of a step; arguments as for ``phase``."""
+    return _scope("substep", name, node_id, attributes, total=units, unit=unit, weight=weight)
+
+
+def _scope(
+    level: str,
+    name: object,
+    node_id: object,
+    attributes: Mapping[str, Any],
+    experiment_id: object = None,
+    experiment_name: str | None = None,
+    **told: Any,
+) -> NodeScope:
+    return NodeScope(
+        _Given(
+            level=level,
+            name=text(name)[:_LONGEST_NAME],
+            node_id=None if node_id is None else text(node_id),
+            experiment_id=experiment_id,
+            experiment_name=experiment_name,
+            told={key: value for key, value in told.items() if value is not None},
+            attributes=attributes,
+        )
+    )
+
+
+# Not inspect's functions themselves: they narrow a ParamSpec's callable to something that is none any more.
+
+
+def _makes_generators(function: object) -> bool:
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _makes_coroutines(function: object) -> bool:
+    return inspect.iscoroutinefunction(function)
+
+
+def _experiment(given: _Given, parent: Node | None, around: Mapping[str, Any]) -> uuid.UUID:
+    if given.experiment_id is not None:
+        return experiment_uuid(given.experiment_id)
+    if parent is not None and given.level != "pipeline":
+        return parent.experiment_id
+    return experiment_uuid(around[EXPERIMENT_ID]) if EXPERIMENT_ID in around else uuid.uuid4()
+
+
+def _node_id(given: _Given, parent: Node | None) -> str:
+    if given.node_id is not None:
+        return given.node_id
+    return given.name if parent is None else f"{parent.node_id}/{given.name}"
+
+
+def _end(node: Node, parent: Node | None, error: BaseException | None) -> None:
+    clean_exit = isinstance(error, SystemExit) and error.code in {None, 0}
+    if error is None:
+        # Units that are not all done are its own word, and it stands.
+        node.update(None if node._units else 100, status="completed")
+    elif clean_exit or isinstance(error, _GIVEN_UP):
+        node.update(status="cancelled", message=type(error).__name__)
+    else:
+        said = exception_attributes(error)
+        message = f"{said['exception.type']}: {said['exception.message']}"
+        node.update(status="failed", message=message)
+        if node._error is not error:
+            details = {
+                "error_type": said["exception.type"],
+                "error_message": said["exception.message"],
+                "traceback": said["exception.stacktrace"],
+            }
+            pipeline_event(f"{node.level}_failed", message, severity="ERROR", details=details)
+        if parent is not None:
+            parent._error = error
+    node._error = None
