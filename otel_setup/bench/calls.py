@@ -16,7 +16,9 @@ from statistics import median
 from opentelemetry import trace
 
 from otel_setup import checkpoint, configure_telemetry, flow, phase, shutdown_telemetry
+from otel_setup.bench.run_calls import run_calls
 from otel_setup.logger import initialize_logger
+from otel_setup.runs import run
 
 # Fewer than the SDK's queues hold and its batches wait for: nothing is dropped, and export threads do not interrupt.
 _BURST = 250
@@ -48,22 +50,25 @@ def _calls() -> dict[str, Callable[[int], None]]:
 
 def measure(flush: Callable[[], object], bursts: int) -> dict[str, dict[str, float]]:
     """The cost of each call: ``thread`` is the median over bursts; ``process`` includes ``flush`` after each burst."""
-    costs = {}
     with flow("bench"):
-        for name, call in _calls().items():
-            call(0)
-            flush()
-            own: list[float] = []
-            process = time.process_time_ns()
-            for _ in range(bursts):
-                begin = time.thread_time_ns()
-                for number in range(_BURST):
-                    call(number)
-                own.append((time.thread_time_ns() - begin) / _BURST / 1e3)
-                flush()
-            total = (time.process_time_ns() - process) / _BURST / bursts / 1e3
-            costs[name] = {"thread": median(own), "process": total}
-    return costs
+        costs = {name: _cost(call, flush, bursts) for name, call in _calls().items()}
+    with run("bench") as execution:
+        return costs | {name: _cost(call, flush, bursts) for name, call in run_calls(execution).items()}
+
+
+def _cost(call: Callable[[int], None], flush: Callable[[], object], bursts: int) -> dict[str, float]:
+    call(0)
+    flush()
+    own: list[float] = []
+    process = time.process_time_ns()
+    for _ in range(bursts):
+        begin = time.thread_time_ns()
+        for number in range(_BURST):
+            call(number)
+        own.append((time.thread_time_ns() - begin) / _BURST / 1e3)
+        flush()
+    total = (time.process_time_ns() - process) / _BURST / bursts / 1e3
+    return {"thread": median(own), "process": total}
 
 
 def _main() -> None:

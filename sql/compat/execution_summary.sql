@@ -44,7 +44,7 @@ SELECT f.trace_id AS execution_id,
                FROM _otel.spans s
                WHERE s.trace_id = f.trace_id AND s.role = 2 AND s.start_time >= f.start_time AND s.start_time <= f.until
                GROUP BY s.name
-           ) p), '{}')) 
+           ) p), '{}'))
            || CASE WHEN jsonb_typeof({{performance_summary}}) = 'object' THEN {{performance_summary}} ELSE '{}' END AS performance_summary,
        n.created_at,
        f.flow_name AS name,
@@ -53,12 +53,18 @@ SELECT f.trace_id AS execution_id,
        f.services{{...}}
 FROM _otel.whole_flows f
 LEFT JOIN LATERAL (
-    -- An aggregate, so that the planner knows that there is one row.
-    SELECT (array_agg(CASE WHEN s.role = 1 THEN s.attributes ELSE (
+    -- An aggregate: so the planner knows that there is one row, and works it out once for all columns that rest on it.
+    SELECT coalesce((array_agg(CASE WHEN s.role = 1 THEN s.attributes ELSE (
                SELECT i.attributes FROM _otel.spans i
                WHERE i.trace_id = f.trace_id AND i.role = 1 AND i.start_time >= f.start_time AND i.start_time <= f.until
                ORDER BY i.start_time_unix_nano LIMIT 1
-           ) END))[1] AS flow_attributes,
+           ) END))[1], CASE WHEN f.root_span_id IS NULL THEN (
+               -- Of a run whose root has not ended, what it has said on its way.
+               SELECT jsonb_object_agg(v.key, v.value ORDER BY o.time_unix_nano)
+               FROM _otel.logs o CROSS JOIN LATERAL jsonb_each(o.attributes) v
+               WHERE o.trace_id = f.trace_id AND o.event_name = 'otelgres.run'
+                   AND o.time >= f.start_time - interval '5 minutes'
+           ) END) AS attributes,
            min(jsonb_path_query_first(s.events, '$[*] ? (@.name == "exception").attributes."exception.type"') #>> '{}')
                AS exception_type
     FROM _otel.spans s
@@ -78,37 +84,27 @@ LEFT JOIN LATERAL (
                                ELSE _otel.time_of(f.end_time_unix_nano) + interval '5 minutes' END
     ) l
 ) n ON true
-CROSS JOIN LATERAL (
-    -- Of a run whose root has not ended, what it has said on its way.
-    SELECT coalesce(root.flow_attributes, CASE WHEN f.root_span_id IS NULL THEN (
-        SELECT jsonb_object_agg(v.key, v.value ORDER BY o.time_unix_nano)
-        FROM _otel.logs o CROSS JOIN LATERAL jsonb_each(o.attributes) v
-        WHERE o.trace_id = f.trace_id AND o.event_name = 'otelgres.run' AND o.time >= f.start_time - interval '5 minutes'
-    ) END) AS attributes
-) a
 LEFT JOIN LATERAL (
-    SELECT min(array_position('{running,silent,abandoned}', w.state)) AS state, max(w.last_sign) AS last_sign
+    SELECT min(array_position('{running,silent,abandoned}', w.state)) AS state,
+           CASE WHEN f.root_span_id IS NULL THEN greatest(_otel.time_of(f.end_time_unix_nano), max(w.last_sign), (
+               SELECT max(o.time) FROM _otel.logs o
+               WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
+           )) ELSE _otel.time_of(f.end_time_unix_nano) END AS last_time
     FROM otel.in_flight w
     WHERE f.root_span_id IS NULL AND w.flow_id = f.trace_id AND w.type = 'flow' AND w.sign_interval IS NOT NULL
         AND w.start_time >= f.start_time - interval '5 minutes'
 ) w ON true
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN f.root_span_id IS NULL THEN greatest(_otel.time_of(f.end_time_unix_nano), w.last_sign, (
-        SELECT max(o.time) FROM _otel.logs o
-        WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
-    )) ELSE _otel.time_of(f.end_time_unix_nano) END AS last_time
-) t
-CROSS JOIN LATERAL (
     SELECT CASE
                WHEN f.root_span_id IS NOT NULL THEN 'ended'
                WHEN w.state IS NOT NULL THEN ('{running,silent,abandoned}'::text[])[w.state]
                -- Of a process that does not tell whether it lives.
-               WHEN t.last_time > now() - interval '1 day' THEN 'running'
+               WHEN w.last_time > now() - interval '1 day' THEN 'running'
                ELSE 'abandoned'
            END AS state
 ) s
 CROSS JOIN LATERAL (
-    SELECT s.state, CASE WHEN s.state IN ('ended', 'abandoned') THEN t.last_time END AS end_time
+    SELECT s.state, CASE WHEN s.state IN ('ended', 'abandoned') THEN w.last_time END AS end_time
 ) e
 WHERE f.flow_name IS NOT NULL
 $view$);

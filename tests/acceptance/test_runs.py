@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from collector.embedded import Cluster
@@ -375,3 +376,52 @@ print(json.dumps(metrics.summary()))
     assert (found["log_counts"], found["processed"]) == ({"ERROR": 1}, {"terminals": 3})
     assert found["phases"]["load"]["count"] == 1
     assert found["per_second"]["terminals"] > 0
+
+
+def example(receiver: Serving, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "examples" / "runs.py"), *arguments],
+        env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_DSN=receiver.dsn),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+# Equivalents of what such a system's dashboards ask.
+QUESTIONS = {
+    """SELECT execution_id, start_time, duration_seconds / 60 AS minutes, success, failover_activated,
+           connection_status, terminal_details_processed, error_count
+       FROM execution_summary ORDER BY start_time DESC LIMIT 10""": 3,
+    """SELECT execution_phase, count(*), count(DISTINCT execution_id) AS runs, min(timestamp), max(timestamp)
+       FROM log_events WHERE level = 'ERROR' AND timestamp >= now() - interval '7 days'
+       GROUP BY execution_phase ORDER BY 2 DESC""": 1,
+    """SELECT terminal_id, count(*), count(DISTINCT execution_id) AS runs, string_agg(DISTINCT level, ', ')
+       FROM log_events WHERE terminal_id IS NOT NULL AND level IN ('ERROR', 'WARNING')
+           AND timestamp >= now() - interval '30 days' GROUP BY terminal_id ORDER BY 2 DESC""": 1,
+    "SELECT id, module, function_name, line_number, region_code, performance_metrics FROM log_events LIMIT 5": 5,
+}
+
+
+def test_the_example_prints_what_it_promises(cluster: Cluster, migrated: str, tmp_path: Path) -> None:
+    with served(cluster, migrated) as receiver:
+        log_file = tmp_path / "demo.log"
+        demo = example(receiver, "--demo", "--log-file", str(log_file))
+        assert len(re.findall(r"^[0-9a-f-]{36} (?:succeeded|failed)$", demo.stdout, re.MULTILINE)) == 3
+        assert stored(receiver) == dict.fromkeys(TABLES, 0)
+        assert "T13 was not read" in log_file.read_text()
+        lines = example(receiver).stdout.splitlines()
+        assert [line.split()[1] for line in lines[:3]] == ["succeeded", "succeeded", "failed"]
+        said = "\n".join(lines[3:])
+        assert "success False, failover_activated False, failure_type terminals_missing" in said
+        assert "success True, failover_activated True, failure_type None, connection_status failover" in said
+        assert "terminal_details_processed 13, error_count 1" in said
+        assert "execution_phase terminals, terminal_id T13, type TimeoutError, count 1, runs 1" in said
+        assert "phase terminals, count 1, errors 0" in said
+        assert "name atm retrieval, runs 3, succeeded 2, failed 1, abandoned 0, failovers 1" in said
+        with psycopg.connect(receiver.dsn) as connection:
+            connection.execute("SET search_path = compat, public")
+            for question, number in QUESTIONS.items():
+                assert len(connection.execute(question.encode()).fetchall()) == number, question
