@@ -132,11 +132,6 @@ def shutdown_telemetry(timeout: float | None = None) -> bool:
     return telemetry.shutdown(timeout if sensible else None)
 
 
-def configured() -> Telemetry | None:
-    """What this process has configured; None before the first call."""
-    return _Process.telemetry
-
-
 def _set_up(arguments: Arguments) -> Telemetry:
     try:
         settings = resolve(arguments, os.environ)

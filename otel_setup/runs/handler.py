@@ -7,7 +7,7 @@ that is sent already, and to raise or wait.
 import logging
 from typing import TYPE_CHECKING, Any
 
-from otel_setup.configure import configure_telemetry, configured
+from otel_setup.configure import configure_telemetry, current
 from otel_setup.runs.defaults import defaults
 from otel_setup.runs.execution import current_run
 
@@ -28,7 +28,7 @@ class DatabaseLogHandler(logging.Handler):
         self._bridge: Bridge | None = None
         if defaults.writes and not defaults.demo_mode:
             telemetry = {"capture_logs": False, **telemetry}
-            self._bridge = _bridge(configured() or configure_telemetry(service_name, **telemetry))
+            self._bridge = _bridge(current() or configure_telemetry(service_name, **telemetry))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queues ``record``, unless the root logger's bridge gets it too or its run is not to be written."""
