@@ -139,10 +139,12 @@ def test_a_day_of_trends_reads_no_other_days(connection: Connection, ask: Ask, r
             f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT * FROM {relation} WHERE day > now() - interval '2 days'"
         )
     )
-    scans = [line for line in plan.splitlines() if f"on {table}_" in line and "never executed" not in line]
+    scans = [line.strip() for line in plan.splitlines() if f"on {table}_" in line and "never executed" not in line]
+    # PostgreSQL 16 goes by a bitmap of the index: another scan, of the index itself, that is not one of another day.
+    scans = [line for line in scans if not line.startswith("->  Bitmap Index Scan")]
     # span_stats lies by the day; flow_parts lies by the week and has an index on the time.
     assert scans, plan
-    assert {line.split()[1] for line in scans} == {"Index"}, plan
+    assert {line.split()[1] for line in scans} <= {"Index", "Bitmap"}, plan
     assert table == "flow_parts" or len(scans) == 1, plan
 
 
