@@ -4,7 +4,6 @@ Precedence: flag, then ``OTELGRES_*`` variable, then ``otelgres.yaml``, then the
 """
 
 import hashlib
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,10 +14,8 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from collector.embedded.cluster import default_data_dir
-from collector.security.dsn import InvalidDsn, check_dsn, has_secret, hide_argument
+from collector.security.dsn import InvalidDsn, check_dsn, take_off_command_line
 from collector.security.private_file import NotPrivate, read_private
-
-_log = logging.getLogger(__name__)
 
 
 class SettingError(ValueError):
@@ -140,13 +137,8 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
             check_dsn(settings.dsn)
         except InvalidDsn as error:
             raise SettingError(f"The dsn cannot be used: {error}.") from None
-    if given.get("dsn") and has_secret(given["dsn"]):
-        hidden = "It was overwritten there" if hide_argument(given["dsn"]) else "It stays there"
-        _log.warning(
-            "the password in --dsn was on the command line for all to see. %s; use OTELGRES_DSN, OTELGRES_DSN_FILE "
-            "or PGPASSFILE instead",
-            hidden,
-        )
+    if given.get("dsn"):
+        take_off_command_line(given["dsn"])
     return settings
 
 

@@ -49,8 +49,8 @@ def measure(
     """Sends ``rate`` requests of one record a second for ``seconds``. Raises ProcessError."""
     acked: dict[str, float] = {}
     with server.fresh_database() as dsn, receiver(dsn) as there:
-        command = ("-c", "import collector.cli; collector.cli.main()", "tail", "logs", "--json", "--dsn", dsn)
-        with worker("tail", *command, environ={"PYTHONUNBUFFERED": "1"}) as tail:
+        command = ("-c", "import collector.cli; collector.cli.main()", "tail", "logs", "--json")
+        with worker("tail", *command, environ={"PYTHONUNBUFFERED": "1", "OTELGRES_DSN": dsn}) as tail:
             lines = _Lines(tail)
             sink = OtlpSink({Signal.LOGS: target(Signal.LOGS, there.http, there.grpc, _ANSWER_SECONDS)})
             try:

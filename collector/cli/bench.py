@@ -19,6 +19,7 @@ from collector.bench import application, drain, guards, ingest, latency, tables,
 from collector.bench.processes import ProcessError
 from collector.bench.server import server
 from collector.progress import progress
+from collector.security.dsn import InvalidDsn, check_dsn, take_off_command_line
 from exporters.batch import Signal
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -32,6 +33,16 @@ def bench() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
+def _on_this_server(context: click.Context, parameter: click.Parameter, dsn: str | None) -> str | None:
+    if dsn is not None:
+        try:
+            check_dsn(dsn)
+        except InvalidDsn as error:
+            raise click.UsageError(f"--dsn cannot be used: {error}.") from None
+        take_off_command_line(dsn)
+    return dsn
+
+
 def _where_options(function: _Function) -> _Function:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON."),
@@ -40,7 +51,9 @@ def _where_options(function: _Function) -> _Function:
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             help="Where the temporary data goes; choose the disk to be measured.",
         ),
-        click.option("--dsn", help="Measure on this server, in databases made and dropped for it."),
+        click.option(
+            "--dsn", callback=_on_this_server, help="Measure on this server, in databases made and dropped for it."
+        ),
     ):
         function = option(function)
     return function

@@ -3,12 +3,15 @@
 Refuses to know what a DSN is used for.
 """
 
+import logging
 import sys
 from pathlib import Path
 from typing import Final
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+_log = logging.getLogger(__name__)
 
 _SECRETS: Final = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 _MASK: Final = "***"
@@ -46,6 +49,18 @@ def without_secrets(dsn: str) -> str:
     given = conninfo_to_dict(dsn)
     masked = {key: _MASK for key in _SECRETS if given.get(key)}
     return make_conninfo(dsn, **masked) if masked else dsn
+
+
+def take_off_command_line(dsn: str) -> None:
+    """What came by flag, if it holds a password: hidden from others where that can be done, and said. A valid DSN."""
+    if not has_secret(dsn):
+        return
+    hidden = "It was overwritten there" if hide_argument(dsn) else "It stays there"
+    _log.warning(
+        "the password in --dsn was on the command line for all to see. %s; use OTELGRES_DSN, OTELGRES_DSN_FILE "
+        "or PGPASSFILE instead",
+        hidden,
+    )
 
 
 def hide_argument(argument: str) -> bool:

@@ -1,5 +1,6 @@
 """``otelgres`` as a process: where it may listen, what its tokens do, and that secrets are nowhere to be seen."""
 
+import concurrent.futures
 import json
 import signal
 import socket
@@ -10,12 +11,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import click
 import httpx
 import psutil
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from collector.cli import cli
 from collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.certificates import Authority
@@ -171,6 +174,49 @@ def test_secrets_are_nowhere_to_be_seen(folder: Path, secret_dsn: str) -> None:
         for place, text in places.items():
             assert secret not in text, f"{secret} in {place}: {_around(text, secret)}"
     assert "the password in --dsn was on the command line" in places["output"]
+
+
+# What commands want besides --dsn; a command that is not here wants nothing. `serve` is in the session above.
+ARGUMENTS = {
+    "query": ["SELECT 1"],
+    "flow": ["5b8aa5a2d2c872e8321cf37308d69df2"],
+    "role create": ["x", "--kind", "reader"],
+    "tail": ["logs"],
+    "report": ["errors"],
+    "export training": ["--out", "nowhere"],
+}
+
+
+def _commands_with_a_dsn(group: click.Group, *names: str) -> Iterator[str]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from _commands_with_a_dsn(command, *names, name)
+        elif any(parameter.name == "dsn" for parameter in command.params) and name != "serve":
+            yield " ".join((*names, name))
+
+
+def test_every_command_takes_the_password_off_its_line_and_says_nothing_of_it(folder: Path) -> None:
+    dsn = f"postgresql://somebody:{PASSWORD}@127.0.0.1:1/nowhere"
+
+    def said(command: str, dsn: str) -> str:
+        done = run_otelgres(*command.split(), *ARGUMENTS.get(command, []), "--dsn", dsn)
+        assert done.returncode != 0, command
+        return done.stdout + done.stderr
+
+    commands = list(_commands_with_a_dsn(cli))
+    assert {"bench ingest", "migrate", "status", "tail", "alerts"} <= set(commands)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        away = pool.map(lambda command: said(command, dsn), commands)
+        malformed = pool.map(lambda command: said(command, dsn.replace("127", "[127")), commands[:4])
+        for command, text in zip(commands, away, strict=True):
+            assert PASSWORD not in text, command
+            assert "It was overwritten there" in text or sys.platform != "linux", (command, text)
+        for text in malformed:
+            assert PASSWORD not in text
+            assert "Traceback" not in text
 
 
 def _around(text: str, secret: str) -> str:
