@@ -10,14 +10,12 @@ LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET timez
 BEGIN
     RETURN QUERY
     WITH run AS (
-        SELECT f.flow_id, date_trunc('month', f.start_time)::date AS month, f.flow_name,
-               f.complete AS ended,
-               CASE WHEN f.complete THEN f.status <> 'ERROR' ELSE (
-                   SELECT e.success FROM compat.execution_summary e WHERE e.execution_id = f.flow_id
-               ) END AS success,
-               f.duration_ms / 1e3 AS seconds
-        FROM otel.flows f
-        WHERE f.start_time >= p_since AND f.start_time < p_until AND f.flow_name IS NOT NULL
+        SELECT o.execution_id, date_trunc('month', o.start_time)::date AS month, o.name, o.ended, o.seconds,
+               CASE WHEN o.ended THEN o.succeeded ELSE (
+                   SELECT e.success FROM compat.execution_summary e WHERE e.execution_id = o.execution_id
+               ) END AS success
+        FROM compat.execution_outcomes o
+        WHERE o.start_time >= p_since AND o.start_time < p_until
     ), failover AS (
         SELECT DISTINCT l.flow_id FROM otel.logs l
         WHERE l.event_name = 'otelgres.run' AND l.time >= p_since AND l.time < p_until + interval '1 day'
@@ -27,7 +25,7 @@ BEGIN
         WHERE l.level IN ('ERROR', 'CRITICAL') AND l."timestamp" >= p_since AND l."timestamp" < p_until + interval '1 day'
         GROUP BY l.execution_id
     )
-    SELECT r.month, r.flow_name, count(*), count(*) FILTER (WHERE r.success),
+    SELECT r.month, r.name, count(*), count(*) FILTER (WHERE r.success),
            count(*) FILTER (WHERE NOT r.success AND r.ended), count(*) FILTER (WHERE NOT r.success AND NOT r.ended),
            count(*) FILTER (WHERE r.success)::double precision / nullif(count(r.success), 0),
            avg(r.seconds) FILTER (WHERE r.ended),
@@ -35,10 +33,10 @@ BEGIN
            (percentile_cont('{0.5,0.95}'::double precision[]) WITHIN GROUP (ORDER BY r.seconds) FILTER (WHERE r.ended))[2],
            max(r.seconds) FILTER (WHERE r.ended), count(o.flow_id), coalesce(sum(p.count), 0)::bigint
     FROM run r
-    LEFT JOIN failover o ON o.flow_id = r.flow_id
-    LEFT JOIN problem p ON p.flow_id = r.flow_id
-    GROUP BY r.month, r.flow_name
-    ORDER BY r.month, r.flow_name;
+    LEFT JOIN failover o ON o.flow_id = r.execution_id
+    LEFT JOIN problem p ON p.flow_id = r.execution_id
+    GROUP BY r.month, r.name
+    ORDER BY r.month, r.name;
 END
 $$;
 COMMENT ON FUNCTION compat.execution_months(timestamptz, timestamptz) IS

@@ -7,8 +7,7 @@ LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 DECLARE
     v_runs CONSTANT bigint := (
-        SELECT count(*) FROM otel.flows f
-        WHERE f.start_time >= p_since AND f.start_time < p_until AND f.flow_name IS NOT NULL);
+        SELECT count(*) FROM compat.execution_outcomes o WHERE o.start_time >= p_since AND o.start_time < p_until);
 BEGIN
     RETURN QUERY
     SELECT l.terminal_id, count(*) FILTER (WHERE l.level <> 'WARNING'), count(*) FILTER (WHERE l.level = 'WARNING'),

@@ -1,5 +1,6 @@
 """What the relations of runs read for the filters that people use, and what they say of months of them."""
 
+import dataclasses
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -105,6 +106,36 @@ def test_what_is_not_asked_for_is_not_looked_up(plans: Connection) -> None:
     query = "SELECT count(*) FROM compat.execution_summary WHERE success"
     assert plans.execute(query.encode()).fetchone() == (108 * (DAYS - 1),)
     assert scans(plans, query, of="logs") == []
+
+
+def test_outcomes_of_many_are_counted_from_the_roll_up(plans: Connection) -> None:
+    query = "SELECT name, count(*) FILTER (WHERE succeeded), max(seconds) FROM compat.execution_outcomes GROUP BY name"
+    runs = 60 * (DAYS - 1)
+    assert sorted(plans.execute(query.encode()).fetchall()) == [("job 0", runs * 4 // 5, 9), ("job 1", runs, 9)]
+    found = scans(plans, query, of="flow_parts")
+    assert sum(scan.rows for scan in found if scan.how == "Seq Scan") == 2 * runs
+    assert scans(plans, query, of="spans") == scans(plans, query, of="logs") == []
+
+
+def test_a_run_over_two_weeks_is_one(connection: Connection) -> None:
+    monday = rows.NOON.replace(day=9, hour=0)
+    trace = uuid.UUID(int=99)
+    name = {"otelgres.flow.name": "long"}
+    before = rows.unix_nano(monday - timedelta(hours=1))
+    after = rows.unix_nano(monday + timedelta(hours=1))
+    root = rows.Span(trace=trace, start=before, end=after, role=rows.FLOW, attributes=name)
+    later = rows.Span(trace=trace, start=after, end=after, role=rows.PHASE, attributes=name, parent=root.id)
+    for day in range(7):
+        # The change of weeks is where the database says it is: one of these splits the flow.
+        shift = day * 86400 * 1000 * rows.MS
+        moved = [
+            dataclasses.replace(span, start=span.start + shift, end=span.end + shift, trace=uuid.UUID(int=day + 1))
+            for span in (root, later)
+        ]
+        rows.insert(connection, moved)
+    assert connection.execute("SELECT count(*) FROM _otel.flow_parts WHERE linked").fetchone() == (2,)
+    query = b"SELECT count(*), count(DISTINCT execution_id), min(seconds), max(seconds) FROM compat.execution_outcomes"
+    assert connection.execute(query).fetchone() == (7, 7, 7200, 7200)
 
 
 def test_errors_are_found_by_their_index(plans: Connection) -> None:

@@ -1,0 +1,26 @@
+-- Flows of one week (nearly all) as they stand in the roll-up, without looking for others of their parts: over a year that
+-- look is most of the time.
+CREATE OR REPLACE VIEW compat.execution_outcomes AS
+SELECT p.trace_id AS execution_id,
+       p.start_time,
+       p.flow_name AS name,
+       p.root_span_id IS NOT NULL AS ended,
+       CASE WHEN p.root_span_id IS NOT NULL THEN p.root_status_code IS DISTINCT FROM 2 END AS succeeded,
+       (p.end_time_unix_nano - p.start_time_unix_nano)::double precision / 1e9 AS seconds
+FROM _otel.flow_parts p
+WHERE NOT p.linked AND p.flow_name IS NOT NULL
+UNION ALL
+SELECT f.trace_id, f.start_time, f.flow_name, f.root_span_id IS NOT NULL,
+       CASE WHEN f.root_span_id IS NOT NULL THEN f.root_status_code IS DISTINCT FROM 2 END,
+       (f.end_time_unix_nano - f.start_time_unix_nano)::double precision / 1e9
+FROM _otel.whole_flows f
+WHERE f.linked AND f.flow_name IS NOT NULL;
+
+COMMENT ON VIEW compat.execution_outcomes IS
+    'How each run ended and how long it took, and nothing else: for counting many. Filter by start_time.';
+COMMENT ON COLUMN compat.execution_outcomes.execution_id IS 'The run: its trace id as uuid.';
+COMMENT ON COLUMN compat.execution_outcomes.start_time IS 'When it began.';
+COMMENT ON COLUMN compat.execution_outcomes.name IS 'What it is called: the name of the flow.';
+COMMENT ON COLUMN compat.execution_outcomes.ended IS 'Whether its span has ended; of the others compat.execution_summary knows whether they are at work.';
+COMMENT ON COLUMN compat.execution_outcomes.succeeded IS 'Whether its span ended without an error; NULL if it has not ended.';
+COMMENT ON COLUMN compat.execution_outcomes.seconds IS 'From its begin to the end of the span that ended last.';
