@@ -66,7 +66,7 @@ def _live(dsn: str, console: Console, every: float) -> None:
         while True:
             try:
                 connection = connection or _connected(dsn)
-                shown: RenderableType = screen(look(connection), datetime.now(UTC))
+                shown: RenderableType = screen(look(connection), datetime.now(UTC), console.height)
             except psycopg.Error as error:
                 # A monitor that ends when something is wrong is of no use.
                 connection = None

@@ -16,22 +16,32 @@ _STALLED_SECONDS: Final = 60.0
 Cell = str | Text
 
 
-def screen(found: dict[str, Rows], at: datetime) -> RenderableType:
-    """Everything, the worst first."""
+def screen(found: dict[str, Rows], at: datetime, lines: int | None = None) -> RenderableType:
+    """Everything, the worst first. In ``lines`` lines, if said: the longest sections show their first rows then."""
+    sections: list[tuple[str, list[str], Rows, Callable[[dict[str, Any]], Sequence[Cell]]]] = [
+        ("ALERTS", ["", "what"], found["alerts"], _alert),
+        ("SERVICES, 5 minutes", ["", ">per s", ">failed", ">p50 ms", ">p95 ms"], found["services"], _service),
+        ("FLOWS AT WORK", ["", ">since", ">quiet", "reached"], found["flows"], _flow),
+        ("OPEN", ["", "of", ">since"], found["open"], _open),
+        ("HEARTBEATS", ["", ">age", "says"], found["heartbeats"], _heartbeat),
+        ("SUBSCRIPTIONS", ["", "channel", "state"], found["subscriptions"], _subscription),
+    ]
+    shown = [one for one in sections if one[2] or one[3] in (_service, _flow)]
+    wanted = [max(1, len(rows)) for _, _, rows, _ in shown]
+    # A section has an empty line above it and a line of titles.
+    room = sum(wanted) if lines is None else max(len(shown), lines - 1 - 2 * len(shown))
     parts: list[RenderableType] = [_head(found, at)]
-    if found["alerts"]:
-        parts.append(_section("ALERTS", ["", "what"], found["alerts"], _alert))
-    parts.append(
-        _section("SERVICES, 5 minutes", ["", ">per s", ">failed", ">p50 ms", ">p95 ms"], found["services"], _service)
-    )
-    parts.append(_section("FLOWS AT WORK", ["", ">since", ">quiet", "reached"], found["flows"], _flow))
-    if found["open"]:
-        parts.append(_section("OPEN", ["", "of", ">since", "state"], found["open"], _open))
-    if found["heartbeats"]:
-        parts.append(_section("HEARTBEATS", ["", ">age", "says"], found["heartbeats"], _heartbeat))
-    if found["subscriptions"]:
-        parts.append(_section("SUBSCRIPTIONS", ["", "channel", "state"], found["subscriptions"], _subscription))
+    for (title, columns, rows, cells), most in zip(shown, fitted(wanted, room), strict=True):
+        parts.append(_section(title, columns, rows, cells, most))
     return Group(*parts)
+
+
+def fitted(wanted: Sequence[int], room: int) -> list[int]:
+    """How many of ``wanted`` each gets so that all fit into ``room``: the longest give first, and each keeps one."""
+    given = list(wanted)
+    while sum(given) > room and max(given) > 1:
+        given[given.index(max(given))] -= 1
+    return given
 
 
 def _head(found: dict[str, Rows], at: datetime) -> Text:
@@ -49,7 +59,7 @@ def _head(found: dict[str, Rows], at: datetime) -> Text:
 
 
 def _section(
-    title: str, columns: Sequence[str], rows: Rows, cells: Callable[[dict[str, Any]], Sequence[Cell]]
+    title: str, columns: Sequence[str], rows: Rows, cells: Callable[[dict[str, Any]], Sequence[Cell]], most: int
 ) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, expand=False)
     for number, column in enumerate(columns):
@@ -62,10 +72,13 @@ def _section(
             header_style="bold" if number == 0 else "dim",
             max_width=34 if number == 0 else None,
         )
-    for row in rows:
+    whole = len(rows) <= most
+    for row in rows[: most if whole else max(1, most - 1)]:
         table.add_row(*[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in cells(row)])
     if not rows:
         table.add_row(Text("none", "dim"))
+    elif not whole and most > 1:
+        table.add_row(Text(f"and {len(rows) - most + 1} more", "dim"))
     return Group(Text(""), table)
 
 
