@@ -167,6 +167,7 @@ class Receiver:
                 key_bytes=settings.limit_key_bytes,
                 value_bytes=settings.limit_value_bytes,
                 text_bytes=settings.limit_text_bytes,
+                nesting=settings.limit_nesting,
             ),
             guard=self._cardinality,
             observe=self._committed,

@@ -88,6 +88,8 @@ class Settings:
     """Bytes of an attribute's value; text is cut there, anything nested dropped, and counted."""
     limit_text_bytes: int = 4 * 1024 * 1024
     """Bytes of a body, name, status message or other text; it is cut there and counted."""
+    limit_nesting: int = 48
+    """Levels of arrays and maps in one value, 48 at most; what is deeper is kept as bytes and counted."""
     limit_new_series: int = 20_000
     """New metric series a minute and process; points of those beyond go to one overflow series each metric."""
     limit_new_resources: int = 2000

@@ -1,5 +1,6 @@
 """Limits on items and on what is new: what is beyond is cut, dropped or filed apart, and costs no neighbour."""
 
+import base64
 import itertools
 import secrets
 import time
@@ -17,6 +18,7 @@ from exporters.outcome import Accepted, Invalid
 from exporters.postgres.cardinality import CardinalityGuard
 from exporters.postgres.codec.limits import Limits
 from exporters.postgres.writer import PostgresWriter
+from tests import otlp_raw
 from tests.acceptance.receiver_process import rows
 
 _ids = itertools.count(1)
@@ -126,6 +128,27 @@ def test_nested_values_and_bodies_are_bounded(database: str) -> None:
     assert first["attributes"]["n"] is None
     assert len(str(first["attributes"]["b"])) < 40
     assert second["body_value"] is None or second["body"] is None
+
+
+def test_what_is_nested_too_deep_is_kept_as_bytes_and_counted(database: str) -> None:
+    deep, allowed = otlp_raw.nested(3), otlp_raw.nested(2)
+    request = ExportLogsServiceRequest()
+    group = request.resource_logs.add()
+    group.resource.attributes.add(key="deep").value.MergeFromString(deep)
+    record = group.scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
+    record.body.MergeFromString(deep)
+    record.attributes.add(key="deep").value.MergeFromString(deep)
+    record.attributes.add(key="allowed").value.MergeFromString(allowed)
+    writer = PostgresWriter(database, limits=Limits(nesting=2))
+    assert write(writer, request) == [Accepted()]
+    writer.close()
+    (row,) = rows(database, "SELECT body_value, attributes, resource_attributes FROM otel.logs")
+    kept = [[[{"$anyvalue": base64.b64encode(otlp_raw.nested(0)).decode()}]]]
+    assert row["attributes"]["allowed"] == [["core"]]
+    assert row["attributes"]["deep"] == row["body_value"] == row["resource_attributes"]["deep"] == kept
+    assert losses(database)["repaired", "nested_too_deep"] == 3
+    for limit in (0, 48, 1000):
+        assert Limits(nesting=limit).outermost == 0
 
 
 def test_a_request_of_too_many_items_is_refused_alone(database: str) -> None:

@@ -34,6 +34,7 @@ class AttributeCache:
         self.limits = limits or Limits()
         self._shortest = self.limits.shortest
         self._most = self.limits.attributes or sys.maxsize
+        self.outermost = self.limits.outermost
         self._known: dict[bytes, tuple[bytes, bytes]] = {}
         self._keys: dict[bytes, bytes] = {}
         self._odd = False
@@ -46,12 +47,12 @@ class AttributeCache:
             raw = cut_pair(raw, self.limits, repairs)
             if repairs.total() != before:
                 # Never remembered, so that it is counted each time.
-                key, value = key_value(raw, repairs)
+                key, value = key_value(raw, repairs, self.outermost)
                 self._odd = self._odd or not plain_key(key)
                 return key, key + b":" + value
         entry = self._plain(raw)
         if entry is None:
-            key, value = key_value(raw, repairs)
+            key, value = key_value(raw, repairs, self.outermost)
             entry = (key, key + b":" + value)
             if not plain_key(key):
                 self._odd = True

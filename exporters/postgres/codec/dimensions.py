@@ -291,7 +291,7 @@ def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
     entry = cache.get(raw)
     if entry is None:
         # Repaired, cut or long: cut values that differ make two rows all the same.
-        return key_value(raw, Repairs())
+        return key_value(raw, Repairs(), cache.outermost)
     key, text = entry
     return key, text[len(key) + 1 :]
 

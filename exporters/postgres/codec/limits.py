@@ -10,13 +10,14 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
-from exporters.postgres.codec.anyvalue import Repairs
+from exporters.postgres.codec.anyvalue import MAX_DEPTH, Repairs
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """``items`` of one request (beyond, all of it is refused), ``attributes`` of one item, ``events`` and links of one
-    span, bytes of a key, of a value, and of a text (names, bodies, messages)."""
+    span, bytes of a key, of a value, and of a text (names, bodies, messages); ``nesting`` of a value, :data:`MAX_DEPTH`
+    at most."""
 
     items: int = 500_000
     attributes: int = 2048
@@ -24,6 +25,12 @@ class Limits:
     key_bytes: int = 256 * 1024
     value_bytes: int = 1024 * 1024
     text_bytes: int = 4 * 1024 * 1024
+    nesting: int = MAX_DEPTH
+
+    @property
+    def outermost(self) -> int:
+        """The depth at which a value begins, for it to be at :data:`MAX_DEPTH` where the limit is."""
+        return max(0, MAX_DEPTH - self.nesting) if self.nesting else 0
 
     @property
     def shortest(self) -> int:

@@ -66,6 +66,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
     attributes_of = caches.attributes.object
     text_field = caches.texts.field
     most_text = caches.limits.text_bytes or sys.maxsize
+    outermost = caches.attributes.outermost
     count = absurd = 0
     for resource_logs in request.resource_logs:
         resource_id = known.resources[resource_logs.resource, resource_logs.schema_url]
@@ -106,7 +107,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
                         uid_field,
                         text_field(severity_text, "severity_text", repaired, repairs) if severity_text else pg.NULL,
                         text_field(event_name, "event_name", repaired, repairs) if event_name else pg.NULL,
-                        _body(record.body, most_text, repairs) if record.HasField("body") else _NULLS_2,
+                        _body(record.body, most_text, outermost, repairs) if record.HasField("body") else _NULLS_2,
                         attributes_field,
                         repaired_field(repaired) if repaired else pg.NULL,
                     )
@@ -149,7 +150,7 @@ def _uid(raws: Any, caches: Caches) -> bytes:
     return pg.text(hashlib.sha256(text).digest()[:16])
 
 
-def _body(raw: bytes, most: int, repairs: Repairs) -> bytes:
+def _body(raw: bytes, most: int, outermost: int, repairs: Repairs) -> bytes:
     """The columns body and body_value: text for a string that PostgreSQL can hold, jsonb for everything else."""
     if len(raw) > most:
         raw = cut_value(raw, most, repairs)
@@ -166,5 +167,5 @@ def _body(raw: bytes, most: int, repairs: Repairs) -> bytes:
             else:
                 return pg.text(text) + pg.NULL
         readable = text.decode(errors="replace").replace("\0", "\ufffd").encode()
-        return pg.text(readable) + pg.jsonb(any_value(raw, repairs))
-    return pg.NULL + pg.jsonb(any_value(raw, repairs))
+        return pg.text(readable) + pg.jsonb(any_value(raw, repairs, outermost))
+    return pg.NULL + pg.jsonb(any_value(raw, repairs, outermost))
