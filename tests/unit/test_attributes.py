@@ -137,3 +137,16 @@ _SIMPLE = st.builds(
 @_SETTINGS
 def test_short_texts_and_ints_are_read_alike(raw: bytes) -> None:
     _same_as_slow(raw)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0123456789abcdef" * 2, "0123456789ABCDEF" * 2, "0" * 31, "0" * 33, "z" * 32, '"' * 32, "\\" * 32, "é" * 16],
+)
+def test_uids_of_records_are_read_alike(text: str) -> None:
+    raw = otlp_raw.attribute("log.record.uid", text).SerializeToString()
+    _same_as_slow(raw)
+    for behind in (b"\x18\x05", b"0"):
+        _same_as_slow(raw + behind)
+        _same_as_slow(raw[: -len(behind)])
+        _same_as_slow(raw[: -len(behind)] + behind)

@@ -47,6 +47,7 @@ COLUMNS: Final = (
 )
 
 _FIXED = struct.Struct(">h iq iq iq ii ii ii iq iq".replace(" ", "")).pack
+_IDS = struct.Struct(">i16si8s").pack
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _NULLS_2 = pg.NULL * 2
 _NO_UIDS: Final = (b"null", b'""')
@@ -68,6 +69,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
     most_text = caches.limits.text_bytes or sys.maxsize
     outermost = caches.attributes.outermost
     count = absurd = 0
+    midnight = next_midnight = 0  # the day of the last record: nearly always that of the next
     for resource_logs in request.resource_logs:
         resource_id = known.resources[resource_logs.resource, resource_logs.schema_url]
         for scope_logs in resource_logs.scope_logs:
@@ -76,9 +78,13 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
                 repaired: dict[str, bytes] = {}
                 own, observed = record.time_unix_nano, record.observed_time_unix_nano
                 filed = own or observed or received
-                if earliest <= filed < latest:
+                if midnight <= filed < next_midnight:
                     time = filed // 1000 - pg.PG_EPOCH_US
-                    days.add(filed // NS_PER_DAY)
+                elif earliest <= filed < latest:
+                    time = filed // 1000 - pg.PG_EPOCH_US
+                    day = filed // NS_PER_DAY
+                    days.add(day)
+                    midnight, next_midnight = max(day * NS_PER_DAY, earliest), min((day + 1) * NS_PER_DAY, latest)
                 else:
                     time = ABSURD_TIME
                     days.add(ABSURD_DAY)
@@ -95,6 +101,12 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
                     attributes_field = pg.jsonb(text)
                     if UID_KEY in keys:
                         uid_field = _uid(raw_attributes, caches)
+                trace_id, span_id = record.trace_id, record.span_id
+                if len(trace_id) == 16 and len(span_id) == 8 and trace_id != _NO_TRACE and span_id != _NO_SPAN:
+                    ids = _IDS(16, trace_id, 8, span_id)
+                else:
+                    ids = _id(trace_id, 16, _NO_TRACE, "trace_id", repaired, repairs)
+                    ids += _id(span_id, 8, _NO_SPAN, "span_id", repaired, repairs)
                 severity_text, event_name = record.severity_text, record.event_name
                 add(
                     (
@@ -102,8 +114,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
                             17, 8, time, 8, own, 8, observed, 4, resource_id, 4, scope_id, 4, record.severity_number,
                             8, record.flags, 8, record.dropped_attributes_count,
                         ),
-                        _id(record.trace_id, 16, _NO_TRACE, "trace_id", repaired, repairs),
-                        _id(record.span_id, 8, _NO_SPAN, "span_id", repaired, repairs),
+                        ids,
                         uid_field,
                         text_field(severity_text, "severity_text", repaired, repairs) if severity_text else pg.NULL,
                         text_field(event_name, "event_name", repaired, repairs) if event_name else pg.NULL,
