@@ -50,6 +50,22 @@ for number in range(5):
         logger.log_checkpoint("WEBSOCKET_DELIVERED", event=event, user_count=3)
 shutdown_telemetry()
 """
+PIPELINE = """
+import logging, os, uuid
+from otel_setup import configure_telemetry
+from otel_setup.pipelines import get_structured_logger, metric, phase, pipeline
+telemetry = configure_telemetry(service_name="trainer")
+logging.getLogger().addHandler(logging.NullHandler())
+log = get_structured_logger("trainer.work")
+with pipeline("train", str(uuid.uuid4()), "clusters", parts=2):
+    with phase("load", units=4) as load:
+        load.advance()
+        metric("throughput", 125.5, "{row}/s")
+        log.error("a shard is missing", shard=3)
+    with phase("fit"):
+        telemetry.force_flush()
+        os._exit(0)  # as if it had been killed: the phase never ends
+"""
 READER = "reader_of_panels"
 TRACE = {"traceID", "spanID", "parentSpanID", "operationName", "serviceName", "startTime", "duration"}
 
@@ -90,7 +106,7 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
             ready = receiver.ready()
             done = run_otelgres("demo", "--endpoint", f"http://{ready['grpc']}", "--seconds", "5", patience=90)
             assert done.returncode == 0, done.stderr
-            for program in (["-c", INTEGRATION], [str(EXAMPLES / "operations.py")]):
+            for program in (["-c", INTEGRATION], ["-c", PIPELINE], [str(EXAMPLES / "operations.py")]):
                 called = subprocess.run(
                     [sys.executable, *program],
                     env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{ready['grpc']}"),
