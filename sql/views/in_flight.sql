@@ -47,8 +47,9 @@ LEFT JOIN LATERAL (
 ) p ON true
 CROSS JOIN LATERAL (
     SELECT greatest(w.start_time, p.time) AS last_sign,
-           make_interval(secs => least(greatest(_otel.number_of(
-               coalesce(p.seconds, w.attributes ->> 'otelgres.alive.interval')), 0), 1e7)) AS every
+           -- NULL where it gives none: greatest() passes over NULL.
+           make_interval(secs => nullif(least(greatest(_otel.number_of(
+               coalesce(p.seconds, w.attributes ->> 'otelgres.alive.interval')), 0), 1e7), 0)) AS every
 ) s
 CROSS JOIN LATERAL (
     SELECT CASE

@@ -1,0 +1,42 @@
+-- Enters flows that began and of which no span has arrived: at work without a phase that has ended, or dead before the
+-- first. The roll-up knows flows by their spans; without this, a process that dies at once leaves none. Looks at what began
+-- within p_since, but for the latest minute, whose spans may be on their way. How many it entered.
+CREATE OR REPLACE FUNCTION _otel.adopt_flows(p_since interval DEFAULT '1 hour') RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
+DECLARE
+    v_epoch CONSTANT timestamptz := '2024-01-01 00:00:00+00';
+    v_new uuid[];
+    v_first timestamptz;
+    v_last timestamptz;
+BEGIN
+    SELECT array_agg(DISTINCT l.trace_id), date_bin('7 days', min(l.time), v_epoch), date_bin('7 days', max(l.time), v_epoch)
+    INTO v_new, v_first, v_last
+    FROM _otel.logs l
+    WHERE l.event_name = 'otelgres.span.start' AND l.time > now() - p_since AND l.time < now() - interval '1 minute'
+        AND l.attributes ->> 'otelgres.type' = 'flow' AND l.attributes ->> 'otelgres.flow.name' <> ''
+        AND NOT EXISTS (SELECT FROM _otel.flow_parts f WHERE f.trace_id = l.trace_id);
+    IF v_new IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM _otel.make_partition('flow_parts', v_first), _otel.make_partition('flow_parts', v_last);
+    -- Alone, as roll_up_spans is where weeks change: nobody begins another part of these flows meanwhile.
+    PERFORM pg_advisory_xact_lock(hashtext('_otel.flow_parts'));
+    WITH entered AS (
+        INSERT INTO _otel.flow_parts (
+            week, trace_id, start_time, start_time_unix_nano, end_time_unix_nano, span_count, error_count, flow_name, services)
+        SELECT date_bin('7 days', min(l.time), v_epoch), l.trace_id, min(l.time), min(l.time_unix_nano),
+               min(l.time_unix_nano), 0, 0, min(l.attributes ->> 'otelgres.flow.name'),
+               array_agg(DISTINCT r.service_name)
+        FROM _otel.logs l JOIN _otel.resources r ON r.id = l.resource_id
+        WHERE l.event_name = 'otelgres.span.start' AND l.trace_id = ANY (v_new)
+            AND l.time > now() - p_since AND l.time < now() - interval '1 minute'
+            AND NOT EXISTS (SELECT FROM _otel.flow_parts f WHERE f.trace_id = l.trace_id)
+        GROUP BY l.trace_id
+        ORDER BY l.trace_id
+        ON CONFLICT DO NOTHING
+        RETURNING trace_id
+    )
+    SELECT array_agg(trace_id) INTO v_new FROM entered;
+    RETURN coalesce(cardinality(v_new), 0);
+END
+$$;
