@@ -4,6 +4,7 @@ A parent that is killed cannot stop its children, but its end of a pipe closes w
 command it is.
 """
 
+import os
 import signal
 import sys
 import threading
@@ -13,7 +14,9 @@ from collector.cli import main
 
 
 def _end_with_stdin() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin.read(): that holds a lock for which the interpreter, when it ends first, aborts.
+    while os.read(0, 4096):
+        pass
     if sys.platform == "win32":
         interrupt_main(signal.SIGINT)
     else:

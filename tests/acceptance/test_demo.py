@@ -223,6 +223,7 @@ def test_it_says_why_it_cannot_start(tmp_path: Path) -> None:
     assert code == 1
     assert "Traceback" not in errors
     assert "Cannot keep PostgreSQL data in" in errors
+    assert "Fatal Python error" not in errors
 
 
 def test_it_says_what_to_install() -> None:
