@@ -2,8 +2,7 @@
 -- to be had: COPY FROM refuses tables with it for every role that it holds for, and the receiver writes by COPY. So
 -- tenants read views that show their own rows only, and have no right to anything else.
 ALTER TABLE _otel.resources ADD COLUMN tenant text GENERATED ALWAYS AS (attributes ->> 'tenant.id') STORED;
--- By hash: a B-tree refuses rows whose value is too long for it, and this value is anybody's.
-CREATE INDEX resources_tenant ON _otel.resources USING hash (tenant) WHERE tenant IS NOT NULL;
+CREATE INDEX resources_tenant ON _otel.resources (tenant) WHERE tenant IS NOT NULL;
 
 CREATE SCHEMA otel_tenant;
 COMMENT ON SCHEMA otel_tenant IS 'Telemetry as a tenant reads it: its own, and nothing else.';
