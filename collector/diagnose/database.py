@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import psutil
 import psycopg
 
 from collector.diagnose import Context, Finding, Severity, broken, fine, warning
@@ -12,6 +14,7 @@ from collector.security.dsn import without_secrets
 from sql.migrate import pending, pending_by_view
 from sql.queries import query
 
+_HERE: Final = ("localhost", "127.0.0.1", "::1")
 _LEAST_FREE: Final = 0.1
 _LEAST_PORTION: Final = 0.02
 
@@ -118,11 +121,10 @@ def disk(context: Context) -> Iterator[Finding]:
     if context.connection is None:
         return
     try:
-        row = context.connection.execute("SELECT current_setting('data_directory') AS folder").fetchone()
+        folder = data_folder(context.connection)
     except psycopg.errors.InsufficientPrivilege:
         yield fine("disk", "this role may not see the database's folder; the alert rule disk_budget looks at its size")
         return
-    folder = Path(row["folder"]) if row else None
     if folder is None or not folder.is_dir():
         return
     usage = shutil.disk_usage(folder)
@@ -136,6 +138,20 @@ def disk(context: Context) -> Iterator[Finding]:
         )
     else:
         yield fine("disk", f"{portion:.0%} of the database's disk is free")
+
+
+def data_folder(connection: psycopg.Connection[dict[str, Any]]) -> Path | None:
+    """Where a server on this machine keeps its data; None for one elsewhere. Raises psycopg.Error."""
+    if not connection.info.host.startswith("/") and connection.info.host not in _HERE:
+        return None
+    row = connection.execute("SELECT current_setting('data_directory') AS folder").fetchone()
+    folder = str(row["folder"]) if row else ""
+    if not folder.startswith("/proc/self"):
+        return Path(folder)
+    # The embedded server says "wherever I am", so that it needs no right to the folders above.
+    with suppress(psutil.Error):
+        return Path(psutil.Process(connection.info.backend_pid).cwd())
+    return Path(connection.info.host)
 
 
 def _line(error: psycopg.Error) -> str:

@@ -12,8 +12,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
+from collector.diagnose.database import data_folder
 from collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, Serving, eventually, run_otelgres, served
@@ -205,6 +207,12 @@ def listening(answer: bytes) -> Iterator[int]:
 
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1]
+
+
+def test_the_disk_is_that_of_the_data(cluster: Cluster, receiver: Serving) -> None:
+    with psycopg.connect(receiver.dsn, row_factory=dict_row) as connection:
+        folder = data_folder(connection)
+    assert folder == cluster.pgdata.resolve(), "and not that of whoever asks"
 
 
 def test_redis_where_it_is_configured(receiver: Serving) -> None:
