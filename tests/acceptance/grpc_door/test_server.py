@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc  # type: ignore[import-untyped]
 import pytest
+import zstandard
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
@@ -296,6 +297,15 @@ def test_broken_compression_is_final(port: int, desk: Desk, message: bytes, stat
         sock.sendall(_call_frames(b"gzip", message))
         trailers = next(payload for kind, _, payload in _frames(sock) if kind == 1)
     assert b"grpc-status" + bytes([len(status)]) + status in trailers
+    assert desk.batches == []
+
+
+def test_a_coding_that_grpc_does_not_know_is_final_and_named(port: int, desk: Desk) -> None:
+    with _http2(port) as sock:
+        sock.sendall(_call_frames(b"zstd", zstandard.compress(b"")))
+        answer = next(payload for kind, _, payload in _frames(sock) if kind == 1)
+    assert b"grpc-status\x0213" in answer
+    assert b"grpc-encoding" in answer
     assert desk.batches == []
 
 
