@@ -102,7 +102,8 @@ def _flow(row: dict[str, Any]) -> Sequence[Cell]:
         row["name"] or "?",
         _seconds((datetime.now(UTC) - row["start_time"]).total_seconds()),
         Text(_seconds(quiet), "red" if stalled else ""),
-        f"stalled after {reached}" if stalled else reached,
+        (f"stalled after {reached}" if stalled else reached)
+        + (f", lacks {row['missing'][0]}" if row["missing"] else ""),
     )
 
 

@@ -13,16 +13,24 @@ import uuid
 
 import redis
 
-from otel_setup import configure_telemetry, shutdown_telemetry
+from otel_setup import configure_telemetry, expected_checkpoints, shutdown_telemetry
 from otel_setup.integration import DatabaseIntegrationLogger, IntegrationCheckpoint
 from otel_setup.redis_events import RedisEventSubscriber
 
 CHANNEL = "events.patterns"
+# What every pattern should pass, and what it most likely means where one has not: otel.incomplete_flows says so.
+CAUSES = {
+    "PATTERN_PUBLISHED": "the detector does not publish",
+    "EVENT_RECEIVED": "Redis is away, or nobody has subscribed",
+    "EVENT_PARSED": "the event could not be read",
+    "WEBSOCKET_DELIVERED": "no user is connected",
+}
 
 
 def publisher(client: "redis.Redis", count: int) -> None:
     """Publishes patterns and prints their flow ids."""
     configure_telemetry(service_name="detector")
+    expected_checkpoints("PATTERN_PUBLISHED", list(CAUSES), CAUSES)
     logger = DatabaseIntegrationLogger("Detector")
     for number in range(count):
         event = {"flow_id": str(uuid.uuid4()), "symbol": "AAPL", "pattern": "Doji", "confidence": 0.5 + number / 100}

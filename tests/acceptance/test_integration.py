@@ -131,6 +131,15 @@ def test_events_have_every_column(story: Story) -> None:
     assert ids[0]["n"] == ids[0]["ids"] >= 83
 
 
+def test_what_is_expected_is_told_and_nothing_is_missing(story: Story) -> None:
+    (told,) = story.receiver.rows("SELECT flow_name, checkpoints, told_by FROM otel.expected_checkpoints")
+    assert told == {"flow_name": "PATTERN_PUBLISHED", "checkpoints": PATH, "told_by": "detector"}
+    assert story.receiver.rows("SELECT * FROM otel.incomplete_flows") == []
+    days = story.receiver.rows("SELECT flows, p99_latency_ms FROM compat.pattern_latency_trends")
+    assert sum(day["flows"] for day in days) == 20
+    assert all(0 < day["p99_latency_ms"] < 10_000 for day in days)
+
+
 def test_heartbeats_and_subscriptions(story: Story) -> None:
     assert (story.stats["events_received"], story.stats["events_forwarded"]) == (20, 20)
     (beat,) = story.receiver.rows("SELECT * FROM otel.heartbeats")

@@ -42,7 +42,11 @@ def fill(connection: Connection) -> None:
         trace=flow, start=start, end=start, name="CHARGED", parent=rows.span_id(1), role=rows.CHECKPOINT,
         attributes={"otelgres.type": "checkpoint", "otelgres.flow.name": "or\x1b[31mder"},
     )  # fmt: skip
-    rows.insert(connection, [*requests, stalled])
+    told = Span(
+        trace=uuid.uuid4(), start=start, end=start, name="PUBLISHED", parent=rows.span_id(1), role=rows.CHECKPOINT
+    )
+    rows.insert(connection, [*requests, stalled, told])
+    connection.execute("INSERT INTO otel.flow_expectations VALUES ('PUBLISHED', '{PUBLISHED,DELIVERED}')")
     for event, source, more in (
         ("otelgres.heartbeat", "feed", {}),
         ("otelgres.heartbeat", "silent", {}),
@@ -67,7 +71,9 @@ def test_piped_it_is_plain_text(ready: str) -> None:
     (shop,) = (line.split() for line in lines if line.startswith("shop"))
     assert shop[2] == "10.0%"
     (order,) = (line for line in lines if line.startswith("or [31mder"))
-    assert order.endswith("stalled after CHARGED")
+    assert order.rstrip().endswith("stalled after CHARGED")
+    (tick,) = (line for line in lines if line.startswith("PUBLISHED"))
+    assert tick.rstrip().endswith("stalled after PUBLISHED, lacks DELIVERED")
     assert any(line.startswith("feed") and "events 7" in line for line in lines)
     assert any(line.startswith("feed") and "ticks" in line and "not confirmed" in line for line in lines)
 
