@@ -219,6 +219,14 @@ def test_a_reader_is_enough(dsn: str) -> None:
         assert report(login, name, "--format", "json", *PERIOD)
 
 
+def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("REVOKE SELECT ON compat.log_events FROM otelgres_reader")
+    done = run_otelgres("report", "errors", OTELGRES_DSN=database)
+    assert done.returncode == 1
+    assert "permission denied for view log_events" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

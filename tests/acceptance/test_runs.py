@@ -258,7 +258,7 @@ EVERYTHING_INSIDE = """
 """
 IMPORTS = """
 import logging, threading
-from opentelemetry import trace
+from opentelemetry import metrics, trace
 from otel_setup import *
 from otel_setup.runs import *
 """
@@ -277,7 +277,9 @@ def test_a_process_without_database_logging_sends_nothing(
     cluster: Cluster, migrated: str, tmp_path: Path, argument: str
 ) -> None:
     program = IMPORTS + f"configure_run_logging('atm', {argument}, log_file={str(tmp_path / 'a' / 'run.log')!r})\n"
-    program += f"with run('retrieval') as execution:{EVERYTHING_INSIDE}shutdown_telemetry()\n"
+    program += f"with run('retrieval') as execution:{EVERYTHING_INSIDE}"
+    program += "logging.getLogger('atm').error('outside of any run')\n"
+    program += "metrics.get_meter('atm').create_counter('terminals').add(1)\nshutdown_telemetry()\n"
     with served(cluster, migrated) as receiver:
         before = stored(receiver)
         done = python(program, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}")
