@@ -39,7 +39,7 @@ def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
             )
         if progress:
             connection.add_notice_handler(lambda said: _warn(said, progress))
-        if _up_to_date(connection):
+        if up_to_date(connection):
             # Nothing is written, so that a receiver may have no right to.
             return []
         try:
@@ -88,7 +88,8 @@ def _migrate(connection: psycopg.Connection[tuple[object, ...]], progress: Calla
         return new
 
 
-def _up_to_date(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+def up_to_date(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    """Whether all is there as the files say. Raises SchemaError for a database that is newer than this program."""
     if pending(connection):
         return False
     rows = connection.execute("SELECT name, checksum FROM _otel.migrations").fetchall()

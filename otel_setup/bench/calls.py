@@ -16,6 +16,7 @@ from statistics import median
 from opentelemetry import trace
 
 from otel_setup import checkpoint, configure_telemetry, flow, phase, shutdown_telemetry
+from otel_setup.bench.pipeline_calls import pipeline_calls
 from otel_setup.bench.run_calls import run_calls
 from otel_setup.logger import initialize_logger
 from otel_setup.runs import run
@@ -51,7 +52,7 @@ def _calls() -> dict[str, Callable[[int], None]]:
 def measure(flush: Callable[[], object], bursts: int) -> dict[str, dict[str, float]]:
     """The cost of each call: ``thread`` is the median over bursts; ``process`` includes ``flush`` after each burst."""
     with flow("bench"):
-        costs = {name: _cost(call, flush, bursts) for name, call in _calls().items()}
+        costs = {name: _cost(call, flush, bursts) for name, call in (_calls() | pipeline_calls()).items()}
     with run("bench") as execution:
         return costs | {name: _cost(call, flush, bursts) for name, call in run_calls(execution).items()}
 

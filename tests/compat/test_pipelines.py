@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ import pytest
 from collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
 
+ROOT = Path(__file__).parents[2]
 EXPERIMENT = uuid.uuid5(uuid.NAMESPACE_URL, "experiment")
 OTHER = uuid.uuid5(uuid.NAMESPACE_URL, "other experiment")
 APPLICATION = f"""
@@ -333,3 +335,29 @@ def test_only_the_owner_cleans_up_and_today_is_kept(receiver: Serving) -> None:
         ):  # fmt: skip
             connection.execute("SET search_path = compat, public")
             connection.execute(query.encode())
+
+
+def test_the_example_prints_what_its_page_promises(receiver: Serving) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "examples" / "pipeline.py")],
+        env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_DSN=receiver.dsn),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[:9] == [
+        "progress",
+        "  geo              completed  100.0 %",
+        "    load           completed  100.0 %",
+        "      read tiles   completed  100.0 %",
+        "    cluster        completed  100.0 %",
+        "      fold 1       completed  100.0 %",
+        "      fold 2       completed  100.0 %",
+        "    publish        failed       0.0 %",
+        "errors",
+    ]
+    assert "  INFO tiles read north" in lines
+    assert "  MemoryError 1 ['geo/publish']" in lines
+    assert {"  cpu process.cpu.utilization", "  memory process.memory.usage", "  custom silhouette"} <= set(lines)
