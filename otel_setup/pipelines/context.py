@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_setup.context_attributes import ContextAttributes, current_attributes
-from otel_setup.ids import parse_flow_id
+from otel_setup.ids import entropy, parse_flow_id
 from otel_setup.values import text
 
 EXPERIMENT_ID: Final = "experiment_id"
@@ -52,6 +52,11 @@ def carried() -> Mapping[str, Any]:
     """Those of the four that are carried here: what a metric says of itself."""
     found = current_attributes()
     return {key: found[key] for key in _KEYS if key in found} if found else found
+
+
+def new_experiment() -> uuid.UUID:
+    """A random one, without asking the system for its randomness."""
+    return uuid.UUID(int=entropy.getrandbits(128), version=4)
 
 
 def experiment_uuid(value: object) -> uuid.UUID:

@@ -27,6 +27,7 @@ from otel_setup.pipelines.context import (
     LoggingContext,
     current_context,
     experiment_uuid,
+    new_experiment,
 )
 from otel_setup.pipelines.tell import pipeline_event, record_progress
 from otel_setup.values import text
@@ -268,7 +269,7 @@ def _experiment(given: _Given, parent: Node | None, around: Mapping[str, Any]) -
         return experiment_uuid(given.experiment_id)
     if parent is not None and given.level != "pipeline":
         return parent.experiment_id
-    return experiment_uuid(around[EXPERIMENT_ID]) if EXPERIMENT_ID in around else uuid.uuid4()
+    return experiment_uuid(around[EXPERIMENT_ID]) if EXPERIMENT_ID in around else new_experiment()
 
 
 def _node_id(given: _Given, parent: Node | None) -> str:

@@ -273,3 +273,62 @@ def test_what_is_in_flight_is_looked_for_in_its_days(plans: Connection) -> None:
     assert sum(scan.rows for scan in found) <= 20
     assert days(scans(plans, query, of="spans")) == {DAY.date()}
     assert {scan.how for scan in scans(plans, query, of="spans")} <= {"Index Scan", "Index Only Scan"}
+
+
+EXPERIMENT = uuid.uuid5(uuid.NAMESPACE_URL, "experiment")
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("SELECT * FROM compat.pipeline_logs WHERE experiment_id = '{}'", "case_time_idx"),
+        (
+            "SELECT * FROM compat.pipeline_logs WHERE experiment_id = '{}' ORDER BY timestamp DESC LIMIT 5",
+            "case_time_idx",
+        ),
+        ("SELECT * FROM compat.pipeline_events WHERE experiment_id = '{}'", "case_time_idx"),
+        ("SELECT * FROM compat.pipeline_progress WHERE experiment_id = '{}'", "case_time_idx"),
+        ("SELECT * FROM compat.pipeline_progress_summary WHERE experiment_id = '{}'", "case_time_idx"),
+        ("SELECT * FROM compat.recent_experiment_errors LIMIT 5", "time_idx"),
+        ("SELECT * FROM compat.active_pipeline_monitoring", "time_idx"),
+    ],
+)
+def test_an_experiment_is_found_without_other_logs(plans: Connection, query: str, index: str) -> None:
+    values = {"resource_id": rows.resource(plans, "shop"), "scope_id": rows.scope(plans), "flags": 0,
+              "dropped_attributes_count": 0, "observed_time_unix_nano": 0, "severity_number": 17}  # fmt: skip
+    attributes = f'{{"experiment_id": "{EXPERIMENT}", "node_id": "a"}}'
+    for number, event in enumerate([None, "otelgres.progress", "otelgres.pipeline", "otelgres.span.start"] * 3):
+        rows.put(
+            plans, "logs", **values, time=TODAY + timedelta(seconds=number), time_unix_nano=number, event_name=event,
+            attributes=attributes, trace_id=uuid.uuid4(), span_id=rows.span_id(number),
+        )  # fmt: skip
+    # Beside those of other experiments.
+    plans.execute(
+        """
+        INSERT INTO _otel.logs (time, time_unix_nano, observed_time_unix_nano, resource_id, scope_id, severity_number,
+                                flags, dropped_attributes_count, event_name, attributes)
+        SELECT %s + n * interval '1 s', n, 0, 1, 1, 9, 0, 0,
+               (ARRAY[NULL, 'otelgres.progress', 'otelgres.pipeline'])[n %% 3 + 1],
+               jsonb_build_object('experiment_id', md5((n %% 50)::text)::uuid, 'node_id', n)
+        FROM generate_series(1, 3000) n
+        """,
+        [TODAY],
+    )
+    plans.execute(f"ANALYZE _otel.logs_{TODAY:%Y%m%d}".encode())
+    assert plans.execute(query.format(EXPERIMENT).encode()).fetchall()
+    found = [scan for scan in scans(plans, query.format(EXPERIMENT), of="logs") if scan.rows > 0]
+    assert all(index in (scan.index or "") for scan in found if scan.how != "Bitmap Heap Scan"), found
+    assert sum(scan.rows for scan in found) <= 100
+
+
+def test_metrics_of_an_experiment_are_found_by_their_series(plans: Connection) -> None:
+    series = rows.series(plans, "loss", 5, attributes={"experiment_id": str(EXPERIMENT)})
+    rows.put(
+        plans, "number_points", time=TODAY, series_id=series, time_unix_nano=1, start_time_unix_nano=0, flags=0,
+        value_double=0.5,
+    )  # fmt: skip
+    query = f"SELECT metric_value FROM compat.pipeline_metrics WHERE experiment_id = '{EXPERIMENT}'"
+    assert plans.execute(query.encode()).fetchall() == [(0.5,)]
+    found = [scan for scan in scans(plans, query, of="number_points") if scan.rows > 0]
+    assert all("series_id" in scan.condition for scan in found if scan.how != "Bitmap Heap Scan"), found
+    assert sum(scan.rows for scan in found) <= 5
