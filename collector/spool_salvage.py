@@ -72,11 +72,13 @@ def salvage(database: Path, missed: int | None = None) -> Salvaged:
                 if len(values) == 1 and isinstance(values[0], int):
                     drained = max(drained, drained_of(values[0]))
                 elif len(values) == 5:  # id, at, signal, crc, payload
+                    # The checksum of nothing is 0, which is too easily met by chance: nobody spools nothing.
                     seen.add(rowid)
                     _, at, signal, crc, payload = values
                     if (
                         isinstance(signal, str)
                         and isinstance(payload, bytes)
+                        and payload
                         and (checksum := zlib.crc32(payload)) == crc
                     ):
                         known.add(number)

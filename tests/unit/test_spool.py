@@ -197,6 +197,19 @@ def test_damage_to_what_holds_everything_together_costs_next_to_nothing(tmp_path
     assert not list(tmp_path.glob("*.sqlite*"))
 
 
+def test_a_batch_that_is_gone_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    left(tmp_path, [batches(b"good", b"evil", b"also good")], "closed")
+    file = tmp_path / "000001.sqlite"
+    with sqlite3.connect(file) as connection:
+        # The checksum of nothing.
+        connection.execute("UPDATE batches SET payload = x'', crc = 0 WHERE id = 2")
+    connection.close()
+    file.write_bytes(b"X" + file.read_bytes()[1:])
+    spool = Spool(tmp_path, 1 << 20)
+    assert [batch.payload for batch in drain(spool)] == [b"good", b"also good"]
+    assert [item.batches for item in spool.take_damage()] == [1]
+
+
 def test_the_beginning_of_a_write_that_was_cut_off_is_no_damage(tmp_path: Path) -> None:
     sent = [os.urandom(3000) for _ in range(10)]
     left(tmp_path, [batches(*sent[:5]), batches(*sent[5:])], "killed")
