@@ -85,14 +85,22 @@ LEFT JOIN LATERAL (
     ) l
 ) n ON true
 LEFT JOIN LATERAL (
-    SELECT min(array_position('{running,silent,abandoned}', w.state)) AS state,
-           CASE WHEN f.root_span_id IS NULL THEN greatest(_otel.time_of(f.end_time_unix_nano), max(w.last_sign), (
-               SELECT max(o.time) FROM _otel.logs o
-               WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
-           )) ELSE _otel.time_of(f.end_time_unix_nano) END AS last_time
-    FROM otel.in_flight w
-    WHERE f.root_span_id IS NULL AND w.flow_id = f.trace_id AND w.type = 'flow' AND w.sign_interval IS NOT NULL
-        AND w.start_time >= f.start_time - interval '5 minutes'
+    -- Within CASE: a filter would still walk through the partitions, for each of the many runs that have ended.
+    SELECT max(u.known[1]::integer) AS state,
+           max(CASE WHEN f.root_span_id IS NULL THEN greatest(
+               _otel.time_of(f.end_time_unix_nano), u.known[2]::timestamptz, (
+                   SELECT max(o.time) FROM _otel.logs o
+                   WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
+               )) ELSE _otel.time_of(f.end_time_unix_nano) END) AS last_time
+    FROM (
+        SELECT CASE WHEN f.root_span_id IS NULL THEN (
+            SELECT ARRAY[min(array_position('{running,silent,abandoned}', i.state))::text, max(i.last_sign)::text]
+            FROM otel.in_flight i
+            WHERE i.flow_id = f.trace_id AND i.type = 'flow' AND i.sign_interval IS NOT NULL
+                AND i.start_time >= f.start_time - interval '5 minutes'
+        ) END AS known
+        OFFSET 0
+    ) u
 ) w ON true
 CROSS JOIN LATERAL (
     SELECT CASE

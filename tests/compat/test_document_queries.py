@@ -41,3 +41,4 @@ def test_documents_that_ask_something_are_read() -> None:
         pytest.skip("the documents are not here")
     assert len(statements("000")) == 3
     assert len(statements("003")) == 3
+    assert len(statements("004")) == 6
