@@ -205,4 +205,6 @@ def _print_json(values: Any) -> None:
 
 
 def _print_table(table: Any) -> None:
-    Console().print(table)
+    # A pipe has no width: there nothing is cut.
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console.print(table)

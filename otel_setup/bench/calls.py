@@ -10,6 +10,7 @@ import logging
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from statistics import median
 
@@ -18,7 +19,9 @@ from opentelemetry import trace
 from otel_setup import checkpoint, configure_telemetry, flow, phase, shutdown_telemetry
 from otel_setup.bench.pipeline_calls import pipeline_calls
 from otel_setup.bench.run_calls import run_calls
+from otel_setup.integration import DatabaseIntegrationLogger
 from otel_setup.logger import initialize_logger
+from otel_setup.operations import log_database_event, monitor_performance
 from otel_setup.runs import run
 
 # Fewer than the SDK's queues hold and its batches wait for: nothing is dropped, and export threads do not interrupt.
@@ -46,7 +49,31 @@ def _calls() -> dict[str, Callable[[int], None]]:
     def reached(number: int) -> None:
         checkpoint("ORDER_ACCEPTED", order_id=number, symbol="AAPL")
 
-    return {"logger.info": log, "span": span, "flow": new_flow, "phase": new_phase, "checkpoint": reached}
+    voice = DatabaseIntegrationLogger("bench")
+    event = {"flow_id": str(uuid.uuid4()), "symbol": "AAPL", "pattern": "Doji", "confidence": 0.5}
+
+    def passed(number: int) -> None:
+        voice.log_checkpoint("EVENT_RECEIVED", event=event, channel="events")
+
+    def stored(number: int) -> None:
+        log_database_event(
+            "database_operation", {"name": "Ada"}, {"success": True}, {"operation_type": "add", "number": number}
+        )
+
+    @monitor_performance("work")
+    def watched(number: int) -> None:
+        pass
+
+    return {
+        "logger.info": log,
+        "span": span,
+        "flow": new_flow,
+        "phase": new_phase,
+        "checkpoint": reached,
+        "integration: log_checkpoint": passed,
+        "operations: log_database_event": stored,
+        "operations: monitor_performance": watched,
+    }
 
 
 def measure(flush: Callable[[], object], bursts: int) -> dict[str, dict[str, float]]:

@@ -59,6 +59,7 @@ def test_application_costs_each_call_in_each_situation() -> None:
     assert set(costs) == {"present", "logger", "absent", "unconfigured"}
     for calls in costs.values():
         assert set(calls) >= {"logger.info", "span", "flow", "phase", "checkpoint", "run", "run: phase", "run: set"}
+        assert {"integration: log_checkpoint", "operations: log_database_event"} <= set(calls)
         assert all(cost["thread"] >= 0 and cost["process"] >= 0 for cost in calls.values())
 
 
