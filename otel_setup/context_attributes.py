@@ -5,16 +5,15 @@ They travel with OpenTelemetry's context: into awaited coroutines, tasks and (se
 attributes mean, and the SDK: ``context_processors`` writes them onto records.
 """
 
-import functools
-import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from opentelemetry import context
 from opentelemetry.context import Context
 
+from otel_setup.block import Decorator
 from otel_setup.values import clean_mapping
 
 _KEY = context.create_key("otelgres_context_attributes")
@@ -25,7 +24,7 @@ _R = TypeVar("_R")
 _logger = logging.getLogger("otel_setup")
 
 
-class ContextAttributes:
+class ContextAttributes(Decorator[None]):
     """An unopened piece of work with attributes: ``with``, ``async with`` and decorator (not of generators)."""
 
     __slots__ = ("_attributes", "_tokens")
@@ -49,33 +48,8 @@ class ContextAttributes:
         """Back to what was carried before."""
         context.detach(self._tokens.pop())
 
-    async def __aenter__(self) -> None:
-        """As ``__enter__``; nothing is awaited."""
-        self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """As ``__exit__``; nothing is awaited."""
-        self.__exit__(kind, error, traceback)
-
-    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Decorates a function or coroutine function."""
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-                with ContextAttributes(self._attributes):
-                    return await cast(Any, function)(*args, **kwargs)
-
-            return cast(Callable[_P, _R], run_async)
-
-        @functools.wraps(function)
-        def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with ContextAttributes(self._attributes):
-                return function(*args, **kwargs)
-
-        return run
+    def _again(self) -> "ContextAttributes":
+        return ContextAttributes(self._attributes)
 
 
 def context_attributes(attributes: Mapping[str, Any] | None = None, /, **named: Any) -> ContextAttributes:

@@ -5,13 +5,10 @@ and to know whether an SDK is behind the API.
 """
 
 import enum
-import functools
-import inspect
 import logging
 import os
 import time
 import uuid
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -20,6 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, Status, StatusCode, TraceFlags
 
 from otel_setup import active
+from otel_setup.block import Decorator
 from otel_setup.exceptions import exception_attributes
 from otel_setup.expectations import remind
 from otel_setup.ids import absent_span_id, is_random, next_flow_id, parse_flow_id
@@ -71,7 +69,7 @@ class Handle:
         _checkpoint(name, attributes, self._context)
 
 
-class Scope:
+class Scope(Decorator[Handle]):
     """An unopened flow or phase. Opening it again, or calling what it decorates, makes a new span each time."""
 
     def __init__(self, kind: str, name: object, flow_id: object, attributes: dict[str, Any]) -> None:
@@ -104,40 +102,6 @@ class Scope:
         # A forked child that runs on past the block holds a copy of a span that is its parent's to end.
         if pid == os.getpid():
             _end(handle._span, error)
-
-    async def __aenter__(self) -> Handle:
-        """As ``__enter__``; nothing is awaited."""
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """As ``__exit__``; nothing is awaited."""
-        self.__exit__(kind, error, traceback)
-
-    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Decorates a function or coroutine function: each call is a flow or phase of its own.
-
-        A generator function is returned as it is: between two values it is its consumer that runs.
-        """
-        if _makes_generators(function):
-            _logger.warning("%s does not cover generators: %s is left as it is", self._kind, text(function))
-            return function
-        if _makes_coroutines(function):
-
-            @functools.wraps(function)
-            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-                with self._again():
-                    return await cast(Any, function)(*args, **kwargs)
-
-            return cast(Callable[_P, _R], run_async)
-
-        @functools.wraps(function)
-        def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with self._again():
-                return function(*args, **kwargs)
-
-        return run
 
     def _again(self) -> "Scope":
         return Scope(self._kind, self._name, self._flow_id, self._attributes)
@@ -275,17 +239,6 @@ def _end(span: Span, error: BaseException | None) -> None:
             active.liveness.closed(span.get_span_context().span_id)
     except Exception:  # telemetry must not fail the work it tells of
         _logger.debug("a span was not ended", exc_info=True)
-
-
-# Not inspect's functions themselves: they narrow a ParamSpec's callable to something that is none any more.
-
-
-def _makes_generators(function: object) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _makes_coroutines(function: object) -> bool:
-    return inspect.iscoroutinefunction(function)
 
 
 def _is_clean_exit(error: BaseException) -> bool:

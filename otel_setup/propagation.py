@@ -15,6 +15,7 @@ from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from otel_setup.block import Block
 from otel_setup.flows import FLOW_NAME
 
 _FIELDS = ("traceparent", "tracestate", "baggage")
@@ -43,7 +44,7 @@ def inject(message: dict[str, Any] | None = None, key: str = "otel") -> dict[str
     return message
 
 
-class Extraction:
+class Extraction(Block[uuid.UUID | None]):
     """A context that came with a message, current while this is entered, in ``with`` or ``async with``."""
 
     def __init__(self, arrived: Context | None) -> None:
@@ -61,16 +62,6 @@ class Extraction:
     ) -> None:
         """Puts back what was current before."""
         context.detach(self._tokens.pop())
-
-    async def __aenter__(self) -> uuid.UUID | None:
-        """As ``__enter__``; nothing is awaited."""
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """As ``__exit__``; nothing is awaited."""
-        self.__exit__(kind, error, traceback)
 
 
 def extract(message: object, key: str = "otel") -> Extraction:

@@ -4,19 +4,18 @@ Refuses to know how progress is told and added up.
 """
 
 import asyncio
-import functools
-import inspect
 import itertools
 import logging
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from opentelemetry import context
 
+from otel_setup.block import Decorator
 from otel_setup.exceptions import exception_attributes
 from otel_setup.flows import Scope, flow
 from otel_setup.flows import phase as span_of
@@ -92,7 +91,7 @@ class _Given:
     attributes: Mapping[str, Any]
 
 
-class NodeScope:
+class NodeScope(Decorator[Node]):
     """An unopened node. Opening it again, or calling what it decorates, is the same node once more."""
 
     def __init__(self, given: _Given) -> None:
@@ -138,36 +137,8 @@ class NodeScope:
         scope.__exit__(kind, error, traceback)
         carried.__exit__(kind, error, traceback)
 
-    async def __aenter__(self) -> Node:
-        """As ``__enter__``; nothing is awaited."""
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """As ``__exit__``; nothing is awaited."""
-        self.__exit__(kind, error, traceback)
-
-    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Decorates a function or coroutine function: each call opens the node. A generator function stays as it is."""
-        if _makes_generators(function):
-            _log.warning("%s does not cover generators: %s is left as it is", self._given.level, text(function))
-            return function
-        if _makes_coroutines(function):
-
-            @functools.wraps(function)
-            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-                with NodeScope(self._given):
-                    return await cast(Any, function)(*args, **kwargs)
-
-            return cast(Callable[_P, _R], run_async)
-
-        @functools.wraps(function)
-        def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with NodeScope(self._given):
-                return function(*args, **kwargs)
-
-        return run
+    def _again(self) -> "NodeScope":
+        return NodeScope(self._given)
 
 
 def pipeline(
@@ -251,17 +222,6 @@ def _scope(
             attributes=attributes,
         )
     )
-
-
-# Not inspect's functions themselves: they narrow a ParamSpec's callable to something that is none any more.
-
-
-def _makes_generators(function: object) -> bool:
-    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
-
-
-def _makes_coroutines(function: object) -> bool:
-    return inspect.iscoroutinefunction(function)
 
 
 def _experiment(given: _Given, parent: Node | None, around: Mapping[str, Any]) -> uuid.UUID:

@@ -5,22 +5,21 @@ on the way, so that a run that dies has said it all the same. Refuses to raise a
 exceptions, and to know where log lines go.
 """
 
-import functools
-import inspect
 import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from opentelemetry import context
 
+from otel_setup.block import Decorator
 from otel_setup.context_attributes import ContextAttributes, context_attributes
 from otel_setup.events import record_event
 from otel_setup.exceptions import exception_attributes
-from otel_setup.flows import Handle, Scope, checkpoint, flow
+from otel_setup.flows import Handle, Scope, checkpoint
 from otel_setup.ids import parse_flow_id
 from otel_setup.runs import current
 from otel_setup.runs.counting import count_records
@@ -143,7 +142,7 @@ class _Opened(NamedTuple):
     outer: Any
 
 
-class Run:
+class Run(Decorator[Execution]):
     """An unopened run: ``with``, ``async with``, or a decorator that makes each call a run of its own."""
 
     def __init__(
@@ -170,7 +169,7 @@ class Run:
         carried = context_attributes({**key, **self._carried})
         carried.__enter__()
         facts = {"demo_mode": demo_mode, **self._facts}
-        scope = flow(self._name, flow_id, **facts)
+        scope = Scope("flow", self._name, flow_id, facts)
         execution = Execution(self._name, scope.__enter__(), writes=writes, demo_mode=demo_mode)
         token = context.attach(current.with_execution(execution))
         self._open.append(_Opened(execution, scope, carried, token, outer))
@@ -187,34 +186,6 @@ class Run:
         opened.scope.__exit__(kind, error, traceback)
         opened.carried.__exit__(kind, error, traceback)
         context.detach(opened.outer)
-
-    async def __aenter__(self) -> Execution:
-        """As ``__enter__``; nothing is awaited."""
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """As ``__exit__``; nothing is awaited."""
-        self.__exit__(kind, error, traceback)
-
-    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Decorates a function or coroutine function."""
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-                with self._again():
-                    return await cast(Any, function)(*args, **kwargs)
-
-            return cast(Callable[_P, _R], run_async)
-
-        @functools.wraps(function)
-        def run_once(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with self._again():
-                return function(*args, **kwargs)
-
-        return run_once
 
     def _again(self) -> "Run":
         return Run(

@@ -3,13 +3,12 @@
 As ``with``, ``async with`` and decorators. Refuses to know how a run begins and ends.
 """
 
-import functools
-import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
+from otel_setup.block import Decorator
 from otel_setup.context_attributes import ContextAttributes, context_attributes
 from otel_setup.flows import Handle, Scope
 from otel_setup.flows import phase as span_of_phase
@@ -22,7 +21,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-class RunPhase:
+class RunPhase(Decorator[Handle]):
     """An unopened phase of the run that is current where it is opened, or of ``collector``'s."""
 
     __slots__ = ("_collector", "_fields", "_name", "_open")
@@ -55,33 +54,8 @@ class RunPhase:
         if collector is not None:
             collector.add_phase(self._name, seconds, failed=error is not None)
 
-    async def __aenter__(self) -> Handle:
-        """As ``__enter__``; nothing is awaited."""
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """As ``__exit__``; nothing is awaited."""
-        self.__exit__(kind, error, traceback)
-
-    def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Decorates a function or coroutine function: each call is a phase of its own."""
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-                with RunPhase(self._name, self._fields, self._collector):
-                    return await cast(Any, function)(*args, **kwargs)
-
-            return cast(Callable[_P, _R], run_async)
-
-        @functools.wraps(function)
-        def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with RunPhase(self._name, self._fields, self._collector):
-                return function(*args, **kwargs)
-
-        return run
+    def _again(self) -> "RunPhase":
+        return RunPhase(self._name, self._fields, self._collector)
 
 
 def run_phase(name: str, **fields: Any) -> RunPhase:

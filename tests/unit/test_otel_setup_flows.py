@@ -188,7 +188,7 @@ def test_each_call_of_what_a_flow_decorates_is_a_flow(receiver: Receiver) -> Non
 
 def test_a_generator_is_left_alone_and_said_so(receiver: Receiver) -> None:
     assert [span for span in receiver.spans() if span.name == "counting"] == []
-    assert any("does not cover generators" in str(body) for body in receiver.bodies())
+    assert any("generators are not covered" in str(body) for body in receiver.bodies())
 
 
 def test_an_exception_marks_every_span_that_it_leaves(receiver: Receiver) -> None:
