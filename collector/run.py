@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
+from collector.ending import ignore_signals
 from collector.receiver import Receiver
 from collector.settings import Settings
 
@@ -45,9 +46,10 @@ class _DaemonThreads(ThreadPoolExecutor):
 
 
 def run(settings: Settings, dsn: str, when_ready: Callable[[Receiver], None], *, reuse_port: bool = False) -> None:
-    """Serves until SIGINT or SIGTERM. ``when_ready`` is called in the loop, once, when batches can be stored.
+    """Serves until SIGINT or SIGTERM, both of which are ignored afterwards.
 
-    ``reuse_port`` lets our own workers share the ports. Raises CannotListen or SettingError when the doors cannot open.
+    ``when_ready`` is called in the loop, once, when batches can be stored. ``reuse_port`` lets our own workers share
+    the ports. Raises CannotListen or SettingError when the doors cannot open.
     """
     asyncio.run(_run(Receiver(settings, dsn, reuse_port=reuse_port), when_ready))
 
@@ -67,6 +69,11 @@ async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> No
             wait.cancel()
     finally:
         await receiver.stop()
+        # Now, because the loop's end would make them deadly while the caller still stops what is its own.
+        with suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().remove_signal_handler(number)
+        ignore_signals()
 
 
 def _on_signals(stop: asyncio.Event) -> None:

@@ -4,6 +4,7 @@ import click
 
 from collector.cli.options import address_options, json_option, workers_option
 from collector.cli.serving import serve_and_show
+from collector.ending import ended_by_signals
 from collector.settings import load
 
 
@@ -19,4 +20,5 @@ def serve(dsn: str | None, grpc: str | None, http: str | None, workers: int | No
         raise click.UsageError(
             "Say where to store: --dsn or the variable OTELGRES_DSN. (`otelgres up` brings its own.)"
         )
-    serve_and_show(settings, settings.dsn, as_json=as_json)
+    with ended_by_signals():
+        serve_and_show(settings, settings.dsn, as_json=as_json)

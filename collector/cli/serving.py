@@ -11,6 +11,7 @@ import click
 import psycopg
 
 from collector.cli.options import log_to_stderr, ready_line
+from collector.ending import ignore_signals
 from collector.live import FlowLine, start_live
 from collector.receiver import Receiver
 from collector.run import run
@@ -61,6 +62,7 @@ def serve_and_show(
         else:
             run(settings, dsn, receiver_ready)
     finally:
+        ignore_signals()
         stop.set()
         for thread in threads:
             # A pipe that nobody reads may hold the thread for ever; it is a daemon and ends with us.

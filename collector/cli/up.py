@@ -10,6 +10,7 @@ from collector.cli.options import address_options, data_option, json_option, wor
 from collector.cli.serving import serve_and_show
 from collector.embedded.cluster import Cluster
 from collector.embedded.keeper import Keeper
+from collector.ending import ended_by_signals
 from collector.runfile import Runfile
 from collector.settings import load
 
@@ -24,7 +25,7 @@ def up(data: Path, grpc: str | None, http: str | None, workers: int | None, as_j
     settings = load({"grpc": grpc, "http": http, "workers": workers})
     if settings.spool is None:
         settings = replace(settings, spool=str(data / "spool"))
-    with Cluster(data) as cluster, Keeper(cluster), Runfile(data) as runfile:
+    with ended_by_signals(), Cluster(data) as cluster, Keeper(cluster), Runfile(data) as runfile:
         serve_and_show(
             settings,
             cluster.dsn,

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,32 @@ def test_ctrl_c_stops_everything(data: Path) -> None:
     answer = run_otelgres("dsn", "--data", str(data))
     assert answer.returncode == 1
     assert "otelgres up" in answer.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("there", ["owner.lock", "postgres/postmaster.pid"])
+def test_a_signal_before_it_is_ready_leaves_nothing_running(data: Path, number: int, there: str) -> None:
+    with up(data) as process:
+        eventually(lambda: (data / there).exists(), there)
+        assert process.stop(number) == 0, process.errors
+        assert process.errors == ""
+    assert postmaster.find(data / "postgres") is None
+    with up(data) as process:
+        assert send_span(process.ready()["http"], FIRST) == 200
+        assert process.stop() == 0, process.errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_it_stops_leave_nothing_running_either(data: Path, number: int) -> None:
+    with up(data) as process:
+        process.ready()
+        server = postmaster_of(data)
+        while process.process.poll() is None:
+            process.process.send_signal(number)
+            threading.Event().wait(0.01)
+        assert process.process.returncode == 0, process.errors
+        assert process.errors == ""
+    assert not postmaster.alive(server)
 
 
 def test_after_kill_9_of_the_receiver_the_next_start_works_on_the_same_data(data: Path) -> None:
