@@ -2,6 +2,8 @@
 
 import gzip
 import zlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import zstandard
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -11,6 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from collector.spool import Spool
 from exporters.batch import Batch, Signal
 from exporters.file_records import HEADER, encode
 from exporters.otlp_json import request_to_json
@@ -111,6 +114,21 @@ COMPRESSED = [
     b"\x02" + zstandard.ZstdCompressor().compress(REQUESTS[Signal.METRICS]),
     b"\x03" + gzip.compress(zlib.compress(b"a" * 5000), mtime=0),
 ]
+
+
+def segment() -> tuple[bytes, bytes]:
+    """A segment of the receiver's spool as a killed receiver leaves it: the database, and its write-ahead log."""
+    with TemporaryDirectory(prefix="otelgres-fuzz-") as folder:
+        spool = Spool(Path(folder), 1 << 20)
+        for signal, payload in REQUESTS.items():
+            # One that goes on over several pages.
+            spool.append([Batch(signal, payload), Batch(signal, payload * 20)])
+        (database,) = Path(folder).glob("*.sqlite")
+        found = database.read_bytes(), database.with_name(database.name + "-wal").read_bytes()
+        spool.close()
+    return found
+
+
 SPOOL = HEADER + b"".join(encode(Batch(signal, payload)) for signal, payload in REQUESTS.items())
 _POST = b"POST /v1/%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/%s\r\n"
 HTTP = [

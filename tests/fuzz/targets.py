@@ -3,14 +3,19 @@
 A refusal of the documented kind is fine; any other exception is a finding.
 """
 
+import atexit
+import shutil
 import struct
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import orjson
 from google.protobuf.message import DecodeError
 
 from collector.inflate import CorruptBody, OverLimit, UnknownCoding, codings, inflate
+from collector.spool_salvage import damage_of, salvage
 from exporters.batch import Batch, Signal
 from exporters.file_records import HEADER, Damage, Record, decode
 from exporters.items import parse as parse_whole
@@ -29,6 +34,10 @@ _JSON = {"attributes", "events", "links", "body_value", "exemplars", "repaired"}
 _LIMIT = 64 * 1024
 _BOUNDS = Bounds(0, 2**63 - 1, corpus.NOW)
 _caches = Caches()
+_DATABASE, _LOG = corpus.segment()
+_SPOOLED = {payload * times for payload in corpus.REQUESTS.values() for times in (1, 20)}
+_folder = Path(tempfile.mkdtemp(prefix="otelgres-fuzz-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -151,6 +160,18 @@ def spool_file(data: bytes) -> bool:
     return whole > 0
 
 
+def spool_segment(data: bytes) -> bool:
+    """What is taken from a damaged segment was spooled, whatever the damage."""
+    database = _folder / "000001.sqlite"
+    database.write_bytes(data[: len(_DATABASE)])
+    database.with_name(database.name + "-wal").write_bytes(data[len(_DATABASE) :])
+    damage_of(database)
+    found = salvage(database)
+    assert found.lost >= 0
+    assert {row.payload for row in found.rows} <= _SPOOLED
+    return bool(found.rows)
+
+
 def propagated(data: bytes) -> bool:
     """A message from anywhere carries a context or none; it never fails whoever reads it."""
     try:
@@ -167,6 +188,7 @@ TARGETS: dict[str, Target] = {
     "inflate": Target(inflated, mutate.raw, corpus.COMPRESSED),
     "codings": Target(coding_names, mutate.text, [b"gzip", b"deflate, zstd", b"x-gzip;q=1", b"identity"]),
     "spool_file": Target(spool_file, mutate.raw, [corpus.SPOOL[len(HEADER) :]]),
+    "spool_segment": Target(spool_segment, mutate.raw, [_DATABASE + _LOG]),
     "propagation": Target(
         propagated,
         mutate.text,
