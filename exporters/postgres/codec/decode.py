@@ -47,8 +47,13 @@ def parse(batch: Batch, known: Known, missing: Missing) -> Any:
         request = _MESSAGES[batch.signal].FromString(batch.payload)
         find_missing(batch.signal, request, known, missing)
     except (MalformedError, DecodeError) as error:
-        raise MalformedError(f"the body is not an OTLP {batch.signal} request: {error}") from error
+        raise MalformedError(f"the body is not an OTLP {batch.signal} request: {_why(error)}") from error
     return request
+
+
+def _why(error: Exception) -> str:
+    # protobuf names the type that it parsed, which is one of ours: nothing that a sender knows.
+    return str(error).rpartition("': ")[2]
 
 
 class _AnyId(dict[Any, int]):
@@ -81,7 +86,7 @@ def add_rows(batch: Batch, request: Any, known: Known, caches: Caches, group: Gr
         refusals = _ADDERS[batch.signal](request, known, caches, group)
     except (MalformedError, DecodeError) as error:
         group.rewind(mark)
-        raise MalformedError(f"the body is not an OTLP {batch.signal} request: {error}") from error
+        raise MalformedError(f"the body is not an OTLP {batch.signal} request: {_why(error)}") from error
     most = caches.limits.items
     if most and group.counts.total() - before > most:
         items = group.counts.total() - before
