@@ -181,6 +181,14 @@ def test_a_forked_child_lives_for_itself(receiver: Serving) -> None:
         parent, child = rows["of the parent"], rows["of the child"]
         assert parent["pid"] == application.process.pid != child["pid"]
         assert parent["instance_id"] != child["instance_id"]
+
+        def both_live() -> bool:
+            # By signs of their own: the begin alone would have been too long ago.
+            found = application.in_flight()
+            return all(row["last_sign"] - row["start_time"] > 5 * row["sign_interval"] for row in found)
+
+        eventually(both_live, "five signs of each")
+        assert {row["state"] for row in application.in_flight()} == {"running"}
         os.kill(int(child["pid"]), signal.SIGKILL)
 
         def apart() -> bool:

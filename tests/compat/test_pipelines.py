@@ -337,6 +337,24 @@ def test_only_the_owner_cleans_up_and_today_is_kept(receiver: Serving) -> None:
             connection.execute(query.encode())
 
 
+OWN_QUERIES = (
+    "SELECT * FROM recent_experiment_errors WHERE experiment_name = 'geo clusters' LIMIT 10",
+    f"SELECT * FROM get_progress_tree('{EXPERIMENT}'::uuid)",
+    f"SELECT * FROM get_experiment_logs('{EXPERIMENT}'::uuid, p_level := 'ERROR', p_search := 'memory', p_limit := 50)",
+    "SELECT * FROM active_pipeline_monitoring",
+    "SELECT cleanup_old_logs(30)",
+    "SELECT tablename, pg_total_relation_size(schemaname||'.'||tablename) FROM pg_tables WHERE tablename LIKE 'pipe%'",
+)
+
+
+@pytest.mark.parametrize("query", OWN_QUERIES)
+def test_queries_of_people_who_had_tables_run_unchanged(receiver: Serving, query: str) -> None:
+    with psycopg.connect(receiver.dsn) as connection:
+        connection.execute("SET search_path = compat, public")
+        found = connection.execute(query.encode()).fetchall()
+    assert found or "active" in query or "pg_tables" in query
+
+
 def test_the_example_prints_what_its_page_promises(receiver: Serving) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "examples" / "pipeline.py")],
