@@ -55,7 +55,7 @@ class Upkeep:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
                 await asyncio.to_thread(self._tend)
-                await asyncio.to_thread(self._adopt_flows)
+                await asyncio.to_thread(self._look_at_starts)
                 await asyncio.to_thread(self._add_up_hours)
             except psycopg.Error as error:
                 log.warning("the database could not be tended: %s; trying again later", str(error).strip())
@@ -92,10 +92,11 @@ class Upkeep:
                 connection.execute(query("set_retention"), {"table": table, "days": days or None})
             connection.execute("SELECT _otel.drop_expired()")
 
-    def _adopt_flows(self) -> None:
-        """Flows that began and sent no span are entered among the flows."""
+    def _look_at_starts(self) -> None:
+        """Flows that began and sent no span are entered among the flows; which starts are open is noted."""
         with self._connect() as connection:
             connection.execute("SELECT _otel.adopt_flows()")
+            connection.execute("SELECT _otel.note_open_starts()")
 
     def _add_up_hours(self) -> None:
         """Statistics by hour, of the hours that are over; what is left out now is done the next time."""

@@ -12,7 +12,8 @@ FROM (
     FROM (
         SELECT coalesce(l.attributes ->> 'source_system', r.service_name) AS source_system, r.service_name,
                l.time AS last_time,
-               coalesce(_otel.number_of(l.attributes ->> 'otelgres.heartbeat.interval'), 60) AS seconds,
+               -- Within what an interval can be: what one sender says must not fail the view for all.
+               least(greatest(coalesce(_otel.number_of(l.attributes ->> 'otelgres.heartbeat.interval'), 60), 0), 1e7) AS seconds,
                coalesce(l.body_value, '{}') AS stats
         FROM _otel.logs l LEFT JOIN _otel.resources r ON r.id = l.resource_id
         WHERE l.event_name = 'otelgres.heartbeat' AND l.time > now() - interval '2 days'

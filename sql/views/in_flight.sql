@@ -1,4 +1,5 @@
 -- What is open is looked up span by span, in the one day that would hold it; an anti-join would read every span of the time.
+-- Of starts that were looked at before, only those that were open then are looked at: see _otel.note_open_starts.
 CREATE OR REPLACE VIEW otel.in_flight AS
 SELECT w.trace_id AS flow_id,
        encode(uuid_send(w.trace_id), 'hex') AS trace_id,
@@ -33,8 +34,23 @@ FROM (
                SELECT FROM _otel.spans e
                WHERE e.trace_id = l.trace_id AND e.span_id = l.span_id AND e.start_time = l.time
            ) AS open
-    FROM _otel.logs l
-    WHERE l.event_name = 'otelgres.span.start'
+    FROM (
+        SELECT n.time, n.time_unix_nano, n.trace_id, n.span_id, n.attributes, n.resource_id
+        FROM _otel.logs n
+        WHERE n.event_name = 'otelgres.span.start' AND n.received_at > (SELECT k.until FROM _otel.starts_seen k)
+        UNION ALL
+        SELECT o.time, n.time_unix_nano, o.trace_id, o.span_id, n.attributes, n.resource_id
+        FROM _otel.open_starts o
+        CROSS JOIN LATERAL (
+            -- LIMIT makes it look each one up: without statistics the planner may read all starts for a few that are open.
+            SELECT s.time_unix_nano, s.attributes, s.resource_id, s.received_at
+            FROM _otel.logs s
+            WHERE s.trace_id = o.trace_id AND s.time = o.time AND s.span_id = o.span_id
+                AND s.event_name = 'otelgres.span.start'
+            LIMIT 1
+        ) n
+        WHERE n.received_at <= (SELECT k.until FROM _otel.starts_seen k)
+    ) l
 ) w
 LEFT JOIN _otel.resources r ON r.id = w.resource_id
 LEFT JOIN LATERAL (

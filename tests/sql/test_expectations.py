@@ -171,6 +171,14 @@ def test_a_heartbeat_is_late_after_two_of_its_intervals(connection: Connection, 
     assert firing == [{"subject": "shop"}]
 
 
+@pytest.mark.parametrize("interval", ["NaN", "Infinity", "-Infinity", "1e300", -5, "", None, [1]])
+def test_an_absurd_interval_fails_nobody(connection: Connection, ask: Ask, interval: Any) -> None:
+    tell(connection, "otelgres.heartbeat", 8, source_system="odd", **{"otelgres.heartbeat.interval": interval})
+    tell(connection, "otelgres.heartbeat", 8, source_system="even")
+    assert [row["source_system"] for row in ask("SELECT * FROM otel.heartbeats ORDER BY 1")] == ["even", "odd"]
+    assert len(ask("SELECT * FROM otel.alerts() WHERE rule = 'missing_heartbeat'")) >= 1
+
+
 def test_a_subscription_is_confirmed_by_the_other_side(connection: Connection, ask: Ask) -> None:
     for ago, state in ((50, "active"), (40, "confirmed"), (10, "active")):
         tell(connection, "otelgres.subscription", ago, channel="a", event_type=f"subscription_{state}")

@@ -275,6 +275,25 @@ def test_what_is_in_flight_is_looked_for_in_its_days(plans: Connection) -> None:
     assert {scan.how for scan in scans(plans, query, of="spans")} <= {"Index Scan", "Index Only Scan"}
 
 
+def test_starts_that_were_looked_at_and_had_ended_are_not_read_again(plans: Connection) -> None:
+    shop, scope = rows.resource(plans, "shop"), rows.scope(plans)
+    for number in range(50):
+        at, trace = DAY + timedelta(seconds=number), uuid.uuid4()
+        rows.put(
+            plans, "logs", time=at, time_unix_nano=1, observed_time_unix_nano=0, resource_id=shop, scope_id=scope,
+            severity_number=9, flags=0, dropped_attributes_count=0, trace_id=trace, span_id=rows.span_id(1),
+            event_name="otelgres.span.start",
+        )  # fmt: skip
+        if number:
+            start = rows.unix_nano(at)
+            rows.insert(plans, [rows.Span(trace=trace, id=rows.span_id(1), start=start, end=start)])
+    query = "SELECT * FROM otel.in_flight"
+    assert sum(scan.rows for scan in scans(plans, query, of="logs")) >= 50
+    assert plans.execute("SELECT _otel.note_open_starts('0')").fetchall() == [(1,)]
+    assert len(plans.execute(query.encode()).fetchall()) == 1
+    assert sum(scan.rows for scan in scans(plans, query, of="logs")) <= 2
+
+
 EXPERIMENT = uuid.uuid5(uuid.NAMESPACE_URL, "experiment")
 
 
@@ -290,7 +309,7 @@ EXPERIMENT = uuid.uuid5(uuid.NAMESPACE_URL, "experiment")
         ("SELECT * FROM compat.pipeline_progress WHERE experiment_id = '{}'", "case_time_idx"),
         ("SELECT * FROM compat.pipeline_progress_summary WHERE experiment_id = '{}'", "case_time_idx"),
         ("SELECT * FROM compat.recent_experiment_errors LIMIT 5", "time_idx"),
-        ("SELECT * FROM compat.active_pipeline_monitoring", "time_idx"),
+        ("SELECT * FROM compat.active_pipeline_monitoring", "received_at_idx"),
     ],
 )
 def test_an_experiment_is_found_without_other_logs(plans: Connection, query: str, index: str) -> None:

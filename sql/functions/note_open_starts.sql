@@ -1,0 +1,34 @@
+-- Looks at the starts stored since it looked last, and keeps those that are open. Late by ten minutes: a transaction that
+-- is on its way has the time of its begin, and no writer's lasts so long. How many are open; NULL where another receiver is
+-- at it.
+CREATE OR REPLACE FUNCTION _otel.note_open_starts(p_late interval DEFAULT '10 minutes') RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    v_until CONSTANT timestamptz := now() - p_late;
+    v_since timestamptz;
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('_otel.open_starts')) THEN
+        RETURN NULL;
+    END IF;
+    SELECT until INTO STRICT v_since FROM _otel.starts_seen;
+    DELETE FROM _otel.open_starts o
+    WHERE EXISTS (
+            SELECT FROM _otel.spans s
+            WHERE s.trace_id = o.trace_id AND s.span_id = o.span_id AND s.start_time = o.time)
+        -- Dropped with its day.
+        OR NOT EXISTS (SELECT FROM _otel.logs l WHERE l.trace_id = o.trace_id AND l.time = o.time);
+    IF v_until > v_since THEN
+        INSERT INTO _otel.open_starts (time, trace_id, span_id)
+        SELECT l.time, l.trace_id, l.span_id
+        FROM _otel.logs l
+        WHERE l.event_name = 'otelgres.span.start' AND l.received_at > v_since AND l.received_at <= v_until
+            AND l.trace_id IS NOT NULL AND l.span_id IS NOT NULL
+            AND NOT EXISTS (
+                SELECT FROM _otel.spans s
+                WHERE s.trace_id = l.trace_id AND s.span_id = l.span_id AND s.start_time = l.time)
+        ON CONFLICT DO NOTHING;
+        UPDATE _otel.starts_seen SET until = v_until;
+    END IF;
+    RETURN (SELECT count(*) FROM _otel.open_starts);
+END
+$$;
