@@ -14,6 +14,7 @@ from opentelemetry import context
 from opentelemetry.context import Context
 
 from otel_setup.block import Decorator
+from otel_setup.detaching import detach
 from otel_setup.values import clean_mapping
 
 _KEY = context.create_key("otelgres_context_attributes")
@@ -46,7 +47,7 @@ class ContextAttributes(Decorator[None]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Back to what was carried before."""
-        context.detach(self._tokens.pop())
+        detach(self._tokens.pop())
 
     def _again(self) -> "ContextAttributes":
         return ContextAttributes(self._attributes)

@@ -18,9 +18,11 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, Statu
 
 from otel_setup import active
 from otel_setup.block import Decorator
+from otel_setup.detaching import detach
 from otel_setup.exceptions import exception_attributes
 from otel_setup.expectations import remind
 from otel_setup.ids import absent_span_id, is_random, next_flow_id, parse_flow_id
+from otel_setup.reentrant import make_reentrant
 from otel_setup.starts import record_start
 from otel_setup.values import clean_mapping, text
 
@@ -98,7 +100,7 @@ class Scope(Decorator[Handle]):
     ) -> None:
         """Ends the span, in error when an exception comes by, which goes on its way."""
         handle, token, pid = self._open.pop()
-        context.detach(token)
+        detach(token)
         # A forked child that runs on past the block holds a copy of a span that is its parent's to end.
         if pid == os.getpid():
             _end(handle._span, error)
@@ -183,6 +185,7 @@ def _opened(kind: str, title: str, flow_id: uuid.UUID | None, span: Span, around
     span_context = span.get_span_context()
     if kind == "phase" and span_context.is_valid:
         flow_id = uuid.UUID(int=span_context.trace_id)
+    make_reentrant(span)
     own = trace.set_span_in_context(span, around)
     if active.starts is not None and span.is_recording():
         signs = active.liveness

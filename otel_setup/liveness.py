@@ -14,6 +14,8 @@ from opentelemetry import context
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.context import Context
 
+from otel_setup.detaching import detach
+
 ALIVE: Final = "otelgres.process.alive"
 END: Final = "otelgres.process.end"
 INTERVAL: Final = "otelgres.alive.interval"
@@ -89,4 +91,4 @@ class Liveness:
         except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
             _log.debug("a sign of life was not given", exc_info=True)
         finally:
-            context.detach(token)
+            detach(token)

@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otel_setup.block import Block
+from otel_setup.detaching import detach
 from otel_setup.flows import FLOW_NAME
 
 _FIELDS = ("traceparent", "tracestate", "baggage")
@@ -61,7 +62,7 @@ class Extraction(Block[uuid.UUID | None]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Puts back what was current before."""
-        context.detach(self._tokens.pop())
+        detach(self._tokens.pop())
 
 
 def extract(message: object, key: str = "otel") -> Extraction:

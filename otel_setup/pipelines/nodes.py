@@ -16,6 +16,7 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 from opentelemetry import context
 
 from otel_setup.block import Decorator
+from otel_setup.detaching import detach
 from otel_setup.exceptions import exception_attributes
 from otel_setup.flows import Scope, flow
 from otel_setup.flows import phase as span_of
@@ -133,7 +134,7 @@ class NodeScope(Decorator[Node]):
         # A forked child that runs on past the block holds a copy of what is its parent's to end.
         if pid == os.getpid():
             _end(node, parent, error)
-        context.detach(cast(Any, token))
+        detach(token)
         scope.__exit__(kind, error, traceback)
         carried.__exit__(kind, error, traceback)
 

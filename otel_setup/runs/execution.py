@@ -6,7 +6,6 @@ exceptions, and to know where log lines go.
 """
 
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from opentelemetry import context
 
 from otel_setup.block import Decorator
 from otel_setup.context_attributes import ContextAttributes, context_attributes
+from otel_setup.detaching import detach
 from otel_setup.events import record_event
 from otel_setup.exceptions import exception_attributes
 from otel_setup.flows import Handle, Scope, checkpoint
@@ -51,7 +51,7 @@ class Execution:
         self.demo_mode = demo_mode
         self.metrics = LogMetricsCollector()
         self._handle = handle
-        self._lock = threading.Lock()
+        # Changed and copied by single operations: a lock could be held when a signal handler or a fork comes.
         self._said: dict[str, Any] = {}
         self._told_at = 0.0
 
@@ -104,20 +104,17 @@ class Execution:
     @property
     def results(self) -> dict[str, Any]:
         """What was said so far."""
-        with self._lock:
-            return dict(self._said)
+        return dict(self._said)
 
     def _say(self, results: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._said |= results
+        self._said.update(results)
         self._handle.set(**results)
 
     def _tell(self, results: Mapping[str, Any]) -> None:
         record_event(EVENT, results, where=self._handle.context)
 
     def _begin(self, facts: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._said |= facts
+        self._said.update(facts)
         # A run that dies at once is seen by its first checkpoint, and known by its first event.
         checkpoint(BEGIN)
         self._tell(facts)
@@ -182,10 +179,10 @@ class Run(Decorator[Execution]):
         """Ends the run: failed if an exception comes by, which goes on its way."""
         opened = self._open.pop()
         opened.execution._end(error)
-        context.detach(opened.token)
+        detach(opened.token)
         opened.scope.__exit__(kind, error, traceback)
         opened.carried.__exit__(kind, error, traceback)
-        context.detach(opened.outer)
+        detach(opened.outer)
 
     def _again(self) -> "Run":
         return Run(

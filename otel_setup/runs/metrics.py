@@ -3,6 +3,7 @@
 For any thread. Refuses to know where its figures go.
 """
 
+import os
 import threading
 import time
 from collections import Counter
@@ -10,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+# Of all collectors, since it is held for a moment. A signal handler that logs may come while this thread has it.
+_lock = threading.RLock()
+
 
 class LogMetricsCollector:
     """Counts from now on."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._began = time.perf_counter()
         self._levels: Counter[str] = Counter()
         self._processed: Counter[str] = Counter()
@@ -24,18 +27,18 @@ class LogMetricsCollector:
 
     def count_log(self, level: str) -> None:
         """One log record of ``level``."""
-        with self._lock:
+        with _lock:
             self._levels[level] += 1
 
     def count_processed(self, what: str, number: int = 1) -> int:
         """``number`` more of ``what`` are done; how many that makes."""
-        with self._lock:
+        with _lock:
             self._processed[what] += number
             return self._processed[what]
 
     def add_phase(self, name: str, seconds: float, *, failed: bool = False) -> None:
         """A phase has taken so long."""
-        with self._lock:
+        with _lock:
             phase = self._phases.setdefault(name, [0, 0.0, 0.0, 0])
             phase[0] += 1
             phase[1] += seconds
@@ -56,7 +59,7 @@ class LogMetricsCollector:
     @property
     def log_counts(self) -> dict[str, int]:
         """Log records so far, by level name."""
-        with self._lock:
+        with _lock:
             return dict(self._levels)
 
     def summary(self) -> dict[str, Any]:
@@ -65,7 +68,7 @@ class LogMetricsCollector:
         Of a phase ``count``, ``duration_ms``, ``max_ms`` and ``errors``.
         """
         seconds = time.perf_counter() - self._began
-        with self._lock:
+        with _lock:
             return {
                 "duration_seconds": round(seconds, 3),
                 "log_counts": dict(self._levels),
@@ -76,8 +79,20 @@ class LogMetricsCollector:
                         "max_ms": round(longest * 1e3, 3),
                         "errors": int(errors),
                     }
-                    for name, (count, total, longest, errors) in self._phases.items()
+                    for name, (count, total, longest, errors) in list(self._phases.items())
                 },
                 "processed": dict(self._processed),
-                "per_second": {what: round(number / seconds, 3) for what, number in self._processed.items() if seconds},
+                "per_second": {
+                    what: round(number / seconds, 3) for what, number in list(self._processed.items()) if seconds
+                },
             }
+
+
+def _new_process() -> None:
+    # Another thread may have held it when the process was forked.
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_process)
