@@ -255,6 +255,7 @@ def test_unusual_ends_are_read_alike(buckets: dict[str, Any], behind: bytes) -> 
         (points.add_histograms, _usual(raw.HistogramDataPoint, start_time_unix_nano=1, min=0.1, max=2.0, **_BUCKETS)),
         (points.add_histograms, _usual(raw.HistogramDataPoint, **_BUCKETS)),
     ],
+    ids=["int", "double", "startless double", "histogram", "histogram with extremes", "startless histogram"],
 )
 def test_what_an_encoder_writes_is_read_by_offsets(add: Any, point: bytes) -> None:
     parts: list[bytes] = []
