@@ -9,7 +9,8 @@ LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET timez
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH run AS (
+    -- Materialized: the success of a run that has not ended is asked for in five places, and dear.
+    WITH run AS MATERIALIZED (
         SELECT o.execution_id, date_trunc('month', o.start_time)::date AS month, o.name, o.ended, o.seconds,
                CASE WHEN o.ended THEN o.succeeded ELSE (
                    SELECT e.success FROM compat.execution_summary e WHERE e.execution_id = o.execution_id

@@ -89,7 +89,8 @@ LEFT JOIN LATERAL (
     SELECT max(u.known[1]::integer) AS state,
            max(CASE WHEN f.root_span_id IS NULL THEN greatest(
                _otel.time_of(f.end_time_unix_nano), u.known[2]::timestamptz, (
-                   SELECT max(o.time) FROM _otel.logs o
+                   -- Not of the bare column: for that the planner walks the index on time, back through everybody's logs.
+                   SELECT max(o.time + interval '0') FROM _otel.logs o
                    WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
                )) ELSE _otel.time_of(f.end_time_unix_nano) END) AS last_time
     FROM (

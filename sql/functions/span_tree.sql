@@ -13,6 +13,8 @@ DECLARE
     v_next integer[];
     v_depths integer[];
     v_order integer[] := '{}';
+    -- Of each in v_order: to look a depth up by its number within SQL takes as long as the array is.
+    v_order_depths integer[] := '{}';
     v_stack integer[] := '{}';
     v_top integer;
     v_count integer;
@@ -54,6 +56,7 @@ BEGIN
                 v_at := v_stack[v_top];
                 v_top := v_top - 1;
                 v_order := array_append(v_order, v_at);
+                v_order_depths := array_append(v_order_depths, v_depths[v_at]);
                 v_child := v_first[v_at];
                 WHILE v_child IS NOT NULL LOOP
                     IF v_depths[v_child] IS NULL THEN
@@ -75,11 +78,11 @@ BEGIN
     ), timing AS MATERIALIZED (
         SELECT t.span_id, t.start_time_unix_nano, t.self_ms FROM otel.phase_timing t WHERE t.flow_id = p_trace_id
     )
-    SELECT o.n::integer, v_depths[o.i], repeat('  ', least(v_depths[o.i], 100)) || s.name,
+    SELECT o.n::integer, o.depth, repeat('  ', least(o.depth, 100)) || s.name,
            s.span_id, s.parent_span_id, s.name, s.service_name, s.kind, s.start_time,
            (s.start_time_unix_nano - s.first_unix_nano)::double precision / 1e6,
            greatest(s.duration_ms, 0), coalesce(t.self_ms, 0), s.status_code
-    FROM unnest(v_order) WITH ORDINALITY AS o (i, n)
+    FROM unnest(v_order, v_order_depths) WITH ORDINALITY AS o (i, depth, n)
     JOIN numbered s ON s.i = o.i
     LEFT JOIN timing t ON t.span_id = s.span_id AND t.start_time_unix_nano = s.start_time_unix_nano
     ORDER BY o.n;

@@ -1,6 +1,7 @@
 """What the relations of runs read for the filters that people use, and what they say of months of them."""
 
 import dataclasses
+import re
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -51,6 +52,14 @@ UNION ALL
 SELECT %(day)s + n * interval '17 seconds', 0, 0, %(shop)s, %(scope)s, 9, 0, 0, NULL, repeat('x', 200), NULL::jsonb
 FROM generate_series(0, 4999) AS n
 """
+FILL_OTHERS = """
+INSERT INTO _otel.logs (
+    time, time_unix_nano, observed_time_unix_nano, resource_id, scope_id, severity_number, flags,
+    dropped_attributes_count, trace_id, body)
+SELECT %(day)s + n * interval '1 second', 0, 0, %(shop)s, %(scope)s, 9, 0, 0,
+       CASE n WHEN 0 THEN %(run)s ELSE md5((n %% 2)::text)::uuid END, repeat('x', 200)
+FROM generate_series(0, 9999) AS n
+"""
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,27 @@ def test_the_latest_runs_are_read_without_the_others(plans: Connection) -> None:
     # Three spans a run, each looked at twice at most; log records of the minutes around it. There are 124,000.
     assert sum(scan.rows for scan in scans(plans, query, of="spans")) <= 60
     assert sum(scan.rows for scan in scans(plans, query, of="logs")) <= 1000
+
+
+def test_a_run_that_has_not_ended_reads_its_own_logs(connection: Connection) -> None:
+    start = rows.unix_nano(rows.NOON)
+    trace = uuid.UUID(int=7)
+    name = {"otelgres.flow.name": "hung"}
+    rows.insert(
+        connection,
+        [rows.Span(trace=trace, start=start, end=start, role=rows.CHECKPOINT, parent=b"1" * 8, attributes=name)],
+    )
+    values = {"shop": rows.resource(connection, "shop"), "scope": rows.scope(connection)}
+    rows.make_partitions(connection, [rows.NOON], "logs")
+    # Its first record, then thousands of two others: by the average, the latest of a trace is soon found from the end.
+    with connection.cursor() as cursor:
+        cursor.execute(FILL_OTHERS.encode(), values | {"day": rows.NOON, "run": trace})
+    connection.execute("ANALYZE")
+    query = f"SELECT state, end_time FROM compat.execution_summary WHERE execution_id = '{trace}'"
+    assert [state for state, _ in connection.execute(query.encode()).fetchall()] == ["abandoned"]
+    # To find the last of them in the index on time would be to pass by all that others wrote since.
+    plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN {query}".encode()).fetchall())
+    assert not re.search(r"Scan Backward using logs_\d+_time_idx ", plan), plan
 
 
 def test_what_is_not_asked_for_is_not_looked_up(plans: Connection) -> None:
