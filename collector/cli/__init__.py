@@ -60,6 +60,8 @@ def main() -> None:
     # gRPC's own lines, on forks that it takes no part in and on ports that we speak of ourselves, are noise here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    # libpq asks for it in every session: psycopg reads times in no other style, which a database may have as its own.
+    os.environ["PGDATESTYLE"] = "ISO"
     try:
         cli()
     except (EmbeddedPostgresError, CannotListen, SettingError, SchemaError) as error:

@@ -151,7 +151,9 @@ def _log(log: Row, depth: int, width: int) -> Text:
 def _missing(out: Console, picture: FlowPicture) -> None:
     for row in picture.open:
         age = _age(row["start_time"])
-        what = f"open: {clean(row['type'] or 'span')} {clean(row['name'] or '?')} of {clean(row['service_name'] or '?')}"
+        what = (
+            f"open: {clean(row['type'] or 'span')} {clean(row['name'] or '?')} of {clean(row['service_name'] or '?')}"
+        )
         lost = row["state"] == "abandoned"
         why = f"{': abandoned' if lost else ''}{', ' if lost else ': '}{clean(row['reason'])}" if row["reason"] else ""
         style = "red" if lost else "yellow"

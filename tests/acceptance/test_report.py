@@ -242,3 +242,12 @@ def test_what_makes_no_sense_is_said(database: str, arguments: tuple[str, ...], 
     assert done.returncode != 0
     assert says in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_writes_days_its_own_way_is_read(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET datestyle = ''SQL, DMY''', current_database()); END $$"
+        )
+    done = run_otelgres("report", "compliance", "--dsn", database)
+    assert (done.returncode, done.stderr) == (0, "")
