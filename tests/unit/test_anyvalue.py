@@ -143,6 +143,8 @@ def test_random_bytes_are_read_as_protobuf_reads_them_or_malformed(data: bytes) 
         value = otlp_raw.AnyValue.FromString(data)
     except DecodeError:
         return  # stricter about numbers of unknown fields and long varints: nothing of them is stored
+    if "strindex" in str(value):
+        return  # a field of profiles, which is passed over
     assert otlp_raw.canonical(otlp_from_rows.any_value(json.loads(text))) == otlp_raw.canonical(value)
 
 
