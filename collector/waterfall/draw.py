@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
-from collector.waterfall.read import MOST, FlowPicture, Row
+from collector.waterfall.read import MOST, FlowPicture, Row, absent_parent
 
 _ON_PATH: Final = "█"
 _OFF_PATH: Final = "─"
@@ -74,6 +74,9 @@ def _head(out: Console, picture: FlowPicture) -> None:
 class _Waterfall:
     def __init__(self, picture: FlowPicture, width: int) -> None:
         self._spans = picture.spans
+        self._absent = absent_parent(picture.flow_id)
+        # Who let an exception pass says it as well: it is shown where it came from.
+        self._passed = {(row["parent_span_id"], row["status_message"]) for row in picture.spans}
         self._width = width
         services = {clean(row["service_name"] or "") for row in self._spans}
         self._service = min(14, max(map(len, services)))
@@ -105,6 +108,8 @@ class _Waterfall:
                 while logs and logs[0]["time"] < row["start_time"]:
                     yield _log(logs.pop(0), depth + 1, self._width)
             yield self._span(row)
+            if row["status_message"] and (row["span_id"], row["status_message"]) not in self._passed:
+                yield self._reason(row)
             waiting.append((row["depth"], list(self._logs.pop(row["span_id"], []))))
         while waiting:
             yield from self._flush(waiting.pop())
@@ -115,7 +120,7 @@ class _Waterfall:
 
     def _span(self, row: Row) -> Text:
         point = row["type"] == "checkpoint"
-        note = " (its parent is missing)" if row["orphan"] else ""
+        note = " (its parent is missing)" if row["orphan"] and row["parent_span_id"] != self._absent else ""
         label = "  " * min(row["depth"], 12) + ("! " if row["status"] == "ERROR" else "") + clean(row["name"]) + note
         text = self._row(
             label,
@@ -125,6 +130,10 @@ class _Waterfall:
             "" if point else milliseconds(row["self_ms"]),
         )
         return Text(text, "red" if row["status"] == "ERROR" else "cyan" if point else "")
+
+    def _reason(self, row: Row) -> Text:
+        text = "  " * (min(row["depth"], 12) + 1) + clean(row["status_message"])
+        return Text(_ended(text, self._width), "red" if row["status"] == "ERROR" else "")
 
     def _bar_of(self, row: Row, *, point: bool) -> str:
         start: int = min(self._bar - 1, int(row["offset_ms"] / self._total * self._bar))
@@ -145,7 +154,7 @@ def _log(log: Row, depth: int, width: int) -> Text:
     text = (
         f"{'  ' * min(depth, 12)}{log['time'].astimezone():%H:%M:%S.%f}"[:-3] + f" {level} {clean(log['body'] or '')}"
     )
-    return Text(text[: width - 1] + "…" if len(text) > width else text, style or "green")
+    return Text(_ended(text, width), style or "green")
 
 
 def _missing(out: Console, picture: FlowPicture) -> None:
@@ -161,8 +170,10 @@ def _missing(out: Console, picture: FlowPicture) -> None:
     orphans = {row["parent_span_id"] for row in picture.spans if row["orphan"]} - {
         row["span_id"] for row in picture.open
     }
+    orphans.discard(absent_parent(picture.flow_id))
     if orphans:
-        out.print(Text(f"missing: {len(orphans)} parent spans that have not arrived", "yellow"), soft_wrap=True)
+        parents = "1 parent span" if len(orphans) == 1 else f"{len(orphans)} parent spans"
+        out.print(Text(f"missing: {parents} that did not arrive", "yellow"), soft_wrap=True)
     if picture.missing is not None:
         expected = ", ".join(map(clean, picture.missing["missing"] or []))
         cause = picture.missing["likely_cause"]
@@ -175,7 +186,11 @@ def _age(start: datetime) -> str:
 
 
 def _cut(text: str, width: int) -> str:
-    return text[: width - 1] + "…" if len(text) > width else text.ljust(width)
+    return _ended(text, width).ljust(width)
+
+
+def _ended(text: str, width: int) -> str:
+    return text[: width - 1] + "…" if len(text) > width else text
 
 
 def clean(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final, TypeAlias
 
 import psycopg
@@ -32,6 +33,11 @@ def flow_id_of(text: str) -> uuid.UUID | None:
         return uuid.UUID(text.strip())
     except ValueError:
         return None
+
+
+def absent_parent(flow: uuid.UUID) -> str:
+    """The parent, which no span is, that otel_setup gives to checkpoints of a flow that is not in their process."""
+    return blake2b(flow.bytes, digest_size=8, person=b"otelgres").hexdigest()
 
 
 def read(connection: psycopg.Connection, flow: uuid.UUID | None) -> FlowPicture | None:

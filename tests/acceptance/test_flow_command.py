@@ -16,11 +16,13 @@ from tests.acceptance.receiver_process import PATIENCE, Serving, environment, ev
 
 FLOW = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 HUNG = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8058")
+ELSEWHERE = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8059")
 APPLICATION = f"""
 import logging, sys, time, uuid
 from otel_setup import checkpoint, configure_telemetry, flow, phase
 configure_telemetry(service_name="orders")
 log = logging.getLogger("orders")
+checkpoint("SEEN", flow_id="{ELSEWHERE}")
 try:
     with flow("order", flow_id=uuid.UUID("{FLOW}")):
         with phase("validate"):
@@ -56,6 +58,8 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
             query = "SELECT 1 FROM otel.span_starts WHERE open AND name = 'wait for stock'"
             eventually(lambda: receiver.rows(query), "the start of what hangs")
             eventually(lambda: receiver.rows("SELECT 1 FROM otel.flows WHERE complete"), "the flow that ended")
+            query = f"SELECT 1 FROM otel.flows WHERE flow_id = '{ELSEWHERE}'"
+            eventually(lambda: receiver.rows(query), "the checkpoint alone")
         finally:
             os.kill(application.pid, signal.SIGKILL)
             application.wait(PATIENCE)
@@ -82,7 +86,7 @@ def test_a_flow_with_everything_in_its_place(receiver: Serving) -> None:
     assert "complete, ERROR" in lines[1]
     assert lines[2] == "checkpoints: ACCEPTED"
     order = [next(n for n, line in enumerate(lines) if word in line) for word in (
-        "! order ", "  validate ", "looks", "  ACCEPTED", "  ! charge ", "no money")]  # fmt: skip
+        "! order ", "  validate ", "looks", "  ACCEPTED", "  ! charge ", "ValueError: d", "no money")]  # fmt: skip
     assert order == sorted(order)
     validate = lines[order[1]]
     assert "█" in validate
@@ -91,7 +95,16 @@ def test_a_flow_with_everything_in_its_place(receiver: Serving) -> None:
     assert "\x1b" not in text
     assert "missing checkpoints: SHIPPED (the warehouse is closed)" in text
     assert all(len(line) <= 140 for line in lines)
+    # The flow let it pass and says it as well, which is nothing new.
+    assert text.count("ValueError: declined") == 1
     assert draw(receiver, FLOW.hex) == text
+
+
+def test_a_checkpoint_of_a_flow_that_is_elsewhere_misses_nothing(receiver: Serving) -> None:
+    text = draw(receiver, str(ELSEWHERE))
+    assert "SEEN  " in text
+    assert "its parent is missing" not in text
+    assert "did not arrive" not in text
 
 
 def test_what_hangs_is_open(receiver: Serving) -> None:
