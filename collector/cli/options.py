@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import orjson
@@ -11,6 +12,41 @@ import orjson
 from collector.embedded.cluster import default_data_dir
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIMES: Final = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
+
+
+def length_of_time(text: str) -> timedelta | None:
+    """``30s``, ``10m``, ``2h`` or ``7d``; None if it is nothing of the kind."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not (number.isascii() and number.isdigit()):
+        return None
+    try:
+        return timedelta(seconds=int(number) * _UNITS[unit])
+    except (OverflowError, ValueError):
+        return None
+
+
+def moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+    """The callback of an option that is a day or time, in UTC, or how long ago: an aware datetime."""
+    if value is None:
+        return None
+    ago = length_of_time(value)
+    try:
+        if ago is not None:
+            return datetime.now(UTC) - ago
+        return next(found for form in _TIMES if (found := _read(value, form)) is not None)
+    except (OverflowError, StopIteration):
+        raise click.BadParameter(
+            f"{value!r} is no day (2026-01-31), time (2026-01-31T12:00) or length of time (30d)."
+        ) from None
+
+
+def _read(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def data_option(function: _Function) -> _Function:

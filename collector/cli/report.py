@@ -3,27 +3,29 @@
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import click
 import psycopg
 
-from collector.cli.options import data_option
+from collector.cli.options import data_option, moment
 from collector.cli.reading import as_reader, whole_file
 from collector.embedded.cluster import running_dsn
 from collector.report.sections import KINDS, read
 from collector.report.write import FORMATS, write
 from collector.settings import load
 
-_TIMES: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
 
-
-@click.command()
+@click.command(short_help="Report on errors, compliance, runs or days.")
 @click.argument("what", type=click.Choice(list(KINDS)))
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("--section", help="Only this section; for csv the one to write.")
-@click.option("--since", type=click.DateTime(_TIMES), help="From this time on (UTC) [7 to 365 days before --until].")
-@click.option("--until", type=click.DateTime(_TIMES), help="Before this time (UTC) [now].")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=moment,
+    help="From then on: a day or time (UTC) or how long ago (30d) [7 to 365 days before --until].",
+)
+@click.option("--until", metavar="TIME", callback=moment, help="Before then, said likewise [now].")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option("--seconds", type=click.FloatRange(0.1, 86400), default=120, show_default=True, help="Longest question.")
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
@@ -48,9 +50,8 @@ def report(
     names = [plan.name for plan in KINDS[what].plans]
     if section is not None and section not in names:
         raise click.UsageError(f"{what} has no section {section!r}: there are {', '.join(names)}.")
-    end = until.replace(tzinfo=UTC) if until else datetime.now(UTC)
-    begin = since.replace(tzinfo=UTC) if since else None
-    if begin is not None and begin >= end:
+    end = until or datetime.now(UTC)
+    if since is not None and since >= end:
         raise click.UsageError("--since must be before --until.")
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
@@ -61,7 +62,7 @@ def report(
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             as_reader(connection, seconds)
             connection.execute("SET LOCAL timezone = 'UTC'")
-            found = read(connection, what, begin, end, section)
+            found = read(connection, what, since, end, section)
     except psycopg.errors.QueryCanceled:
         raise click.ClickException(
             f"stopped after {seconds:g} s: ask for less time, or allow more --seconds."

@@ -11,7 +11,7 @@ import click
 import psycopg
 from rich.console import Console
 
-from collector.cli.options import data_option
+from collector.cli.options import data_option, length_of_time
 from collector.embedded.cluster import running_dsn
 from collector.settings import load
 from collector.tabular.plain import as_json as json_of
@@ -20,10 +20,9 @@ from collector.tail.lines import line
 
 _QUERIES: Final[dict[str, LiteralString]] = {"logs": "tail_logs", "spans": "tail_spans", "flows": "tail_flows"}
 _LEVELS: Final = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
-@click.command()
+@click.command(short_help="Print what is stored, as it is stored.")
 @click.argument("what", type=click.Choice(list(_QUERIES)), default="logs")
 @click.option("--service", help="Of this service only.")
 @click.option(
@@ -87,9 +86,7 @@ def _lost(reason: str) -> None:
 
 
 def _time(text: str | None) -> datetime.timedelta | None:
-    if text is None:
-        return None
-    number, unit = text[:-1], text[-1:]
-    if unit not in _UNITS or not number.isdigit():
+    found = None if text is None else length_of_time(text)
+    if text is not None and found is None:
         raise click.UsageError(f"--since must be a number and s, m, h or d, such as 10m, not {text!r}.")
-    return datetime.timedelta(seconds=int(number) * _UNITS[unit])
+    return found

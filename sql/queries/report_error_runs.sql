@@ -1,4 +1,4 @@
-SELECT s.start_time, s.name, s.execution_id AS run, e.errors, s.success, s.failure_type, s.duration_seconds
+SELECT s.start_time, s.name, s.execution_id AS run, e.errors, s.success, s.failure_type, extract(epoch FROM s.end_time - s.start_time)::float8 AS duration_seconds
 FROM (
     SELECT l.execution_id, count(*) AS errors FROM compat.log_events l
     WHERE l.level IN ('ERROR', 'CRITICAL') AND l."timestamp" >= %(since)s AND l."timestamp" < %(until)s

@@ -30,10 +30,10 @@ PERIOD = ("--since", f"{BEFORE - timedelta(days=1):%Y-%m-%d}", "--until", f"{LAS
 ATTRIBUTES = {"otelgres.flow.name": "nightly", "otelgres.type": "flow", "started_by": FORMULA}
 
 
-def job(connection: rows.Connection, trace: uuid.UUID, at: datetime, seconds: int, *, failed: bool = False) -> None:
+def job(connection: rows.Connection, trace: uuid.UUID, at: datetime, seconds: float, *, failed: bool = False) -> None:
     """A run with one phase, an error in it if it failed."""
     start = unix_nano(at)
-    end = start + seconds * 1000 * MS
+    end = start + int(seconds * 1000) * MS
     failure = {"failure_type": "refused"} if failed else {}
     root = Span(
         trace=trace, start=start, end=end, role=FLOW, name="nightly", status=2 if failed else None,
@@ -126,6 +126,13 @@ def test_compliance_lists_every_run_and_every_gap(dsn: str) -> None:
     assert (kept["logs"], kept["spans"]) == ("30 days", "for ever")
 
 
+def test_a_run_shorter_than_a_second_is_told_in_parts_of_one(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        job(connection, uuid.uuid4(), LAST, 0.25, failed=True)
+    assert [row["duration_seconds"] for row in sections(database, "compliance")["runs"]] == [0.25]
+    assert [row["duration_seconds"] for row in sections(database, "errors")["runs"]] == [0.25]
+
+
 def test_months_are_compared(dsn: str) -> None:
     found = sections(dsn, "runs")
     first, second = found["months"]
@@ -177,7 +184,9 @@ def test_a_page_is_whole_and_holds_no_script(dsn: str, name: str, tmp_path: Path
     assert "default-src 'none'" in text
     assert "@media print" in text
     assert text.endswith("</html>\n")
+    assert "+00:00" not in text
     if name == "errors":
+        assert f'<td class="time">{BEFORE:%Y-%m-%d %H:%M:%S}</td>' in text
         assert HOSTILE in page.text
         assert FORMULA in page.text
 
@@ -202,6 +211,21 @@ def test_text_for_a_terminal(dsn: str, name: str) -> None:
     assert lines[1].startswith(f"{BEFORE - timedelta(days=1):%Y-%m-%d} 00:00 to ")
     if name == "runs":
         assert any("nightly" in line and "0.8" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [("2026-01-30", "2026-01-31T12:30"), ("2026-01-30T00:00:00", "2026-01-31 12:30"), ("2026-01-30 00:00", "1m")],
+)
+def test_times_are_given_as_people_write_them(database: str, since: str, until: str) -> None:
+    said = report(database, "errors", "--since", since, "--until", until).splitlines()[1]
+    assert said.startswith("2026-01-30 00:00 to ")
+    assert until == "1m" or said.endswith(" to 2026-01-31 12:30 UTC")
+
+
+def test_a_length_of_time_is_ago(database: str) -> None:
+    since, until = report(database, "errors", "--since", "30d").splitlines()[1].removesuffix(" UTC").split(" to ")
+    assert datetime.fromisoformat(until) - datetime.fromisoformat(since) == timedelta(days=30)
 
 
 def test_nothing_at_all_is_a_report_too(database: str) -> None:
@@ -232,10 +256,12 @@ def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
     [
         (("errors", "--section", "nothing"), "there are errors, runs, samples"),
         (("errors", "--since", "2026-02-01", "--until", "2026-01-01"), "--since must be before --until"),
+        (("errors", "--since", "yesterday"), "'yesterday' is no day (2026-01-31), time"),
+        (("errors", "--since", "9999999999d"), "'9999999999d' is no day"),
         (("weather",), "'weather' is not one of"),
         (("errors", "--out", "/nowhere/at/all.html"), "cannot be written"),
     ],
-    ids=["section", "times", "report", "file"],
+    ids=["section", "times", "a word", "too long ago", "report", "file"],
 )
 def test_what_makes_no_sense_is_said(database: str, arguments: tuple[str, ...], says: str) -> None:
     done = run_otelgres("report", *arguments, OTELGRES_DSN=database)
