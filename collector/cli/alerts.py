@@ -31,7 +31,7 @@ _FIRES: Final = 2
 _COLOURS: Final = {"critical": "red", "warning": "yellow"}
 
 
-@click.command()
+@click.command(short_help="Say which alert rules fire.")
 @click.option("--watch", is_flag=True, help="Look again and again, and print what begins and ends.")
 @click.option("--every", type=click.FloatRange(0.2, 3600), default=30, show_default=True, help="Seconds between looks.")
 @click.option("--webhook", metavar="URL", help="POST what begins and ends here, in Alertmanager's form (with --watch).")
@@ -150,7 +150,7 @@ def _change(dsn: str, sets: tuple[str, ...], offs: tuple[str, ...]) -> None:
             row = connection.execute(query("set_alert_rule"), known).fetchone()
             if row is None:
                 raise click.ClickException(f"there is no rule {rule}: `otelgres alerts --all` names them.")
-            what = f"fires at {row[2]:g}" if enabled else "is off"
+            what = f"fires at {row[2]:.15g}" if enabled else "is off"
             click.echo(f"{rule} {'of ' + subject + ' ' if subject else ''}{what}")
 
 

@@ -26,7 +26,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _SIGNALS = [signal.value for signal in Signal]
 
 
-@click.group()
+@click.group(short_help="Measure what this machine does.")
 def bench() -> None:
     """Measure. Everything runs on data of its own, ends by itself and leaves nothing."""
     # As Ctrl-C does: what was started and made for the measurement goes with it.
@@ -59,7 +59,7 @@ def _where_options(function: _Function) -> _Function:
     return function
 
 
-@bench.command("ingest")
+@bench.command("ingest", short_help="gRPC requests to committed rows, beside COPY.")
 @click.option(
     "--signal", "signals", multiple=True, type=click.Choice(_SIGNALS), default=_SIGNALS, show_default="all three"
 )
@@ -96,7 +96,7 @@ def _ingest(
         _print_table(tables.ingest_table(results))
 
 
-@bench.command("latency")
+@bench.command("latency", short_help="A call of logger.info until SQL shows its row.")
 @click.option("--rate", "rates", multiple=True, type=click.FloatRange(0.1), help="A second [1000; flows: 5].")
 @click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True)
 @click.option("--flows", is_flag=True, help="Flows of four checkpoints by otel_setup.integration, not log records.")
@@ -136,7 +136,7 @@ def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool
         _print_table(tables.application_table(situations))
 
 
-@bench.command("drain")
+@bench.command("drain", short_help="How fast a spool drains.")
 @click.option("--signal", type=click.Choice(_SIGNALS), default=Signal.TRACES.value, show_default=True)
 @click.option("--items", type=click.IntRange(1), default=100_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
@@ -155,7 +155,7 @@ def _tell_drained(one: drain.Drained) -> None:
     click.echo(f"stored {one.ingest:,.0f} a second, drained {one.drain:,.0f}: {one.ratio:.2f}", err=True)
 
 
-@bench.command("guards")
+@bench.command("guards", short_help="What it costs that nothing is stored twice.")
 @click.option("--signal", type=click.Choice(_SIGNALS), default=Signal.TRACES.value, show_default=True)
 @click.option("--items", type=click.IntRange(1), default=100_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)

@@ -15,7 +15,7 @@ from collector.chaos.speeds import speeds
 _FIGURES_FROM = 60.0
 
 
-@click.command()
+@click.command(short_help="Kill and restart under load, and count what is lost.")
 @click.option(
     "--seconds", type=click.FloatRange(1, 86_400), default=30, show_default=True, help="How long things break."
 )

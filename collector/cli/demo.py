@@ -26,7 +26,7 @@ from collector.demo.verdict import problem
 from collector.embedded.cluster import default_data_dir
 
 
-@click.command()
+@click.command(short_help="Run three sample services and show what SQL says.")
 @click.option(
     "--seconds", type=click.FloatRange(1, 86400), default=20, show_default=True, help="How long orders come in."
 )

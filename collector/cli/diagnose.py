@@ -24,7 +24,7 @@ _WORDS: Final = {
 }
 
 
-@click.command()
+@click.command(short_help="Look at every link from a sender to the rows.")
 @click.option(
     "--http", metavar="URL", help="OTLP/HTTP, such as https://telemetry.example:4318 [the receiver on --data]."
 )

@@ -8,7 +8,7 @@ from collector.cli.options import data_option
 from collector.embedded.cluster import running_dsn
 
 
-@click.command()
+@click.command(short_help="Print the DSN of the running embedded PostgreSQL.")
 @data_option
 def dsn(data: Path) -> None:
     """Print a DSN that psql and psycopg take: psql "$(otelgres dsn)"."""

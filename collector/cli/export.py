@@ -33,7 +33,7 @@ def export() -> None:
     """Telemetry as files for other programs."""
 
 
-@export.command()
+@export.command(short_help="Write operations as train and validation files.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
 @click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
 @click.option("--validation", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of sessions.")

@@ -18,7 +18,7 @@ from collector.waterfall.read import flow_id_of, read
 _PIPE_WIDTH = 140
 
 
-@click.command()
+@click.command(short_help="Draw a flow as a waterfall.")
 @click.argument("flow", metavar="ID|latest")
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
 @data_option

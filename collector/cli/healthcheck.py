@@ -15,7 +15,7 @@ _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared w
 _OK = 200
 
 
-@click.command()
+@click.command(short_help="Ask the receiver whether it is well.")
 @click.option("--http", metavar="HOST:PORT", help="The receiver's OTLP/HTTP address [OTELGRES_HTTP, 127.0.0.1:4318].")
 @click.option("--ready", is_flag=True, help="Ask /readyz: the database is reachable too. Without: /healthz.")
 @click.option("--seconds", type=click.FloatRange(0.1, 60), default=3, show_default=True, help="How long to wait.")

@@ -23,7 +23,7 @@ _PENDING = 1
 _ALIVE = "SELECT DISTINCT host || ' ' || pid FROM otel.receivers WHERE alive"
 
 
-@click.command()
+@click.command(short_help="Bring the schema to the version of this program.")
 @click.option("--dsn", help="The database. Better given as OTELGRES_DSN: `ps` shows flags to everyone.")
 @click.option("--check-only", is_flag=True, help="Change nothing; exit 0 if all is there, 1 if something is pending.")
 @click.option("--test-data", metavar="ID", help="Then run a small experiment of this id (a uuid) into the database.")

@@ -22,7 +22,7 @@ from collector.tabular.plain import as_json as json_of
 _PIPE_WIDTH = 100
 
 
-@click.command()
+@click.command(short_help="Show services, flows, heartbeats and alerts.")
 @click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option("--every", type=click.FloatRange(0.2, 3600), default=2, show_default=True, help="Seconds between looks.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each look.")

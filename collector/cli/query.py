@@ -25,7 +25,7 @@ _TEXT: dict[str, Callable[[Sequence[Column], IO[str]], Writer]] = {
 }
 
 
-@click.command()
+@click.command(short_help="Run one SELECT and print what it finds.")
 @click.argument("text", metavar="SQL")
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
 @data_option

@@ -15,7 +15,7 @@ _DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 _TIMEOUT = 30.0
 
 
-@click.command()
+@click.command(short_help="Send the telemetry files of a folder.")
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, path_type=Path))
 @click.option("--endpoint", metavar="URL", help=f"OTLP/HTTP receiver [{_DEFAULT_ENDPOINT}].")
 @click.option("--grpc", metavar="HOST:PORT", help="OTLP/gRPC receiver, instead; https://HOST:PORT for TLS.")

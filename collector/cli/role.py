@@ -38,7 +38,7 @@ def role() -> None:
     """Make logins for receivers, readers and tenants."""
 
 
-@role.command()
+@role.command(short_help="Make a login, or set the rights of one.")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(list(_GROUPS)), required=True, help="docs/security.md has what each may do.")
 @click.option("--tenant", help="With --kind tenant: the value of the resource attribute tenant.id that it may see.")

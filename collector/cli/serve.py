@@ -8,7 +8,7 @@ from collector.ending import ended_by_signals
 from collector.settings import load
 
 
-@click.command()
+@click.command(short_help="Receive OTLP and store it in your PostgreSQL.")
 @click.option("--dsn", help="Where to store. Better given as OTELGRES_DSN: `ps` shows flags to everyone.")
 @address_options
 @workers_option

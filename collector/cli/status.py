@@ -19,7 +19,7 @@ from sql.queries import query
 _QUERIES = ("status_receivers", "status_refused", "status_losses", "status_partitions")
 
 
-@click.command()
+@click.command(short_help="Say how receivers are doing and what was lost.")
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
 @data_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as one line of JSON.")

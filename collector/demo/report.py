@@ -87,7 +87,7 @@ def show(out: Console, sent: Sent, findings: Findings, psql: str) -> None:
     for error in findings.errors[:_SHOWN_FAILURES]:
         logs_of = [row for row in findings.error_logs if row["flow_id"] == error["flow_id"]]
         where = f"otel.logs WHERE flow_id = '{error['flow_id']}'"
-        _section(out, f"Logs of a {_kind(error)}", where, _LOGS, logs_of)
+        _section(out, f"Logs of the newest {_kind(error)}", where, _LOGS, logs_of)
     _section(out, "Services", "otel.spans", _SERVICES, findings.services)
     _section(out, "Metrics", "otel.metric_points", _METRICS, findings.metrics)
     _title(out, "Ask yourself", psql)

@@ -80,6 +80,8 @@ def test_once(ready: str) -> None:
     assert done.stdout == "critical losses             a_reason: 3 traces dropped: a_reason\n"
     assert json.loads(run_otelgres("alerts", "--json", OTELGRES_DSN=ready).stdout)["value"] == 3
     assert run_otelgres("alerts", "--set", "losses=10", OTELGRES_DSN=ready).stdout == "losses fires at 10\n"
+    said = run_otelgres("alerts", "--set", "flow_p95/nightly=3600000.5", OTELGRES_DSN=ready).stdout
+    assert said == "flow_p95 of nightly fires at 3600000.5\n"
     assert run_otelgres("alerts", OTELGRES_DSN=ready).returncode == 0
     assert "quiet    losses" in run_otelgres("alerts", "--all", OTELGRES_DSN=ready).stdout
     assert run_otelgres("alerts", "--off", "losses/a_reason", OTELGRES_DSN=ready).returncode == 0

@@ -31,7 +31,7 @@ SECTIONS = (
     "Where incomplete flows stopped",
     "Phase timing",
     "Failed flows",
-    "Logs of a PaymentDeclinedError",
+    "Logs of the newest PaymentDeclinedError",
     "Services",
     "Metrics",
     "Ask yourself",
@@ -153,7 +153,7 @@ def test_it_ends_by_itself_and_shows_what_sql_found(data: Path) -> None:
     assert all(" ORDER_SHIPPED" in row for row in shown["Slowest flows"])
     assert {row.split()[0] for row in shown["Services"]} == {"shop", "stock", "shipping"}
     assert any(re.search(r"error +order refused: the bank declined .*charge, line", row) for row in
-               shown["Logs of a PaymentDeclinedError"])  # fmt: skip
+               shown["Logs of the newest PaymentDeclinedError"])  # fmt: skip
     assert str(data) in output
     assert "\x1b" not in output
 
