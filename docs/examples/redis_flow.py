@@ -1,6 +1,6 @@
 """Patterns that flow from one system to another through Redis, each under one flow id.
 
-    python docs/examples/redis_flow.py subscriber      # in one terminal
+    python docs/examples/redis_flow.py subscriber      # in one terminal; Enter ends it
     python docs/examples/redis_flow.py publisher 5     # in another
 
 with a receiver running, and Redis at REDIS_URL (redis://127.0.0.1:6379/0).
