@@ -11,7 +11,7 @@ import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from collector.cli.options import data_option
-from collector.cli.reading import as_reader, whole_file
+from collector.cli.reading import as_reader, format_of, whole_file
 from collector.embedded.cluster import running_dsn
 from collector.settings import load
 from collector.tabular import Column, Writer
@@ -29,15 +29,16 @@ _TEXT: dict[str, Callable[[Sequence[Column], IO[str]], Writer]] = {
 @click.argument("text", metavar="SQL")
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
 @data_option
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "said", type=click.Choice(FORMATS), help="[what FILE ends in, else table]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option("--seconds", type=click.FloatRange(0.1, 86400), default=30, show_default=True, help="Longest run.")
-def query(text: str, dsn: str | None, data: Path, form: str, output: Path | None, seconds: float) -> None:
+def query(text: str, dsn: str | None, data: Path, said: str | None, output: Path | None, seconds: float) -> None:
     """Run one SELECT ("-" reads it from stdin) and print what it finds.
 
     Schemas otel and compat need not be named. The transaction is read-only and has the reader's rights if the role has
     been given them.
     """
+    form = format_of(said, output, FORMATS)
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")

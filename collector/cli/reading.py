@@ -4,7 +4,7 @@ Refuses to know what is read.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +21,12 @@ def as_reader(connection: psycopg.Connection, seconds: float) -> None:
     """).fetchone()
     if may is not None and may[0]:
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier("otelgres_reader")))
+
+
+def format_of(said: str | None, file: Path | None, formats: Sequence[str]) -> str:
+    """The format that was asked for; else the one that ``file`` is named after; else the first of ``formats``."""
+    named = "" if file is None else file.suffix.removeprefix(".").lower()
+    return said or (named if named in formats else formats[0])
 
 
 @contextlib.contextmanager

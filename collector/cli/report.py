@@ -8,7 +8,7 @@ import click
 import psycopg
 
 from collector.cli.options import data_option, moment
-from collector.cli.reading import as_reader, whole_file
+from collector.cli.reading import as_reader, format_of, whole_file
 from collector.embedded.cluster import running_dsn
 from collector.report.sections import KINDS, read
 from collector.report.write import FORMATS, write
@@ -17,7 +17,7 @@ from collector.settings import load
 
 @click.command(short_help="Report on errors, compliance, runs or days.")
 @click.argument("what", type=click.Choice(list(KINDS)))
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option("--format", "said", type=click.Choice(FORMATS), help="[what FILE ends in, else text]")
 @click.option("--section", help="Only this section; for csv the one to write.")
 @click.option(
     "--since",
@@ -32,7 +32,7 @@ from collector.settings import load
 @data_option
 def report(
     what: str,
-    form: str,
+    said: str | None,
     section: str | None,
     since: datetime | None,
     until: datetime | None,
@@ -50,6 +50,7 @@ def report(
     names = [plan.name for plan in KINDS[what].plans]
     if section is not None and section not in names:
         raise click.UsageError(f"{what} has no section {section!r}: there are {', '.join(names)}.")
+    form = format_of(said, out, FORMATS)
     end = until or datetime.now(UTC)
     if since is not None and since >= end:
         raise click.UsageError("--since must be before --until.")

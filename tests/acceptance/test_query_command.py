@@ -55,8 +55,9 @@ def test_parquet_keeps_types(database: str, tmp_path: Path) -> None:
     assert (types["n"], types["big"], types["list"]) == (pa.int32(), pa.int64(), pa.list_(pa.string()))
     (row,) = table.to_pylist()
     assert (row["money"], row["raw"], row["list"], row["nothing"]) == ("1.10", b"\x00\xff", ["x", None], None)
+    # The file's name says it, too.
     many = tmp_path / "many.parquet"
-    query(database, "SELECT n FROM generate_series(1, 50000) AS n", "--format", "parquet", "-o", str(many))
+    query(database, "SELECT n FROM generate_series(1, 50000) AS n", "-o", str(many))
     assert pq.read_table(many)["n"].to_pylist() == list(range(1, 50001))
 
 

@@ -176,7 +176,7 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("name", ["errors", "compliance", "runs", "daily"])
 def test_a_page_is_whole_and_holds_no_script(dsn: str, name: str, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
-    assert report(dsn, name, "--format", "html", "--out", str(file), *PERIOD) == ""
+    assert report(dsn, name, "--out", str(file), *PERIOD) == ""
     text = file.read_text(encoding="utf-8")
     page = Page(text)
     assert "script" not in page.tags
