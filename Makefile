@@ -43,7 +43,7 @@ bench: $(STAMP)
 	$(BIN)/otelgres bench ingest
 
 docs: $(STAMP)  ## the reference pages, from what the program has
-	$(BIN)/python -m collector.reference docs
+	$(BIN)/python -m otelgres.collector.tools.reference docs
 
 secrets:  ## random passwords for docker-compose.yml, once
 	@sh docs/deploy/make-secrets.sh

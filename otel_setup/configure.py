@@ -9,8 +9,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from otel_setup.lifecycle import Telemetry
-from otel_setup.settings import Arguments, resolve
+from otel_setup.config.settings import Arguments, resolve
+from otel_setup.process.shutdown import Telemetry
 
 _logger = logging.getLogger("otel_setup")
 

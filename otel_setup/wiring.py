@@ -17,34 +17,36 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from exporters.apart import ApartSink
-from exporters.batch import Signal
-from exporters.chain import Sink
-from exporters.console import ConsoleSink
-from exporters.file import FileSink
-from exporters.otlp import OtlpSink
-from exporters.target import Database, Target
-from otel_setup import active, hooks, logs, self_report
-from otel_setup.context_processors import LogAttributes, SpanAttributes
-from otel_setup.counts import Counts
-from otel_setup.delivery import Delivery, Live
-from otel_setup.drain import Drain
-from otel_setup.fork_gate import ForkGate
-from otel_setup.id_generator import FlowIdGenerator
-from otel_setup.keeping import Keeping, default_spool
-from otel_setup.lane import Lane
-from otel_setup.lifecycle import Telemetry
-from otel_setup.link import Link
-from otel_setup.liveness import Liveness
-from otel_setup.outage import Outage
-from otel_setup.quiet import quieten
-from otel_setup.resource import describe_process
-from otel_setup.scrub import Scrubber
-from otel_setup.sdk_exporters import LogDelivery, MetricDelivery, SpanDelivery
-from otel_setup.settings import LogBatches, Settings
-from otel_setup.shown import Shown
-from otel_setup.threads import carry_into_threads
-from otel_setup.withholding import WithholdingLogs, WithholdingSampler
+from otel_setup.api import providers
+from otel_setup.api.liveness import Liveness
+from otel_setup.config.processing import Keeping, default_spool
+from otel_setup.config.settings import LogBatches, Settings
+from otel_setup.export.circuit_breaker import Link
+from otel_setup.export.connection import Lane
+from otel_setup.export.fork_gate import ForkGate
+from otel_setup.export.outage import Outage
+from otel_setup.export.pipeline import Delivery, Live
+from otel_setup.export.replayer import Drain
+from otel_setup.export.shown_records import Shown
+from otel_setup.export.stats import Counts
+from otel_setup.process import hooks
+from otel_setup.process.shutdown import Telemetry
+from otel_setup.sdk import log_bridge, self_metrics
+from otel_setup.sdk.context_processors import LogAttributes, SpanAttributes
+from otel_setup.sdk.exporters import LogDelivery, MetricDelivery, SpanDelivery
+from otel_setup.sdk.id_generator import FlowIdGenerator
+from otel_setup.sdk.log_filters import quieten
+from otel_setup.sdk.resource import describe_process
+from otel_setup.sdk.sanitizer import Scrubber
+from otel_setup.sdk.suppression_filters import WithholdingLogs, WithholdingSampler
+from otel_setup.sdk.thread_context import carry_into_threads
+from otelgres.exporters.background import ApartSink
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.chain import Sink
+from otelgres.exporters.console import ConsoleSink
+from otelgres.exporters.otlp import OtlpSink
+from otelgres.exporters.spool.folder import FileSink
+from otelgres.exporters.target import Database, Target
 
 _logger = logging.getLogger("otel_setup")
 
@@ -82,8 +84,8 @@ def build(settings: Settings) -> Telemetry:
     meter_provider = _meter_provider(resource, deliveries.get(Signal.METRICS), settings.metric_interval)
     tracer_provider = _tracer_provider(resource, deliveries.get(Signal.TRACES), meter_provider, keeping, counts)
     logger_provider = _logger_provider(resource, deliveries.get(Signal.LOGS), meter_provider, keeping, counts, batches)
-    self_report.report(
-        meter_provider.get_meter(active.SCOPE), counts, spool.bytes_used if spool is not None else lambda: 0
+    self_metrics.report(
+        meter_provider.get_meter(providers.SCOPE), counts, spool.bytes_used if spool is not None else lambda: 0
     )
     metrics.set_meter_provider(meter_provider)
     trace.set_tracer_provider(tracer_provider)
@@ -93,12 +95,12 @@ def build(settings: Settings) -> Telemetry:
             "OpenTelemetry was set up before configure_telemetry(): spans and metrics of other libraries keep going "
             "where that set-up sends them; logs, flows, phases and checkpoints go out by this one"
         )
-    active.tracer = tracer_provider.get_tracer(active.SCOPE)
-    active.flush = tracer_provider.force_flush
+    providers.tracer = tracer_provider.get_tracer(providers.SCOPE)
+    providers.flush = tracer_provider.force_flush
     has_logs = Signal.LOGS in deliveries
-    active.events = logger_provider.get_logger(active.SCOPE)
-    active.starts = active.events if has_logs and settings.in_flight else None
-    active.liveness = Liveness(active.events, settings.alive_seconds) if active.starts is not None else None
+    providers.events = logger_provider.get_logger(providers.SCOPE)
+    providers.starts = providers.events if has_logs and settings.in_flight else None
+    providers.liveness = Liveness(providers.events, settings.alive_seconds) if providers.starts is not None else None
     if settings.threads:
         carry_into_threads()
     telemetry = Telemetry(
@@ -109,9 +111,9 @@ def build(settings: Settings) -> Telemetry:
         gate=gate,
         spool=spool,
         drain=drain,
-        liveness=active.liveness,
+        liveness=providers.liveness,
         counts=counts,
-        handler=logs.install(logger_provider, settings.log_level, keeping.body_bytes, counts)
+        handler=log_bridge.install(logger_provider, settings.log_level, keeping.body_bytes, counts)
         if has_logs and settings.capture_logs
         else None,
         shutdown_timeout=settings.shutdown_timeout,
@@ -147,7 +149,7 @@ def _tracer_provider(
             schedule_delay_millis=_delay("OTEL_BSP_SCHEDULE_DELAY"),
             meter_provider=meters,
         )
-        self_report.count_overflow(processor, Signal.TRACES, counts)
+        self_metrics.count_overflow(processor, Signal.TRACES, counts)
         provider.add_span_processor(SpanAttributes())
         provider.add_span_processor(processor)
     return provider
@@ -170,8 +172,8 @@ def _logger_provider(
             max_queue_size=batches.queue if batches else None,
             meter_provider=meters,
         )
-        self_report.count_overflow(processor, Signal.LOGS, counts)
-        provider.add_log_record_processor(logs.RecordUid())
+        self_metrics.count_overflow(processor, Signal.LOGS, counts)
+        provider.add_log_record_processor(log_bridge.RecordUid())
         provider.add_log_record_processor(LogAttributes())
         provider.add_log_record_processor(WithholdingLogs(processor))
     return provider
@@ -200,7 +202,7 @@ def _spool(keeping: Keeping, service_name: str) -> FileSink | None:
 def _sink(signal: Signal, target: Target | Database) -> ApartSink:
     if isinstance(target, Database):
         # Late: an application that sends to a collector needs no PostgreSQL driver.
-        from exporters.postgres.direct import DirectSink
+        from otelgres.exporters.postgres.direct import DirectSink
 
         return DirectSink(target, [signal])
     return OtlpSink({signal: target})

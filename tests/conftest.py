@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 
 # How long an example takes says something of the machine, not of the code.
@@ -47,7 +47,7 @@ def cluster(postgres_version: str) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def migrated(cluster: Cluster) -> str:
     """The name of a database with all migrations applied. Nobody connects to it: it is there to be copied."""
-    from sql.migrate import migrate
+    from otelgres.sql.migrate import migrate
 
     migrate(postgres.create_database(cluster, "migrated"))
     return "migrated"

@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import dict_row
 
-from exporters.batch import Signal
+from otelgres.exporters.batch import Signal
 from tests import otlp_raw as raw
 
 _JOINED: Final = """
@@ -252,7 +252,7 @@ def key_value(key: Any, value: Any) -> Any:
 
 
 def any_value(value: Any) -> Any:
-    """An AnyValue from JSON as ``exporters.postgres.codec.anyvalue`` documents it."""
+    """An AnyValue from JSON as ``otelgres.exporters.postgres.codec.anyvalue`` documents it."""
     match value:
         case None:
             return raw.AnyValue()

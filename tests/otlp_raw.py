@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-from exporters.batch import Batch, Signal
+from otelgres.exporters.batch import Batch, Signal
 
 _P: Final = "opentelemetry.proto."
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from exporters.batch import Signal
+from otelgres.exporters.batch import Signal
 from tests import otlp_raw as raw
 
 _MAX: Final = 2**63 - 1

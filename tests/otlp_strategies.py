@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from hypothesis import strategies as st
 
-from exporters.batch import Signal
+from otelgres.exporters.batch import Signal
 from tests import otlp_raw as raw
 
 NOW: Final = time.time_ns()

@@ -1,6 +1,6 @@
 """A PostgreSQL server for tests: our own embedded one, one for each test process, gone when the session is over.
 
-Refuses to know what is in the databases, except that ``sql.migrate`` fills them.
+Refuses to know what is in the databases, except that ``otelgres.sql.migrate`` fills them.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from collector.embedded import Cluster, postmaster, server
-from collector.embedded.binaries import DEFAULT_VERSION
+from otelgres.collector.embedded import Cluster, postmaster, server
+from otelgres.collector.embedded.binaries import DEFAULT_VERSION
 
 VERSION_VARIABLE = "OTELGRES_TEST_POSTGRES"
 _PREFIX = "otelgres-tests-"

@@ -15,7 +15,7 @@ import redis
 
 from otel_setup import configure_telemetry, expected_checkpoints, shutdown_telemetry
 from otel_setup.integration import DatabaseIntegrationLogger, IntegrationCheckpoint
-from otel_setup.redis_events import RedisEventSubscriber
+from otel_setup.integration.redis_subscriber import RedisEventSubscriber
 
 CHANNEL = "events.patterns"
 # What every pattern should pass, and what it most likely means where one has not: otel.incomplete_flows says so.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from otel_setup.values import text
+from otel_setup.api.values import text
 
 FORMAT: Final = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 _SHOWN: Final = 60

@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from otel_setup import configure
-from otel_setup.logger import document, handlers, settings
-from otel_setup.settings import Arguments, LogBatches
-from otel_setup.values import text
+from otel_setup.api.values import text
+from otel_setup.config.settings import Arguments, LogBatches
+from otel_setup.logger import configuration, configuration_file, handlers
 
 if TYPE_CHECKING:
-    from otel_setup.lifecycle import Telemetry
-    from otel_setup.logger.upkeep import Upkeep
+    from otel_setup.logger.maintenance import Upkeep
+    from otel_setup.process.shutdown import Telemetry
 
 _logger = logging.getLogger("otel_setup")
 _PREFIX: Final = "otelgres.table_prefix"
@@ -96,7 +96,7 @@ def logging_status() -> dict[str, Any]:
     attempts), ``last_flush`` and ``last_error`` (datetime or None), ``last_error_reason``. ``storing``: records are
     being stored at all; ``connected``: the last batch was taken. View ``compat.logging_status`` has the same by SQL.
     """
-    from otel_setup.logger.figures import status
+    from otel_setup.logger.status import status
 
     return status(_Process.telemetry)
 
@@ -104,10 +104,10 @@ def logging_status() -> dict[str, Any]:
 def _set_up(config: Any) -> bool:
     readable = True
     try:
-        found = settings.resolve(document.read(config, os.environ), os.environ)
-    except document.ConfigError as error:
+        found = configuration.resolve(configuration_file.read(config, os.environ), os.environ)
+    except configuration_file.ConfigError as error:
         readable = False
-        found = settings.resolve({"logging": {"database": {"enabled": False}}}, {})
+        found = configuration.resolve({"logging": {"database": {"enabled": False}}}, {})
         problem = str(error)
     console, unwritten = _install(found)
     if not readable:
@@ -122,7 +122,7 @@ def _set_up(config: Any) -> bool:
     return readable and stored
 
 
-def _install(found: settings.LoggerSettings) -> "tuple[handlers.Console | None, list[str]]":
+def _install(found: configuration.LoggerSettings) -> "tuple[handlers.Console | None, list[str]]":
     """The console's handler, and what could not be installed."""
     root = logging.getLogger()
     root.setLevel(found.level)
@@ -141,7 +141,7 @@ def _install(found: settings.LoggerSettings) -> "tuple[handlers.Console | None, 
     return console, unwritten
 
 
-def _store(found: settings.LoggerSettings, console: "handlers.Console | None") -> bool:
+def _store(found: configuration.LoggerSettings, console: "handlers.Console | None") -> bool:
     """Whether storing is set up, or was not asked for."""
     if found.endpoint is None and found.database is None:
         return True
@@ -154,7 +154,7 @@ def _store(found: settings.LoggerSettings, console: "handlers.Console | None") -
         return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if not _Process.ours:
         _adopt(telemetry, found.table_prefix)
-    from otel_setup.logger.figures import report
+    from otel_setup.logger.status import report
 
     report(telemetry)
     atexit.register(shutdown_logging)
@@ -163,7 +163,7 @@ def _store(found: settings.LoggerSettings, console: "handlers.Console | None") -
     return True
 
 
-def _arguments(found: settings.LoggerSettings, console: "handlers.Console | None") -> Arguments:
+def _arguments(found: configuration.LoggerSettings, console: "handlers.Console | None") -> Arguments:
     records = found.records
     named = "OTEL_SERVICE_NAME" in os.environ or "service.name=" in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return Arguments(
@@ -194,8 +194,8 @@ def _adopt(telemetry: "Telemetry", prefix: str) -> None:
     )
 
 
-def _tend(found: settings.LoggerSettings) -> None:
-    from otel_setup.logger.upkeep import Upkeep
+def _tend(found: configuration.LoggerSettings) -> None:
+    from otel_setup.logger.maintenance import Upkeep
 
     assert found.database is not None
     upkeep = Upkeep(

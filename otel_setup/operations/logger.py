@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from otel_setup.events import record_event
+from otel_setup.api.events import record_event
 from otel_setup.operations import documents
 from otel_setup.operations.documents import Document
 from otel_setup.operations.files import OperationFiles
 from otel_setup.operations.labels import Tiers
-from otel_setup.operations.quietly import never_raises
+from otel_setup.operations.never_raises import never_raises
 from otel_setup.operations.sessions import current_session_id
 
 EVENT: Final = "otelgres.operation"

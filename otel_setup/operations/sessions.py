@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator
 from contextvars import ContextVar
 
-from otel_setup.context_attributes import context_attributes
+from otel_setup.api.context_attributes import context_attributes
 
 _session: ContextVar[str | None] = ContextVar("otelgres_session", default=None)
 _process = secrets.token_hex(4)

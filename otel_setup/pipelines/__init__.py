@@ -6,11 +6,11 @@ call may be made from any thread, never raises and never waits. Refuses to know 
 """
 
 from otel_setup.pipelines.context import LoggingContext, current_context
+from otel_setup.pipelines.events import pipeline_event, record_progress
 from otel_setup.pipelines.logger import StructuredLogger, get_structured_logger
 from otel_setup.pipelines.measure import metric
 from otel_setup.pipelines.nodes import Node, phase, pipeline, step, substep
 from otel_setup.pipelines.sampler import ResourceSampler
-from otel_setup.pipelines.tell import pipeline_event, record_progress
 
 __all__ = [
     "LoggingContext",

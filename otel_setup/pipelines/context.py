@@ -7,9 +7,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otel_setup.context_attributes import ContextAttributes, current_attributes
-from otel_setup.ids import entropy, parse_flow_id
-from otel_setup.values import text
+from otel_setup.api.context_attributes import ContextAttributes, current_attributes
+from otel_setup.api.ids import entropy, parse_flow_id
+from otel_setup.api.values import text
 
 EXPERIMENT_ID: Final = "experiment_id"
 EXPERIMENT_NAME: Final = "experiment_name"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
-from otel_setup.values import text
+from otel_setup.api.values import text
 
 _log = logging.getLogger("otel_setup")
 # Names that a stdlib record has already: a field of such a name would make logging raise.

@@ -6,9 +6,9 @@ from typing import Any, Final
 from opentelemetry import metrics
 from opentelemetry.metrics import _Gauge as Gauge
 
-from otel_setup.operations.quietly import never_raises
+from otel_setup.api.values import clean_mapping, text
+from otel_setup.operations.never_raises import never_raises
 from otel_setup.pipelines.context import carried
-from otel_setup.values import clean_mapping, text
 
 SCOPE: Final = "otel_setup.pipelines"
 # Instruments by name and unit: asking the SDK for one that is there costs more than setting it.

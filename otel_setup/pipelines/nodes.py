@@ -15,11 +15,12 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from opentelemetry import context
 
-from otel_setup.block import Decorator
-from otel_setup.detaching import detach
-from otel_setup.exceptions import exception_attributes
-from otel_setup.flows import Scope, flow
-from otel_setup.flows import phase as span_of
+from otel_setup.api.context_managers import Decorator
+from otel_setup.api.detach import detach
+from otel_setup.api.exceptions import exception_attributes
+from otel_setup.api.flows import Scope, flow
+from otel_setup.api.flows import phase as span_of
+from otel_setup.api.values import text
 from otel_setup.pipelines.context import (
     EXPERIMENT_ID,
     EXPERIMENT_NAME,
@@ -29,8 +30,7 @@ from otel_setup.pipelines.context import (
     experiment_uuid,
     new_experiment,
 )
-from otel_setup.pipelines.tell import pipeline_event, record_progress
-from otel_setup.values import text
+from otel_setup.pipelines.events import pipeline_event, record_progress
 
 _CURRENT: Final = context.create_key("otelgres_pipeline_node")
 # Ids are keys of an index and of people's dashboards.

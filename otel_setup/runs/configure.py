@@ -46,7 +46,7 @@ def configure_run_logging(
         configure_telemetry(service_name, log_level=level, **telemetry)
     else:
         # Threads carry the run all the same, for the lines of its file.
-        from otel_setup.threads import carry_into_threads
+        from otel_setup.sdk.thread_context import carry_into_threads
 
         carry_into_threads()
     if console:

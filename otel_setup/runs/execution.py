@@ -14,20 +14,20 @@ from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 from opentelemetry import context
 
-from otel_setup.block import Decorator
-from otel_setup.context_attributes import ContextAttributes, context_attributes
-from otel_setup.detaching import detach
-from otel_setup.events import record_event
-from otel_setup.exceptions import exception_attributes
-from otel_setup.flows import Handle, Scope, checkpoint
-from otel_setup.ids import parse_flow_id
+from otel_setup.api.context_attributes import ContextAttributes, context_attributes
+from otel_setup.api.context_managers import Decorator
+from otel_setup.api.detach import detach
+from otel_setup.api.events import record_event
+from otel_setup.api.exceptions import exception_attributes
+from otel_setup.api.flows import Handle, Scope, checkpoint
+from otel_setup.api.ids import parse_flow_id
+from otel_setup.api.suppression import is_withheld, withhold
+from otel_setup.api.values import text
 from otel_setup.runs import current
 from otel_setup.runs.counting import count_records
 from otel_setup.runs.defaults import defaults
 from otel_setup.runs.metrics import LogMetricsCollector
 from otel_setup.runs.scope import RunPhase, execution_context
-from otel_setup.values import text
-from otel_setup.withheld import is_withheld, withhold
 
 EVENT: Final = "otelgres.run"
 BEGIN: Final = "RUN_STARTED"

@@ -4,9 +4,9 @@ import copy
 import logging
 from typing import Final, Literal
 
-from otel_setup.context_attributes import current_attributes
+from otel_setup.api.context_attributes import current_attributes
+from otel_setup.api.values import text
 from otel_setup.runs import current
-from otel_setup.values import text
 
 DEFAULT: Final = "%(asctime)s %(levelname)s %(name)s [%(execution_id)s %(execution_phase)s %(terminal_id)s] %(message)s"
 _FIELDS: Final = ("execution_phase", "terminal_id", "region_code")

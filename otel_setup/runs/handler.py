@@ -12,7 +12,7 @@ from otel_setup.runs.defaults import defaults
 from otel_setup.runs.execution import current_run
 
 if TYPE_CHECKING:
-    from otel_setup.logs import Bridge
+    from otel_setup.sdk.log_bridge import Bridge
 
 
 class DatabaseLogHandler(logging.Handler):
@@ -43,15 +43,15 @@ def _bridge(telemetry: Any) -> "Bridge | None":
     provider = telemetry.logger_provider
     if provider is None:
         return None
-    from otel_setup.counts import Counts
-    from otel_setup.logs import Bridge
+    from otel_setup.export.stats import Counts
+    from otel_setup.sdk.log_bridge import Bridge
 
     return Bridge(provider, logging.NOTSET, 256 * 1024, Counts())
 
 
 def _bridged(name: str) -> bool:
     """Whether what this logger says reaches a bridge on the way up."""
-    from otel_setup.logs import Bridge
+    from otel_setup.sdk.log_bridge import Bridge
 
     logger: logging.Logger | None = logging.getLogger(name)
     while logger is not None:

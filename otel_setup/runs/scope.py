@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from otel_setup.block import Decorator
-from otel_setup.context_attributes import ContextAttributes, context_attributes
-from otel_setup.flows import Handle, Scope
-from otel_setup.flows import phase as span_of_phase
+from otel_setup.api.context_attributes import ContextAttributes, context_attributes
+from otel_setup.api.context_managers import Decorator
+from otel_setup.api.flows import Handle, Scope
+from otel_setup.api.flows import phase as span_of_phase
 from otel_setup.runs import current
 from otel_setup.runs.metrics import LogMetricsCollector
 

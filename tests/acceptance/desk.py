@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from exporters.batch import Batch
-from exporters.outcome import Accepted, Outcome
+from otelgres.exporters.batch import Batch
+from otelgres.exporters.outcome import Accepted, Outcome
 
 T = TypeVar("T")
 PATIENCE = 60.0

@@ -12,10 +12,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 
-from collector.http_app import BodyLimits
-from collector.http_server import serve_http
-from exporters.batch import Signal
-from exporters.otlp_json import request_to_json
+from otelgres.collector.otlp.http_app import BodyLimits
+from otelgres.collector.otlp.http_server import serve_http
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.otlp_json import request_to_json
 from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 
 PROTOBUF = "application/x-protobuf"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from psycopg.conninfo import conninfo_to_dict
 
-from collector.chaos.proxy import Proxy
-from collector.chaos.run import temporary_folder
+from otelgres.collector.tools.chaos.proxy import Proxy
+from otelgres.collector.tools.chaos.run import temporary_folder
 
 
 @contextmanager

@@ -20,11 +20,11 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 
 T = TypeVar("T")
-OTELGRES = (sys.executable, "-c", "from collector.cli import main; main()")
+OTELGRES = (sys.executable, "-c", "from otelgres.collector.cli import main; main()")
 # Half a minute is what a start can take when every core has ten others waiting for it; a hang is told by pytest anyway.
 PATIENCE = 90.0
 _LOOK_AGAIN = 0.05

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector.alerts.state import AGAIN_AFTER, State
+from otelgres.collector.inspect.alerts.state import AGAIN_AFTER, State
 from tests.acceptance.receiver_process import OtelgresProcess, eventually, run_otelgres
 
 LOSE = """

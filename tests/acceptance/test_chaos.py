@@ -11,12 +11,12 @@ import psutil
 import psycopg
 import pytest
 
-from collector.chaos.account import settle
-from collector.chaos.items import Items, Kind
-from collector.chaos.ledger import Ledger
-from exporters.batch import Batch
-from exporters.outcome import Accepted
-from exporters.postgres.writer import PostgresWriter
+from otelgres.collector.tools.chaos.items import Items, Kind
+from otelgres.collector.tools.chaos.ledger import Ledger
+from otelgres.collector.tools.chaos.reconciliation import settle
+from otelgres.exporters.batch import Batch
+from otelgres.exporters.outcome import Accepted
+from otelgres.exporters.postgres.writer import PostgresWriter
 from tests.acceptance.receiver_process import OtelgresProcess, eventually
 
 PATIENCE = 240.0

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, served
 
 SOURCES = Path(__file__).with_name("javascript")

@@ -32,7 +32,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, set_span_in_context
 from opentelemetry.trace.span import TraceState
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, served
 
 # One of each kind that an attribute can have, and the odd ones with what jsonb shows for them.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, served
 
 APPLICATION = """

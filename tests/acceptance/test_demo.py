@@ -19,12 +19,12 @@ import psutil
 import psycopg
 import pytest
 
-from collector.demo.findings import Findings
-from collector.demo.system import Sent
-from collector.demo.verdict import problem
+from otelgres.collector.tools.demo.findings import Findings
+from otelgres.collector.tools.demo.system import Sent
+from otelgres.collector.tools.demo.verdict import problem
 from tests.postgres import temporary_data
 
-OTELGRES = (sys.executable, "-c", "from collector.cli import main; main()")
+OTELGRES = (sys.executable, "-c", "from otelgres.collector.cli import main; main()")
 DEADLINE = 180.0
 SECTIONS = (
     "Slowest flows",
@@ -164,7 +164,7 @@ def test_it_uses_a_receiver_that_runs_and_leaves_it_running(data: Path) -> None:
         with watched("demo", "--seconds", "1", "--data", str(data), "--json") as command:
             code, output, errors = command.ended()
             assert (code, errors) == (0, "")
-            assert not any("collector.demo.attached" in line for line in command.commands())
+            assert not any("otelgres.collector.cli.attached" in line for line in command.commands())
             assert command.left() == []
         said = json.loads(output)
         assert output.count("\n") == 1
@@ -227,7 +227,7 @@ def test_it_says_why_it_cannot_start(tmp_path: Path) -> None:
 
 
 def test_it_says_what_to_install() -> None:
-    without_flask = "import sys; sys.modules['flask'] = None; from collector.cli import main; main()"
+    without_flask = "import sys; sys.modules['flask'] = None; from otelgres.collector.cli import main; main()"
     ended = subprocess.run(
         [sys.executable, "-c", without_flask, "demo"], capture_output=True, text=True, timeout=DEADLINE, check=False
     )

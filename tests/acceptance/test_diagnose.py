@@ -15,8 +15,8 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from collector.diagnose.database import data_folder
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
+from otelgres.collector.inspect.diagnose.database import data_folder
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, Serving, eventually, run_otelgres, served
 from tests.sql import rows

@@ -15,8 +15,8 @@ import psutil
 import psycopg
 import pytest
 
-from collector.embedded import Cluster, EmbeddedPostgresError, binaries, postmaster, running_dsn
-from collector.embedded.os_user import server_user
+from otelgres.collector.embedded import Cluster, EmbeddedPostgresError, binaries, postmaster, running_dsn
+from otelgres.collector.embedded.os_user import server_user
 from tests import postgres
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ needs_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, re
 OWNER = """
 import os, sys
 from pathlib import Path
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 cluster = Cluster(Path(sys.argv[1]), version=sys.argv[2])
 cluster.start()
 try:
@@ -458,7 +458,7 @@ def test_a_full_disk_is_named(folder: Path, postgres_version: str) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from collector.embedded import Cluster, EmbeddedPostgresError
+from otelgres.collector.embedded import Cluster, EmbeddedPostgresError
 try:
     Cluster(Path(sys.argv[1]) / "data", version="{postgres_version}").start()
 except EmbeddedPostgresError as error:
@@ -504,7 +504,7 @@ def test_root_may_install_the_programs_where_the_server_cannot_reach_them(folder
     script = """
 import sys
 from pathlib import Path
-from collector.embedded import Cluster, binaries
+from otelgres.collector.embedded import Cluster, binaries
 with Cluster(Path(sys.argv[1]), version=sys.argv[2], copies=Path(sys.argv[3])) as cluster:
     import psutil, psycopg
     print(binaries.packaged(cluster.version), psutil.Process(cluster.pid).exe(), sep="\\n")
@@ -542,7 +542,7 @@ def test_an_ordinary_user_runs_it_as_himself(folder: Path, postgres_version: str
 import os, pwd, sys
 from pathlib import Path
 import psutil, psycopg
-from collector.embedded import Cluster, default_data_dir, running_dsn
+from otelgres.collector.embedded import Cluster, default_data_dir, running_dsn
 nobody = pwd.getpwnam("nobody")
 os.setgroups([])
 os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
 
 APPLICATION = """

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
 
 FLOW = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8057")

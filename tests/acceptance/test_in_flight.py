@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
 
 EVERY = "0.5"

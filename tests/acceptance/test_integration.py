@@ -16,8 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
 from otel_setup.integration import flow_id_of
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
 
 ROOT = Path(__file__).parents[2]

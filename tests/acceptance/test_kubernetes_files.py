@@ -15,8 +15,8 @@ import psycopg
 import pytest
 import yaml
 
-from collector.embedded import Cluster
-from collector.settings import Settings
+from otelgres.collector.embedded import Cluster
+from otelgres.collector.service.settings import Settings
 from tests import postgres
 from tests.acceptance.receiver_process import PATIENCE, OtelgresProcess, environment
 
@@ -82,7 +82,7 @@ def test_services_and_policies_mean_the_receiver() -> None:
 def test_what_the_pods_run_does_its_work(postgres_version: str, tmp_path: Path) -> None:
     program = tmp_path / "bin" / "otelgres"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from collector.cli import main; main()" "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from otelgres.collector.cli import main; main()" "$@"\n')
     program.chmod(0o755)
     for name in ("receiver_password", "grafana_password"):
         (tmp_path / name).write_text("0" * 48)

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.receiver_process import OTELGRES, PATIENCE, environment, rows, run_otelgres, serve
 

@@ -23,14 +23,14 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from collector.chaos.items import NUMBER_KEY, Items, Kind
-from collector.chaos.processes import Database
-from collector.chaos.run import free_addresses, temporary_folder
-from collector.chaos.transports import Answer, Grpc, Http, Transport
-from collector.spool import Spool
-from collector.spool_slots import take_slot
-from exporters.batch import Batch, Signal
-from sql.migrate import migrate
+from otelgres.collector.queue.spool_folder import take_slot
+from otelgres.collector.queue.sqlite_spool import Spool
+from otelgres.collector.tools.chaos.items import NUMBER_KEY, Items, Kind
+from otelgres.collector.tools.chaos.processes import Database
+from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder
+from otelgres.collector.tools.chaos.transports import Answer, Grpc, Http, Transport
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.sql.migrate import migrate
 from tests.acceptance.proxy import proxied
 from tests.acceptance.receiver_process import OtelgresProcess, eventually, rows
 
@@ -431,8 +431,8 @@ def test_a_stop_ends_although_the_database_keeps_silent(database: str, tmp_path:
 
 def test_a_takeover_of_a_spool_that_was_killed_halfway_is_done_again(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from collector.spool import Spool; "
-        "from collector.spool_slots import take_slot; from exporters.batch import Batch, Signal\n"
+        "import os, sys; from pathlib import Path; from otelgres.collector.queue.sqlite_spool import Spool; "
+        "from otelgres.collector.queue.spool_folder import take_slot; from otelgres.exporters.batch import Batch, Signal\n"
         "slots = [take_slot(Path(sys.argv[1])) for _ in range(2)]\n"
         "Spool(slots[1].folder, 1 << 20).append([Batch(Signal.TRACES, b'kept')])\n"
         "os.kill(os.getpid(), 9)"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.chaos.disk import SmallDisk
-from collector.chaos.items import Kind
-from collector.chaos.processes import Database
-from collector.chaos.run import temporary_folder
-from collector.chaos.transports import Grpc
+from otelgres.collector.tools.chaos.disk import SmallDisk
+from otelgres.collector.tools.chaos.items import Kind
+from otelgres.collector.tools.chaos.processes import Database
+from otelgres.collector.tools.chaos.run import temporary_folder
+from otelgres.collector.tools.chaos.transports import Grpc
 from tests.acceptance.receiver_process import eventually
 from tests.acceptance.test_outage import fresh, losses, receiving, send, stored
 

@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import OTELGRES, PATIENCE, environment, run_otelgres, served
 
 RECORD = '{"timeUnixNano":"1700000000000000000","body":{"stringValue":"x"}}'

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
 
 LOGIN = "somebody_who_looks"

@@ -10,10 +10,10 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.redacting import Redactor, redaction_of
-from collector.settings import SettingError
-from exporters.batch import Batch, Signal
-from exporters.redaction import Redaction
+from otelgres.collector.processors.redaction import Redactor, redaction_of
+from otelgres.collector.service.settings import SettingError
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.redaction import Redaction
 from tests.acceptance.receiver_process import OtelgresProcess, eventually, rows
 
 SECRET = "hunter2-is-secret"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.embedded import Cluster
-from exporters.batch import Batch, Signal
-from exporters.file import FileSink, spool_files
+from otelgres.collector.embedded import Cluster
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.spool.folder import FileSink, spool_files
 from tests import postgres
 from tests.acceptance.receiver_process import (
     PATIENCE,

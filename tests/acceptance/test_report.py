@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.receiver_process import run_otelgres
 from tests.sql import rows

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from exporters.batch import Batch, Signal
-from exporters.outcome import Accepted
-from exporters.postgres.writer import PostgresWriter
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted
+from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import postgres
 from tests.acceptance.receiver_process import PATIENCE, environment, eventually, rows, run_otelgres, serve
 

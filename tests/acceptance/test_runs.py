@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
 
 ROOT = Path(__file__).parents[2]

@@ -15,11 +15,11 @@ import grpc  # type: ignore[import-untyped]
 import pytest
 import zstandard
 
-from collector.grpc_server import CallLimits, serve_grpc
-from collector.http_app import Page
-from collector.http_protocol import ConnectionLimits
-from collector.security.tls import Certificates, TlsFiles
-from exporters.outcome import Accepted, Outcome
+from otelgres.collector.otlp.grpc_server import CallLimits, serve_grpc
+from otelgres.collector.otlp.http_app import Page
+from otelgres.collector.otlp.http_protocol import ConnectionLimits
+from otelgres.collector.security.tls import Certificates, TlsFiles
+from otelgres.exporters.outcome import Accepted, Outcome
 from tests.acceptance.certificates import Authority
 from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, Http2, http2

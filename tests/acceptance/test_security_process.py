@@ -18,8 +18,8 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from collector.cli import cli
-from collector.embedded import Cluster
+from otelgres.collector.cli import cli
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.certificates import Authority
 from tests.acceptance.http_client import PAYLOAD
@@ -112,7 +112,7 @@ def session(dsn: str, output: Path, **environ: str) -> Iterator["subprocess.Pope
 
     The database is away when it starts.
     """
-    everything = "import logging; logging.basicConfig(level=1); from collector.cli import main; main()"
+    everything = "import logging; logging.basicConfig(level=1); from otelgres.collector.cli import main; main()"
     with output.open("wb") as said, ExitStack() as ending:
         with _database_away(dsn):
             process = subprocess.Popen(

@@ -17,10 +17,10 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from collector.grpc_server import CallLimits, serve_grpc
-from collector.http_protocol import ConnectionLimits
-from collector.http_server import serve_http
-from collector.security.tls import Certificates, TlsFiles, TlsUnusable
+from otelgres.collector.otlp.grpc_server import CallLimits, serve_grpc
+from otelgres.collector.otlp.http_protocol import ConnectionLimits
+from otelgres.collector.otlp.http_server import serve_http
+from otelgres.collector.security.tls import Certificates, TlsFiles, TlsUnusable
 from tests.acceptance.certificates import Authority, Pair
 from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http_client import always_ready, until_closed
@@ -194,7 +194,9 @@ def test_changed_certificates_are_used_by_the_next_connection(
         assert _subject_seen_by(port).strip() == _pem(first)
         shutil.copy(second.cert, used.cert)
         assert _subject_seen_by(port).strip() == _pem(first), "half of a pair must not be used"
-        assert [record.levelname for record in caplog.records if record.name == "collector.security.tls"] == ["ERROR"]
+        assert [record.levelname for record in caplog.records if record.name == "otelgres.collector.security.tls"] == [
+            "ERROR"
+        ]
         shutil.copy(second.key, used.key)
         assert _subject_seen_by(port).strip() == _pem(second)
         assert export(exporter(port, ca.cert, None))

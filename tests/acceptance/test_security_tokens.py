@@ -16,17 +16,17 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from collector.grpc_server import CallLimits, serve_grpc
-from collector.http_app import Page
-from collector.http_server import serve_http
-from collector.security.failures import Failures
-from collector.security.guard import Guard
-from collector.security.principal import Principal, current_principal
-from collector.security.refusal import Refusals
-from collector.security.token_file import TokenFile, changing
-from collector.security.tokens import Scope, new_token
-from exporters.batch import Batch
-from exporters.outcome import Outcome
+from otelgres.collector.otlp.grpc_server import CallLimits, serve_grpc
+from otelgres.collector.otlp.http_app import Page
+from otelgres.collector.otlp.http_server import serve_http
+from otelgres.collector.security.auth_failures import Refusals
+from otelgres.collector.security.auth_throttle import Failures
+from otelgres.collector.security.authenticator import Guard
+from otelgres.collector.security.principal import Principal, current_principal
+from otelgres.collector.security.token_file import TokenFile, changing
+from otelgres.collector.security.tokens import Scope, new_token
+from otelgres.exporters.batch import Batch
+from otelgres.exporters.outcome import Outcome
 from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, http2
 from tests.acceptance.http_client import JSON, LINE, PAYLOAD, PROTOBUF, always_ready, ask, post, raw, until_closed

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 import yaml
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, environment, eventually, rows, run_otelgres
 
@@ -93,7 +93,7 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
     assert service("schema")["entrypoint"] == ["/bin/sh", "-euc"]
     program = tmp_path / "bin" / "otelgres"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from collector.cli import main; main()" "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from otelgres.collector.cli import main; main()" "$@"\n')
     program.chmod(0o755)
     for _ in range(2):  # each `docker compose up` runs it again
         done = subprocess.run(

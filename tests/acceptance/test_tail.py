@@ -15,9 +15,9 @@ import httpx
 import psycopg
 import pytest
 
-from collector.announcer import Announcer
-from collector.embedded import Cluster
-from collector.tail.follow import Follower
+from otelgres.collector.database.notify import Announcer
+from otelgres.collector.embedded import Cluster
+from otelgres.collector.inspect.tail.follow import Follower
 from tests.acceptance.receiver_process import PATIENCE, OtelgresProcess, eventually, run_otelgres, served
 
 INSERT = """

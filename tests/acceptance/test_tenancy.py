@@ -13,11 +13,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.embedded import Cluster
-from collector.tenancy import marked
-from exporters.batch import Batch, Signal
-from exporters.otlp_json import request_to_json
-from exporters.outcome import Invalid
+from otelgres.collector.embedded import Cluster
+from otelgres.collector.processors.tenant import marked
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.otlp_json import request_to_json
+from otelgres.exporters.outcome import Invalid
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, rows, run_otelgres
 

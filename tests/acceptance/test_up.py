@@ -15,8 +15,8 @@ import psutil
 import psycopg
 import pytest
 
-from collector.embedded import Cluster, binaries, postmaster
-from collector.runfile import running
+from otelgres.collector.embedded import Cluster, binaries, postmaster
+from otelgres.collector.service.runfile import running
 from tests import postgres
 from tests.acceptance.receiver_process import (
     PATIENCE,

@@ -13,8 +13,8 @@ import httpx
 import psutil
 import pytest
 
-from collector.chaos.items import Kind
-from collector.chaos.transports import Grpc, Http, Transport
+from otelgres.collector.tools.chaos.items import Kind
+from otelgres.collector.tools.chaos.transports import Grpc, Http, Transport
 from tests.acceptance.receiver_process import PATIENCE, OtelgresProcess, eventually, run_otelgres, serve
 from tests.acceptance.test_outage import fresh, send, stored
 

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.receiver_process import PATIENCE, environment, eventually, rows, run_otelgres, served
 from tests.compat.logging_application import QUIET, into, printed, run

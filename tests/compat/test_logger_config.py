@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from otel_setup.logger.document import VARIABLE, ConfigError, read
-from otel_setup.logger.settings import PASSWORD, LoggerSettings, resolve
+from otel_setup.logger.configuration import PASSWORD, LoggerSettings, resolve
+from otel_setup.logger.configuration_file import VARIABLE, ConfigError, read
 
 DOCUMENTED = """
 logging:

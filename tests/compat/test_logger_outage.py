@@ -5,8 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from collector.chaos.processes import Database
-from collector.chaos.run import temporary_folder
+from otelgres.collector.tools.chaos.processes import Database
+from otelgres.collector.tools.chaos.run import temporary_folder
 from tests.acceptance.receiver_process import eventually, rows
 from tests.compat.logging_application import Application, into, printed, run
 

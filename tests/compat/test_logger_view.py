@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from collector.embedded import Cluster
-from sql.migrate import migrate
+from otelgres.collector.embedded import Cluster
+from otelgres.sql.migrate import migrate
 from tests import postgres
 from tests.sql import rows
 from tests.sql.rows import Connection

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.sql import rows
 from tests.sql.rows import Connection

@@ -13,10 +13,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from collector.spool import Spool
-from exporters.batch import Batch, Signal
-from exporters.file_records import HEADER, encode
-from exporters.otlp_json import request_to_json
+from otelgres.collector.queue.sqlite_spool import Spool
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.otlp_json import request_to_json
+from otelgres.exporters.spool.records import HEADER, encode
 
 NOW = 1_790_000_000_000_000_000
 

@@ -11,10 +11,10 @@ from collections import Counter
 import psycopg
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from exporters.batch import Batch, Signal
-from exporters.outcome import Accepted, Invalid
-from exporters.postgres.writer import PostgresWriter
-from sql.migrate import migrate
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted, Invalid
+from otelgres.exporters.postgres.writer import PostgresWriter
+from otelgres.sql.migrate import migrate
 from tests import postgres
 from tests.fuzz import corpus, mutate
 

@@ -14,18 +14,18 @@ from pathlib import Path
 import orjson
 from google.protobuf.message import DecodeError
 
-from collector.inflate import CorruptBody, OverLimit, UnknownCoding, codings, inflate
-from collector.spool_salvage import damage_of, salvage
-from exporters.batch import Batch, Signal
-from exporters.file_records import HEADER, Damage, Record, decode
-from exporters.items import parse as parse_whole
-from exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
-from exporters.postgres.codec import copybinary
-from exporters.postgres.codec.anyvalue import MalformedError
-from exporters.postgres.codec.decode import COLUMNS, _AnyId, add_rows, parse
-from exporters.postgres.codec.dimensions import Known, Missing
-from exporters.postgres.codec.rows import Bounds, Caches, Group
-from otel_setup.propagation import extract
+from otel_setup.api.propagation import extract
+from otelgres.collector.otlp.decompression import CorruptBody, OverLimit, UnknownCoding, codings, inflate
+from otelgres.collector.queue.sqlite_salvage import damage_of, salvage
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.items import parse as parse_whole
+from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
+from otelgres.exporters.postgres.codec import copybinary
+from otelgres.exporters.postgres.codec.anyvalue import MalformedError
+from otelgres.exporters.postgres.codec.decode import COLUMNS, _AnyId, add_rows, parse
+from otelgres.exporters.postgres.codec.dimensions import Known, Missing
+from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
+from otelgres.exporters.spool.records import HEADER, Damage, Record, decode
 from tests.fuzz import corpus, mutate
 from tests.fuzz.mutate import Mutator
 

@@ -9,7 +9,7 @@ import sys
 
 import psycopg
 
-from collector.upkeep import add_up_hours
+from otelgres.collector.database.maintenance import add_up_hours
 
 _CHUNK = 20_000
 _DAYS = 7

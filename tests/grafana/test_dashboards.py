@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.receiver_process import PATIENCE, environment, eventually, rows, run_otelgres, serve
 from tests.grafana.dashboards import FILES, Query, every_query, queries, read, variables

@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
-from exporters.postgres.writer import PostgresWriter
+from otelgres.collector.embedded import Cluster
+from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import postgres
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import psycopg
 
-from exporters.batch import Batch
+from otelgres.exporters.batch import Batch
 from tests import otlp_raw as raw
 
 Connection = psycopg.Connection[Any]

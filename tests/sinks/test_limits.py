@@ -13,11 +13,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from exporters.batch import Batch, Signal
-from exporters.outcome import Accepted, Invalid
-from exporters.postgres.cardinality import CardinalityGuard
-from exporters.postgres.codec.limits import Limits
-from exporters.postgres.writer import PostgresWriter
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted, Invalid
+from otelgres.exporters.postgres.cardinality import CardinalityGuard
+from otelgres.exporters.postgres.codec.limits import Limits
+from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import otlp_raw
 from tests.acceptance.receiver_process import rows
 

@@ -12,10 +12,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
-from exporters.batch import Batch, Signal
-from exporters.outcome import Accepted, Invalid, Outcome, Unavailable
-from exporters.postgres.writer import Committed, PostgresWriter, digest_days
+from otelgres.collector.embedded import Cluster
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Unavailable
+from otelgres.exporters.postgres.writer import Committed, PostgresWriter, digest_days
 from tests import otlp_raw as raw
 from tests import postgres
 from tests.sinks.sent import NOW, Connection, batch, losses, names, point, record, span, value

@@ -5,9 +5,9 @@ from typing import Final
 
 import pytest
 
-from exporters.batch import Batch, Signal
-from exporters.outcome import Accepted, Invalid
-from exporters.postgres.writer import PostgresWriter
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted, Invalid
+from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import otlp_raw as raw
 from tests.sinks.sent import NOW, Connection, batch, losses, names, point, record, request, span, value
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporters.batch import Batch, Signal
-from exporters.outcome import Accepted
-from exporters.postgres.codec.anyvalue import MAX_DEPTH
-from exporters.postgres.writer import PostgresWriter
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted
+from otelgres.exporters.postgres.codec.anyvalue import MAX_DEPTH
+from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import otlp_from_rows, otlp_repairs, otlp_strategies
 from tests import otlp_raw as raw
 

@@ -17,14 +17,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from exporters.batch import Batch, Signal
-from exporters.chain import Chain, Sink, wants_it_again
-from exporters.console import ConsoleSink
-from exporters.file import FileSink, claim, spool_files
-from exporters.otlp import OtlpSink
-from exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
-from exporters.postgres.writer import PostgresWriter
-from exporters.target import Protocol, Target
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.chain import Chain, Sink, wants_it_again
+from otelgres.exporters.console import ConsoleSink
+from otelgres.exporters.otlp import OtlpSink
+from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
+from otelgres.exporters.postgres.writer import PostgresWriter
+from otelgres.exporters.spool.folder import FileSink, claim, spool_files
+from otelgres.exporters.target import Protocol, Target
 from tests.unit.test_otel_setup_receiver import Receiver
 
 NOW = 1_790_000_000_000_000_000

@@ -5,7 +5,7 @@ import uuid
 import psycopg
 import pytest
 
-from collector.upkeep import add_up_hours
+from otelgres.collector.database.maintenance import add_up_hours
 from tests.sql import rows
 from tests.sql.conftest import Ask
 from tests.sql.rows import MS, NOON, Connection, Span

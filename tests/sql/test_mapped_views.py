@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from sql.migrate import migrate
+from otelgres.sql.migrate import migrate
 from tests.sql.conftest import Ask
 from tests.sql.rows import Connection
 

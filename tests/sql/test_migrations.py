@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-import sql
+from otelgres import sql
 
 KNOWN = Path(__file__).with_name("migrations.sha256")
 

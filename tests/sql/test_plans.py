@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.sql import rows
 from tests.sql.rows import Connection

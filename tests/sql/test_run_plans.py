@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.sql import rows
 from tests.sql.rows import Connection

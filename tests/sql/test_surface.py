@@ -5,8 +5,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import sql
-from sql.migrate import SchemaError, migrate
+from otelgres import sql
+from otelgres.sql.migrate import SchemaError, migrate
 from tests.sql.conftest import Ask
 from tests.sql.rows import Connection
 

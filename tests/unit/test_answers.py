@@ -11,9 +11,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from collector.answers import Encoding, grpc_answer, http_answer
-from exporters.batch import Signal
-from exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
+from otelgres.collector.otlp.status import Encoding, grpc_answer, http_answer
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
 
 RESPONSES: dict[Signal, type[Message]] = {
     Signal.TRACES: ExportTraceServiceResponse,

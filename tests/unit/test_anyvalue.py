@@ -10,7 +10,15 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporters.postgres.codec.anyvalue import MAX_DEPTH, MalformedError, Repairs, any_value, fields, key_value, varint
+from otelgres.exporters.postgres.codec.anyvalue import (
+    MAX_DEPTH,
+    MalformedError,
+    Repairs,
+    any_value,
+    fields,
+    key_value,
+    varint,
+)
 from tests import otlp_from_rows, otlp_raw, otlp_repairs, otlp_strategies
 
 _SETTINGS = settings(max_examples=100, deadline=None, database=None)

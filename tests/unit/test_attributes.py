@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporters.postgres.codec import attributes
-from exporters.postgres.codec.anyvalue import MalformedError, Repairs, key_value
-from exporters.postgres.codec.attributes import AttributeCache
+from otelgres.exporters.postgres.codec import attributes
+from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs, key_value
+from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from tests import otlp_from_rows, otlp_raw, otlp_repairs, otlp_strategies
 from tests.otlp_raw import AnyValue, KeyValue
 

@@ -7,8 +7,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from collector.bench.load import ITEMS_PER_REQUEST, make_requests
-from exporters.batch import Signal
+from otelgres.collector.tools.bench.load import ITEMS_PER_REQUEST, make_requests
+from otelgres.exporters.batch import Signal
 
 AT = 1_795_000_000_000_000_000
 ITEMS = 3 * ITEMS_PER_REQUEST + 100

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from exporters.postgres.codec import copybinary as pg
+from otelgres.exporters.postgres.codec import copybinary as pg
 
 _TABLE = (
     "CREATE TEMP TABLE t (n integer GENERATED ALWAYS AS IDENTITY, a text, b bytea, c jsonb, d smallint, e integer, "

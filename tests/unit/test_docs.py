@@ -6,10 +6,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from collector.cli import COMMANDS
-from collector.reference.configuration import configuration_reference
-from collector.reference.relations import sql_reference
-from collector.vitals import NAMES
+from otelgres.collector.cli import COMMANDS
+from otelgres.collector.telemetry.metrics import NAMES
+from otelgres.collector.tools.reference.configuration import configuration_reference
+from otelgres.collector.tools.reference.relations import sql_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

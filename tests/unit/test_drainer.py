@@ -6,10 +6,10 @@ from pathlib import Path
 import psycopg
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from collector.spool import Spool
-from collector.spooling import Availability, Drainer
-from exporters.batch import Batch, Signal
-from exporters.postgres.writer import PostgresWriter
+from otelgres.collector.queue.availability import Availability, Drainer
+from otelgres.collector.queue.sqlite_spool import Spool
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.postgres.writer import PostgresWriter
 
 _DEADLOCKS = """
 CREATE FUNCTION public.deadlock() RETURNS trigger LANGUAGE plpgsql AS

@@ -5,8 +5,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from collector.embedded import Cluster
-from exporters.postgres.errors import Meaning, advice, meaning
+from otelgres.collector.embedded import Cluster
+from otelgres.exporters.postgres.errors import Meaning, advice, meaning
 from tests import postgres
 
 

@@ -8,7 +8,7 @@ import zlib
 import pytest
 import zstandard
 
-from collector.inflate import CorruptBody, OverLimit, UnknownCoding, codings, inflate
+from otelgres.collector.otlp.decompression import CorruptBody, OverLimit, UnknownCoding, codings, inflate
 
 LIMIT = 1024 * 1024
 PLAIN = os.urandom(5_000) + b"telemetry " * 5_000

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from collector.intake import GROUP_BYTES, Intake
-from exporters.batch import Batch, Signal
-from exporters.outcome import Accepted, Invalid, Outcome, Overloaded, Unavailable
+from otelgres.collector.queue.group_commit import GROUP_BYTES, Intake
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, Unavailable
 
 pytestmark = pytest.mark.anyio
 

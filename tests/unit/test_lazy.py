@@ -8,7 +8,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
-from exporters.postgres.codec import lazy
+from otelgres.exporters.postgres.codec import messages
 from tests import otlp_raw
 
 _ROOTS: Final = {
@@ -44,7 +44,7 @@ def originals() -> dict[str, Any]:
 
 
 ORIGINALS: Final = originals()
-FIELDS: Final = [(name, *field) for name, fields in lazy.MESSAGES.items() for field in fields]
+FIELDS: Final = [(name, *field) for name, fields in messages.MESSAGES.items() for field in fields]
 
 
 @pytest.mark.parametrize(("message", "field", "number", "kind", "repeated"), FIELDS, ids=lambda value: str(value))
@@ -61,26 +61,26 @@ def test_field_is_compatible_with_the_original(
 
 
 def test_oneofs_are_the_originals() -> None:
-    for message in lazy.MESSAGES:
+    for message in messages.MESSAGES:
         theirs = [
             tuple(field.name for field in oneof.fields if field.name in names)
             for oneof in ORIGINALS[message].oneofs
-            for names in [{name for name, *_ in lazy.MESSAGES[message]}]
+            for names in [{name for name, *_ in messages.MESSAGES[message]}]
             if len(oneof.fields) > 1
         ]
-        ours = [lazy.ONEOFS[message]] if message in lazy.ONEOFS else []
+        ours = [messages.ONEOFS[message]] if message in messages.ONEOFS else []
         assert [sorted(names) for names in ours] == [sorted(names) for names in theirs]
 
 
 def test_packed_and_unpacked_numbers_are_both_read() -> None:
     packed = bytes.fromhex("3210 0100000000000000 0200000000000000")
     unpacked = bytes.fromhex("31 0100000000000000 31 0200000000000000")
-    assert ("bucket_counts", 6) in [known[:2] for known in lazy.MESSAGES["HistogramDataPoint"]]
+    assert ("bucket_counts", 6) in [known[:2] for known in messages.MESSAGES["HistogramDataPoint"]]
     for wire in (packed, unpacked):
         data = _within(wire, 1, 9, 2, 2, 1)
-        request = lazy.MetricsRequest.FromString(data)
+        request = messages.MetricsRequest.FromString(data)
         metric = request.resource_metrics[0].scope_metrics[0].metrics[0]
-        point = lazy.HistogramDataPoint.FromString(metric.histogram.data_points[0])
+        point = messages.HistogramDataPoint.FromString(metric.histogram.data_points[0])
         assert list(point.bucket_counts) == [1, 2]
 
 

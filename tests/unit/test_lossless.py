@@ -12,11 +12,11 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from exporters.batch import Signal
-from exporters.postgres.codec import copybinary, lazy
-from exporters.postgres.codec.decode import COLUMNS, KEYS, add_rows, parse
-from exporters.postgres.codec.dimensions import Known, MetricRow, Missing, ResourceRow, ScopeRow, SeriesRow
-from exporters.postgres.codec.rows import Bounds, Caches, Group
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.postgres.codec import copybinary, messages
+from otelgres.exporters.postgres.codec.decode import COLUMNS, KEYS, add_rows, parse
+from otelgres.exporters.postgres.codec.dimensions import Known, MetricRow, Missing, ResourceRow, ScopeRow, SeriesRow
+from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
 from tests import otlp_raw
 from tests.unit.test_lazy import ORIGINALS
 
@@ -197,7 +197,7 @@ def test_every_field_has_a_home_or_a_reason() -> None:
 
 
 def test_every_field_with_a_home_is_read() -> None:
-    read = {f"{name}.{field}" for name, fields in lazy.MESSAGES.items() for field, *_ in fields}
+    read = {f"{name}.{field}" for name, fields in messages.MESSAGES.items() for field, *_ in fields}
     expected = {name for name in HOMES if name.partition(".")[0] not in BY_OFFSETS}
     assert read == expected
 

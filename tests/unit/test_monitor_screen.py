@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from collector.monitor.screen import fitted, screen
+from otelgres.collector.inspect.monitor.screen import fitted, screen
 
 NOTHING: dict[str, list[dict[str, Any]]] = {
     name: [] for name in ("receivers", "alerts", "services", "flows", "open", "heartbeats", "subscriptions")

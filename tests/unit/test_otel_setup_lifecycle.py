@@ -8,8 +8,8 @@ import threading
 import pytest
 
 import otel_setup
-from otel_setup import fork_gate
-from otel_setup.fork_gate import ForkGate
+from otel_setup.export import fork_gate
+from otel_setup.export.fork_gate import ForkGate
 from tests.unit.test_otel_setup_receiver import DEADLINE, Receiver, app, attributes, run_app
 
 # Nothing leaves before the end: what arrives is what the end of the process flushed.

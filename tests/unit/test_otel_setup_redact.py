@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from opentelemetry.attributes import BoundedAttributes
 
-from exporters.redaction import REDACTED, Redaction, rules
-from otel_setup.counts import Counts
-from otel_setup.scrub import Scrubber
-from otel_setup.settings import Arguments, resolve
-from otel_setup.size import Cutter
+from otel_setup.config.settings import Arguments, resolve
+from otel_setup.export.stats import Counts
+from otel_setup.sdk.sanitizer import Scrubber
+from otel_setup.sdk.truncation import Cutter
+from otelgres.exporters.redaction import REDACTED, Redaction, rules
 from tests.unit.test_otel_setup_receiver import Receiver, attributes, plain, run_app
 
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from exporters.batch import Signal
-from exporters.target import Target
-from otel_setup.settings import Arguments, resolve
+from otel_setup.config.settings import Arguments, resolve
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.target import Target
 from tests.unit.test_otel_setup_receiver import Receiver, run_app
 
 LOGS = "OTEL_EXPORTER_OTLP_LOGS"

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from exporters.batch import Batch, Signal
-from exporters.file import FileSink, claim, spool_files
-from exporters.file_records import HEADER
-from exporters.items import parse
-from otel_setup.keeping import default_spool
-from otel_setup.settings import Arguments, resolve
+from otel_setup.config.processing import default_spool
+from otel_setup.config.settings import Arguments, resolve
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.items import parse
+from otelgres.exporters.spool.folder import FileSink, claim, spool_files
+from otelgres.exporters.spool.records import HEADER
 from tests.unit.test_otel_setup_lifecycle import unused_port
 from tests.unit.test_otel_setup_receiver import DEADLINE, Receiver, app, attributes, plain, run_app
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporters.batch import Batch, Signal
-from exporters.file import Claimed, FileSink, claim, spool_files
-from exporters.file_records import HEADER, REFUSED, SENT, Damage, Record, decode, encode
-from exporters.outcome import Accepted, Overloaded, Unavailable
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
+from otelgres.exporters.spool.folder import Claimed, FileSink, claim, spool_files
+from otelgres.exporters.spool.records import HEADER, REFUSED, SENT, Damage, Record, decode, encode
 from tests.unit.test_otel_setup_receiver import app_environment
 
 BATCHES = [Batch(signal, f"payload {number}".encode() * 10) for number, signal in enumerate((*Signal, *Signal))]
@@ -103,8 +103,8 @@ def test_a_file_has_one_owner_and_the_next_one_when_that_lets_go(tmp_path: Path)
 KILLED = """
 import os, sys
 from pathlib import Path
-from exporters.batch import Batch, Signal
-from exporters.file import FileSink
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.spool.folder import FileSink
 sink = FileSink(Path(sys.argv[1]))
 sink.write([Batch(Signal.LOGS, b"from the parent")])
 child = os.fork()

@@ -10,9 +10,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from exporters import otlp_json
-from exporters.batch import Signal
-from exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json, request_to_json
+from otelgres.exporters import otlp_json
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json, request_to_json
 
 TRACE_ID = "5B8EFFF798038103D269B633813FC60C"
 SPAN_ID = "eee19b7ec3c1b174"

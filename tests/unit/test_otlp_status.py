@@ -7,10 +7,10 @@ import pytest
 from google.rpc import code_pb2  # type: ignore[import-untyped]
 from requests.structures import CaseInsensitiveDict
 
-from collector.answers import Encoding, grpc_answer, http_answer
-from exporters.batch import Signal
-from exporters.otlp_status import of_grpc, of_http, taken
-from exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
+from otelgres.collector.otlp.status import Encoding, grpc_answer, http_answer
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.otlp_status import of_grpc, of_http, taken
+from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from collector.patience import Patience
+from otelgres.collector.otlp.deadline import Patience
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:

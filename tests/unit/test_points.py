@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporters.batch import Batch, Signal
-from exporters.postgres.codec import copybinary, points
-from exporters.postgres.codec.anyvalue import MalformedError, Repairs
-from exporters.postgres.codec.attributes import AttributeCache
-from exporters.postgres.codec.decode import add_rows, parse
-from exporters.postgres.codec.dimensions import Known, Missing, SeriesKey, framed, series_row
-from exporters.postgres.codec.rows import Bounds, Caches, Group
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.postgres.codec import copybinary, points
+from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs
+from otelgres.exporters.postgres.codec.attributes import AttributeCache
+from otelgres.exporters.postgres.codec.decode import add_rows, parse
+from otelgres.exporters.postgres.codec.dimensions import Known, Missing, SeriesKey, framed, series_row
+from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
 from tests import otlp_raw as raw
 from tests import otlp_strategies
 

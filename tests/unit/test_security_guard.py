@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.security.failures import Failures
-from collector.security.guard import Guard
-from collector.security.principal import Principal
-from collector.security.refusal import PermissionDenied, Refusals, Unauthenticated
-from collector.security.token_file import TokenFile, changing
-from collector.security.tokens import Scope, new_token
-from exporters.outcome import Overloaded
+from otelgres.collector.security.auth_failures import PermissionDenied, Refusals, Unauthenticated
+from otelgres.collector.security.auth_throttle import Failures
+from otelgres.collector.security.authenticator import Guard
+from otelgres.collector.security.principal import Principal
+from otelgres.collector.security.token_file import TokenFile, changing
+from otelgres.collector.security.tokens import Scope, new_token
+from otelgres.exporters.outcome import Overloaded
 
 NOW = datetime.now(UTC)
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from collector.security.binding import Exposed, check_binding, is_loopback
-from collector.security.doors import protection
-from collector.security.dsn import InvalidDsn, check_dsn, has_secret, without_secrets
-from collector.security.token_file import changing
-from collector.settings import SettingError, Settings, load
+from otelgres.collector.security.binding import Exposed, check_binding, is_loopback
+from otelgres.collector.security.dsn import InvalidDsn, check_dsn, has_secret, without_secrets
+from otelgres.collector.security.token_file import changing
+from otelgres.collector.service.protection import protection
+from otelgres.collector.service.settings import SettingError, Settings, load
 
 SECRET = "s3cr3t"
 URI = f"postgresql://app:{SECRET}@db.example:5432/telemetry"
@@ -64,7 +64,7 @@ def test_protection_is_chosen_from_the_settings(tmp_path: Path, caplog: pytest.L
 
 
 def test_a_receiver_that_is_exposed_does_not_start(tmp_path: Path) -> None:
-    from collector.receiver import Receiver
+    from otelgres.collector.service.wiring import Receiver
 
     async def make() -> None:
         Receiver(Settings(grpc="0.0.0.0:0", spool=str(tmp_path)), URI)

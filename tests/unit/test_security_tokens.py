@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.security.token_file import TokenFile, TokensUnusable, changing, load_tokens
-from collector.security.tokens import InvalidTokens, Scope, Token, expiry, new_token, read_tokens, write_tokens
+from otelgres.collector.security.token_file import TokenFile, TokensUnusable, changing, load_tokens
+from otelgres.collector.security.tokens import InvalidTokens, Scope, Token, expiry, new_token, read_tokens, write_tokens
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 BOTH = [Scope.INGEST, Scope.READ]

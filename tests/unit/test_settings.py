@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.settings import SettingError, Settings, host_port, load
+from otelgres.collector.service.settings import SettingError, Settings, host_port, load
 
 
 def test_flags_beat_variables_beat_the_file_beats_the_default(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.spool import Spool, SpoolFull
-from collector.spool_slots import take_slot
-from exporters.batch import Batch, Signal
+from otelgres.collector.queue.spool_folder import take_slot
+from otelgres.collector.queue.sqlite_spool import Spool, SpoolFull
+from otelgres.exporters.batch import Batch, Signal
 
 SIGNALS = st.sampled_from(list(Signal))
 
@@ -68,8 +68,8 @@ def test_what_was_not_forgotten_is_read_again(tmp_path: Path) -> None:
 
 def test_a_killed_process_loses_nothing_that_append_returned_for(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from collector.spool import Spool; "
-        "from exporters.batch import Batch, Signal\n"
+        "import os, sys; from pathlib import Path; from otelgres.collector.queue.sqlite_spool import Spool; "
+        "from otelgres.exporters.batch import Batch, Signal\n"
         f"spool = Spool(Path({str(tmp_path)!r}), 1 << 20)\n"
         "for n in range(20): spool.append([Batch(Signal.TRACES, b'%d' % n)])\n"
         "os.kill(os.getpid(), 9)"
@@ -121,7 +121,7 @@ def test_damage_costs_only_what_is_damaged(tmp_path_factory: pytest.TempPathFact
 
 
 KILLED = (
-    "import os, pickle, sys; from pathlib import Path; from collector.spool import Spool\n"
+    "import os, pickle, sys; from pathlib import Path; from otelgres.collector.queue.sqlite_spool import Spool\n"
     "folder, groups, forget, end = pickle.load(sys.stdin.buffer)\n"
     "spool = Spool(folder, 1 << 24)\n"
     "for group in groups: spool.append(group)\n"

@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from collector.waterfall.draw import draw
-from collector.waterfall.read import FlowPicture
+from otelgres.collector.inspect.waterfall.draw import draw
+from otelgres.collector.inspect.waterfall.read import FlowPicture
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e"
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from collector.grpc_server import serve_grpc
+from otelgres.collector.otlp.grpc_server import serve_grpc
 from tests.acceptance.desk import Desk, LoopThread
 
 LIMIT = 256 * 1024

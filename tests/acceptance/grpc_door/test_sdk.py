@@ -19,8 +19,8 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from exporters.batch import Signal
-from exporters.outcome import Invalid, Outcome, Overloaded, Unavailable
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, Unavailable
 from tests.acceptance.desk import Desk
 
 

@@ -18,10 +18,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from collector.grpc_server import serve_grpc
-from collector.listen import CannotListen
-from exporters.batch import Batch, Signal
-from exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
+from otelgres.collector.otlp.grpc_server import serve_grpc
+from otelgres.collector.system.listen import CannotListen
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
 from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.grpc_door.serving import LIMIT, serving
 
@@ -109,7 +109,7 @@ def test_an_unexpected_error_is_unavailable_and_says_nothing(
     assert answer.code() is grpc.StatusCode.UNAVAILABLE
     assert "google.rpc.retryinfo-bin" in dict(answer.trailing_metadata())
     assert "secret" not in answer.details()
-    assert any(record.exc_info for record in caplog.records if record.name == "collector.grpc_server")
+    assert any(record.exc_info for record in caplog.records if record.name == "otelgres.collector.otlp.grpc_server")
 
 
 def test_a_cancelled_submit_is_retryable(port: int, desk: Desk) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import zstandard
 
-from collector.http_app import BodyLimits
-from collector.http_protocol import ConnectionLimits
-from exporters.outcome import Accepted, Outcome
+from otelgres.collector.otlp.http_app import BodyLimits
+from otelgres.collector.otlp.http_protocol import ConnectionLimits
+from otelgres.exporters.outcome import Accepted, Outcome
 from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http_client import (
     JSON,

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from collector.http_app import Page
-from collector.http_server import serve_http
-from collector.listen import CannotListen
-from exporters.outcome import Accepted, Outcome
+from otelgres.collector.otlp.http_app import Page
+from otelgres.collector.otlp.http_server import serve_http
+from otelgres.collector.system.listen import CannotListen
+from otelgres.exporters.outcome import Accepted, Outcome
 from tests.acceptance.desk import PATIENCE, Desk, LoopThread
 from tests.acceptance.http_client import (
     JSON,

@@ -20,9 +20,9 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from exporters.batch import Signal
-from exporters.otlp_json import request_from_json, request_to_json
-from exporters.outcome import Invalid, Outcome, Overloaded, TooLarge, Unavailable
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.otlp_json import request_from_json, request_to_json
+from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, TooLarge, Unavailable
 from tests.acceptance.desk import Desk
 
 

@@ -15,9 +15,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from exporters.batch import Batch, Signal
-from exporters.otlp_json import request_to_json
-from exporters.outcome import Accepted, Invalid, Overloaded, TooLarge, Unavailable
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.otlp_json import request_to_json
+from otelgres.exporters.outcome import Accepted, Invalid, Overloaded, TooLarge, Unavailable
 from tests.acceptance.desk import PATIENCE, Desk
 from tests.acceptance.http_client import (
     JSON,
@@ -215,7 +215,9 @@ def test_an_unexpected_error_is_503_and_says_nothing(
         )
         assert b"secret" not in answer.body
         assert answer.error[0] == 14
-    logged = [record for record in caplog.records if record.name == "collector.http_app" and record.exc_info]
+    logged = [
+        record for record in caplog.records if record.name == "otelgres.collector.otlp.http_app" and record.exc_info
+    ]
     assert bool(logged) == isinstance(error, Exception)
 
 

@@ -1,0 +1,212 @@
+"""``otelgres alerts``: what fires, once or from now on, on the terminal or to a webhook. Refuses to know the rules."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import psycopg
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.text import Text
+
+from otelgres.collector.cli.options import data_option
+from otelgres.collector.embedded.cluster import default_data_dir, running_dsn
+from otelgres.collector.inspect.alerts.state import Held, Row, State
+from otelgres.collector.inspect.alerts.webhook import NotDelivered, Webhook
+from otelgres.collector.inspect.tabular.plain import as_json as json_of
+from otelgres.collector.inspect.waterfall.draw import clean
+from otelgres.collector.security.private_file import NotPrivate, read_private
+from otelgres.collector.service.settings import load
+from otelgres.sql.queries import query
+
+_FIRES: Final = 2
+_COLOURS: Final = {"critical": "red", "warning": "yellow"}
+
+
+@click.command(short_help="Say which alert rules fire.")
+@click.option("--watch", is_flag=True, help="Look again and again, and print what begins and ends.")
+@click.option("--every", type=click.FloatRange(0.2, 3600), default=30, show_default=True, help="Seconds between looks.")
+@click.option("--webhook", metavar="URL", help="POST what begins and ends here, in Alertmanager's form (with --watch).")
+@click.option(
+    "--header-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with headers for the webhook, `Name: value` a line, readable for nobody else.",
+)
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where --watch remembers what it has told [alerts.json in your data folder].",
+)
+@click.option("--set", "sets", metavar="RULE[/SUBJECT]=NUMBER", multiple=True, help="Change a threshold, and end.")
+@click.option("--off", "offs", metavar="RULE[/SUBJECT]", multiple=True, help="Switch a rule off, and end.")
+@click.option("--all", "everything", is_flag=True, help="Show what does not fire, too.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
+@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@data_option
+def alerts(
+    watch: bool,
+    every: float,
+    webhook: str | None,
+    header_file: Path | None,
+    state: Path | None,
+    sets: tuple[str, ...],
+    offs: tuple[str, ...],
+    everything: bool,
+    as_json: bool,
+    dsn: str | None,
+    data: Path,
+) -> None:
+    """Say which alert rules fire. Exit 0 if none does, 2 if one does.
+
+    docs/alerts.md says what the rules are.
+    """
+    target = load({"dsn": dsn}).dsn or running_dsn(data)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    out = _Out(as_json=as_json)
+    try:
+        if sets or offs:
+            _change(target, sets, offs)
+        elif watch:
+            hook = _webhook(webhook, header_file)
+            _watch(target, every, hook, State(state or default_data_dir() / "alerts.json"), out)
+        else:
+            rows = _look(target)
+            for row in rows:
+                if row["firing"] or everything:
+                    out.row(row)
+            if any(row["firing"] for row in rows):
+                sys.exit(_FIRES)
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+
+
+def _look(dsn: str) -> list[Row]:
+    with psycopg.connect(
+        dsn, autocommit=True, connect_timeout=5, application_name="otelgres alerts", row_factory=dict_row
+    ) as connection:
+        connection.execute("SET statement_timeout = '30s'")
+        return connection.execute(query("alerts")).fetchall()
+
+
+def _watch(dsn: str, every: float, hook: Webhook | None, state: State, out: "_Out") -> None:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    before: list[Row] = []
+    while not stop.is_set():
+        try:
+            rows = before = _look(dsn)
+        except psycopg.Error as error:
+            # What fired before has not ended because nobody can see it.
+            rows = [*before, _away(error)]
+        due = state.see(rows, datetime.now(UTC))
+        if due:
+            _tell(due, hook, state, out)
+        stop.wait(every)
+
+
+def _tell(due: list[Held], hook: Webhook | None, state: State, out: "_Out") -> None:
+    if hook is not None:
+        try:
+            hook.post(due)
+        except NotDelivered as error:
+            click.echo(f"otelgres: {error}; trying again with the next look", err=True)
+            return
+    for held in due:
+        out.held(held)
+    state.delivered(due, datetime.now(UTC))
+
+
+def _away(error: psycopg.Error) -> Row:
+    return {
+        "rule": "database_away",
+        "subject": "database",
+        "severity": "critical",
+        "value": 1.0,
+        "threshold": 0.0,
+        "firing": True,
+        "summary": f"the database cannot be asked: {str(error).strip().splitlines()[0]}",
+        "hold": timedelta(0),
+        "runbook": "docs/runbooks/database-away.md",
+    }
+
+
+def _change(dsn: str, sets: tuple[str, ...], offs: tuple[str, ...]) -> None:
+    changes: list[tuple[str, str, float | None, bool]]
+    changes = [(*_rule(text.partition("=")[0]), _threshold(text), True) for text in sets]
+    changes += [(*_rule(text), None, False) for text in offs]
+    with psycopg.connect(dsn, connect_timeout=5) as connection:
+        for rule, subject, threshold, enabled in changes:
+            known: Mapping[str, Any] = {"rule": rule, "subject": subject, "threshold": threshold, "enabled": enabled}
+            row = connection.execute(query("set_alert_rule"), known).fetchone()
+            if row is None:
+                raise click.ClickException(f"there is no rule {rule}: `otelgres alerts --all` names them.")
+            what = f"fires at {row[2]:.15g}" if enabled else "is off"
+            click.echo(f"{rule} {'of ' + subject + ' ' if subject else ''}{what}")
+
+
+def _rule(text: str) -> tuple[str, str]:
+    rule, _, subject = text.partition("/")
+    return rule, subject
+
+
+def _threshold(text: str) -> float:
+    try:
+        return float(text.partition("=")[2])
+    except ValueError:
+        raise click.UsageError(f"--set must be RULE=NUMBER or RULE/SUBJECT=NUMBER, not {text!r}.") from None
+
+
+def _webhook(url: str | None, header_file: Path | None) -> Webhook | None:
+    if url is None:
+        return None
+    headers: dict[str, str] = {}
+    try:
+        for line in read_private(header_file).splitlines() if header_file else []:
+            name, colon, value = line.partition(":")
+            if not colon:
+                raise click.UsageError(f"each line of {header_file} must be `Name: value`.")
+            headers[name.strip()] = value.strip()
+        return Webhook(url, headers, time.sleep)
+    except (NotPrivate, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+
+
+class _Out:
+    """Lines on stdout, for people or machines."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._console = Console(highlight=False)
+
+    def row(self, row: Row) -> None:
+        if self._as_json:
+            self._print(json_of(row))
+        else:
+            self._line(row["severity"] if row["firing"] else "quiet", row["rule"], row["subject"], row["summary"])
+
+    def held(self, held: Held) -> None:
+        if self._as_json:
+            told = asdict(held) | {"at": datetime.now(UTC), "status": "resolved" if held.ended else "firing"}
+            self._print(json_of(told))
+        else:
+            self._line("ended" if held.ended else held.severity, held.rule, held.subject, held.summary)
+
+    def _line(self, state: str, rule: str, subject: str, summary: str) -> None:
+        text = Text(f"{state:<9}", _COLOURS.get(state, "green"))
+        text.append(clean(f"{rule:<18} {subject}: {summary}"))
+        self._console.print(text, soft_wrap=True)
+
+    @staticmethod
+    def _print(line: str) -> None:
+        sys.stdout.write(line + os.linesep)
+        sys.stdout.flush()

@@ -1,0 +1,123 @@
+"""``otelgres demo``: a sample system in front of a receiver for some seconds, and what SQL then says of it."""
+
+import re
+import shlex
+import shutil
+import signal
+import sys
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import click
+import psycopg
+from rich.console import Console
+from rich.status import Status
+
+from otelgres.collector.cli.options import data_option
+from otelgres.collector.embedded.cluster import default_data_dir
+from otelgres.collector.tools.demo import report
+from otelgres.collector.tools.demo.child import ChildError
+from otelgres.collector.tools.demo.findings import Findings, look
+from otelgres.collector.tools.demo.receiving import receiving
+from otelgres.collector.tools.demo.system import Endpoints, Sent, missing_packages, run_system
+from otelgres.collector.tools.demo.verdict import problem
+
+
+@click.command(short_help="Run three sample services and show what SQL says.")
+@click.option(
+    "--seconds", type=click.FloatRange(1, 86400), default=20, show_default=True, help="How long orders come in."
+)
+@data_option
+@click.option("--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint instead, and ask nothing afterwards.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one line of JSON, nothing else.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also save what is printed as a picture.")
+def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: Path | None) -> None:
+    """Run a sample system of three services, then show what SQL says of it.
+
+    Uses the receiver that runs on --data, or starts one for the time being; or sends to --endpoint, such as that of a
+    Collector, whose database is not known here. Ends by itself.
+    """
+    if missing := missing_packages():
+        raise click.ClickException(
+            f"the sample system needs {', '.join(missing)}: install it with pip install 'otelgres[demo]'."
+        )
+    signal.signal(signal.SIGTERM, _terminated)
+    if endpoint is not None:
+        _send(endpoint, seconds, as_json)
+        return
+    out = report.console()
+    # A machine that reads stdout gets the findings only.
+    progress = Console(stderr=True) if as_json else out
+    try:
+        with progress.status("starting PostgreSQL and a receiver") as status:
+            sent, findings, was_running = _run(seconds, data, status)
+    except ChildError as error:
+        raise click.ClickException(str(error)) from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database could not be asked: {str(error).strip()}") from error
+    except KeyboardInterrupt:
+        click.echo("stopped; nothing is left running", err=True)
+        sys.exit(128 + signal.SIGINT)
+    wrong = problem(sent, findings)
+    if wrong and not findings.records:
+        raise click.ClickException(wrong)
+    if as_json:
+        click.echo(report.as_json(sent, findings))
+    else:
+        out.record = svg is not None
+        report.show(out, sent, findings, _psql(data, was_running))
+        if svg is not None:
+            # Without rich's web fonts: a picture should not call out.
+            picture = re.sub(r"@font-face \{[^}]*\}", "", out.export_svg(title="otelgres demo"))
+            svg.write_text(picture, encoding="utf-8")
+    if wrong:
+        raise click.ClickException(wrong)
+
+
+def _run(seconds: float, data: Path, status: Status) -> tuple[Sent, Findings, bool]:
+    """What was sent, what was found, and whether the receiver had been running before."""
+    with receiving(data) as receiver:
+        status.update("starting shop, stock and shipping")
+        run, since = uuid.uuid4().hex, datetime.now(UTC)
+
+        def progress(left: float, placed: int) -> None:
+            status.update(f"shop, stock and shipping at work: {placed} orders so far, {left:.0f} s to go")
+
+        sent = run_system(Endpoints(f"http://{receiver.grpc}", receiver.http), run, seconds, progress)
+        status.update("asking PostgreSQL")
+        findings = look(receiver.dsn, run, since, seconds)
+        status.update("ending what was started")
+        return sent, findings, receiver.found
+
+
+def _send(endpoint: str, seconds: float, as_json: bool) -> None:
+    """Runs the system in front of somebody else's endpoint, and says what it has sent."""
+    if not endpoint.startswith(("http://", "https://")):
+        raise click.UsageError("--endpoint must be a URL, such as http://127.0.0.1:4317.")
+    try:
+        sent = run_system(Endpoints(endpoint), uuid.uuid4().hex, seconds, lambda left, placed: None)
+    except ChildError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+    if as_json:
+        click.echo(report.sent_as_json(sent))
+    else:
+        click.echo(f"sent {sent.records} spans and log records of {sum(sent.answers.values())} orders to {endpoint}")
+    if not sent.flushed:
+        raise click.ClickException(f"{endpoint} did not take everything: is it reachable?")
+
+
+def _psql(data: Path, was_running: bool) -> str:
+    """How to open the database in psql, to be read by a person."""
+    program = "otelgres" if shutil.which("otelgres") else shlex.quote(sys.argv[0])
+    option = "" if data.absolute() == default_data_dir() else f" --data {shlex.quote(str(data))}"
+    command = f'psql "$({program} dsn{option})"'
+    return command if was_running else f"{command} while `{program} up{option}` runs"
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)

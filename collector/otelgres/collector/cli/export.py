@@ -1,0 +1,86 @@
+"""``otelgres export training``: recorded operations as a training set. Refuses to know what is in them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import psycopg
+from psycopg.rows import dict_row
+
+from otelgres.collector.cli.options import data_option
+from otelgres.collector.cli.progress import over
+from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.tabular import Column
+from otelgres.collector.inspect.training.split import write
+from otelgres.collector.service.settings import load
+from otelgres.sql.queries import query
+
+_COLUMNS: Final = (
+    Column("id", "int8"),
+    Column("timestamp", "timestamptz"),
+    Column("session_id", "text"),
+    Column("log_type", "text"),
+    Column("service_name", "text"),
+    Column("training_labels", "jsonb"),
+    Column("document", "jsonb"),
+)
+
+
+@click.group()
+def export() -> None:
+    """Telemetry as files for other programs."""
+
+
+@export.command(short_help="Write operations as train and validation files.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
+@click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
+@click.option("--validation", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of sessions.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Another one gives another split.")
+@click.option("--since", type=click.DateTime(), help="From this time on (UTC) [30 days ago].")
+@click.option("--until", type=click.DateTime(), help="Before this time (UTC) [now].")
+@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@data_option
+def training(
+    out: Path,
+    form: str,
+    validation: float,
+    seed: int,
+    since: datetime | None,
+    until: datetime | None,
+    dsn: str | None,
+    data: Path,
+) -> None:
+    """Write operations as train and validation files, and manifest.json beside them.
+
+    A session is in one of the two parts, always the same for the same seed.
+    """
+    target = load({"dsn": dsn}).dsn or running_dsn(data)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    now = datetime.now(UTC)
+    times = {
+        "since": since.replace(tzinfo=UTC) if since else now - timedelta(days=30),
+        "until": until.replace(tzinfo=UTC) if until else now,
+    }
+    try:
+        with psycopg.connect(target, connect_timeout=5, application_name="otelgres export") as connection:
+            connection.read_only = True
+            manifest = write(over(_rows(connection, times), "documents"), _COLUMNS, out, form, seed, validation)
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+    except ImportError:
+        raise click.ClickException("Parquet needs pyarrow: pip install 'otelgres[parquet]'.") from None
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error
+    for part, said in manifest["parts"].items():
+        click.echo(f"{part}: {said['documents']:,} documents of {said['sessions']:,} sessions in {out / said['file']}")
+
+
+def _rows(connection: psycopg.Connection, times: dict[str, datetime]) -> Iterator[dict[str, Any]]:
+    # A cursor in the database: the result may be larger than memory.
+    with connection.cursor("training", row_factory=dict_row) as cursor:
+        cursor.itersize = 1000
+        cursor.execute(query("training_documents"), times)
+        yield from cursor

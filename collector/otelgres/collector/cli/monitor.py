@@ -1,0 +1,82 @@
+"""``otelgres monitor``: the state of everything on one screen, once or from now on. Judging is for alert rules."""
+
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import psycopg
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from otelgres.collector.cli.options import data_option
+from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.monitor.read import look
+from otelgres.collector.inspect.monitor.screen import screen
+from otelgres.collector.inspect.tabular.plain import as_json as json_of
+from otelgres.collector.service.settings import load
+
+_PIPE_WIDTH = 100
+
+
+@click.command(short_help="Show services, flows, heartbeats and alerts.")
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option("--every", type=click.FloatRange(0.2, 3600), default=2, show_default=True, help="Seconds between looks.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each look.")
+@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@data_option
+def monitor(watch: bool, every: float, as_json: bool, dsn: str | None, data: Path) -> None:
+    """Show services, flows at work and stalled, heartbeats, subscriptions, receivers, and what fires."""
+    target = load({"dsn": dsn}).dsn or running_dsn(data)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+    try:
+        if as_json or not (watch and console.is_terminal):
+            _lines(target, console, every, watch=watch, as_json=as_json)
+        else:
+            _live(target, console, every)
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        sys.stdout = None
+
+
+def _lines(dsn: str, console: Console, every: float, *, watch: bool, as_json: bool) -> None:
+    with _connected(dsn) as connection:
+        while True:
+            found = look(connection)
+            if as_json:
+                print(json_of({"at": datetime.now(UTC), **found}), flush=True)
+            else:
+                console.print(screen(found, datetime.now(UTC)))
+            if not watch:
+                return
+            threading.Event().wait(every)
+
+
+def _live(dsn: str, console: Console, every: float) -> None:
+    connection: psycopg.Connection[Any] | None = None
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            try:
+                connection = connection or _connected(dsn)
+                shown: RenderableType = screen(look(connection), datetime.now(UTC), console.height)
+            except psycopg.Error as error:
+                # A monitor that ends when something is wrong is of no use.
+                connection = None
+                shown = Text(f"the database cannot be asked: {str(error).strip().splitlines()[0]}", "bold red")
+            # Drawn as a whole: no line is blank between two looks.
+            live.update(shown, refresh=True)
+            threading.Event().wait(every)
+
+
+def _connected(dsn: str) -> psycopg.Connection[Any]:
+    connection = psycopg.connect(dsn, autocommit=True, connect_timeout=5, application_name="otelgres monitor")
+    connection.execute("SET statement_timeout = '10s'")
+    return connection

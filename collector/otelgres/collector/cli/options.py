@@ -1,0 +1,94 @@
+"""Options that several commands share, and what they print alike. Refuses to know what a command does."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+import orjson
+
+from otelgres.collector.embedded.cluster import default_data_dir
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_TIMES: Final = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
+
+
+def length_of_time(text: str) -> timedelta | None:
+    """``30s``, ``10m``, ``2h`` or ``7d``; None if it is nothing of the kind."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not (number.isascii() and number.isdigit()):
+        return None
+    try:
+        return timedelta(seconds=int(number) * _UNITS[unit])
+    except (OverflowError, ValueError):
+        return None
+
+
+def moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+    """The callback of an option that is a day or time, in UTC, or how long ago: an aware datetime."""
+    if value is None:
+        return None
+    ago = length_of_time(value)
+    try:
+        if ago is not None:
+            return datetime.now(UTC) - ago
+        return next(found for form in _TIMES if (found := _read(value, form)) is not None)
+    except (OverflowError, StopIteration):
+        raise click.BadParameter(
+            f"{value!r} is no day (2026-01-31), time (2026-01-31T12:00) or length of time (30d)."
+        ) from None
+
+
+def _read(text: str, form: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, form).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def data_option(function: _Function) -> _Function:
+    """``--data DIR``: where the embedded PostgreSQL keeps its data."""
+    return click.option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="OTELGRES_DATA",
+        default=default_data_dir,
+        show_default="your data folder",
+        help="Folder of the embedded PostgreSQL.",
+    )(function)
+
+
+def address_options(function: _Function) -> _Function:
+    """``--grpc`` and ``--http``."""
+    function = click.option("--http", metavar="HOST:PORT", help="OTLP/HTTP [127.0.0.1:4318]; port 0: any.")(function)
+    return click.option("--grpc", metavar="HOST:PORT", help="OTLP/gRPC [127.0.0.1:4317]; port 0: any.")(function)
+
+
+def workers_option(function: _Function) -> _Function:
+    """``--workers N``: processes on the same ports."""
+    return click.option("--workers", type=click.IntRange(1, 64), help="Receiver processes on the same ports [1].")(
+        function
+    )
+
+
+def json_option(function: _Function) -> _Function:
+    """``--json``: one line for machines instead of the live view."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Once ready, print one line of JSON (grpc, http, dsn, pid), nothing else.",
+    )(function)
+
+
+def ready_line(grpc: str, http: str, dsn: str, pid: int) -> str:
+    """What ``--json`` prints."""
+    return orjson.dumps({"grpc": grpc, "http": http, "dsn": dsn, "pid": pid}).decode()
+
+
+def log_to_stderr() -> None:
+    """Warnings of the receiver go to stderr, so that stdout stays what it is documented to be."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

@@ -1,0 +1,67 @@
+"""``otelgres replay``: sends what applications had to keep in files. Refuses to know the files' formats."""
+
+from pathlib import Path
+
+import click
+
+from otelgres.collector.cli.progress import progress
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.otlp import OtlpSink
+from otelgres.exporters.otlp_endpoint import target
+from otelgres.exporters.spool.replay import Removal, Result, size
+from otelgres.exporters.spool.replay import replay as send_files
+
+_DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
+_TIMEOUT = 30.0
+
+
+@click.command(short_help="Send the telemetry files of a folder.")
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, path_type=Path))
+@click.option("--endpoint", metavar="URL", help=f"OTLP/HTTP receiver [{_DEFAULT_ENDPOINT}].")
+@click.option("--grpc", metavar="HOST:PORT", help="OTLP/gRPC receiver, instead; https://HOST:PORT for TLS.")
+@click.option(
+    "--delete/--keep",
+    default=None,
+    help="Remove files once all of them is sent, or none. By default spool files are removed and JSON files are kept.",
+)
+def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | None) -> None:
+    """Send the telemetry files in DIR: an application's spool, or OTLP/JSON lines (*.json, *.jsonl).
+
+    A receiver of ours stores nothing twice, so an interrupted replay can be repeated. Headers, such as a token, come
+    from OTEL_EXPORTER_OTLP_HEADERS, a CA certificate from OTEL_EXPORTER_OTLP_CERTIFICATE. Exits with 1 if anything is
+    left.
+    """
+    if endpoint and grpc:
+        raise click.UsageError("Say --endpoint or --grpc, not both.")
+    try:
+        targets = {signal: target(signal, endpoint or _DEFAULT_ENDPOINT, grpc, _TIMEOUT) for signal in Signal}
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from None
+    sink = OtlpSink(targets)
+    removal = Removal.SPOOL if delete is None else Removal.ALL if delete else Removal.NONE
+    try:
+        with progress("bytes", size(folder)) as advance:
+            results = send_files(folder, sink, removal, lambda result: click.echo(_line(result)), advance)
+    finally:
+        sink.close()
+    batches, items, refused = (
+        sum(getattr(result, name) for result in results) for name in ("batches", "items", "refused")
+    )
+    left = [result for result in results if result.left]
+    click.echo(
+        f"{items:,} items in {batches:,} batches sent, {refused:,} refused for good, "
+        + (f"{len(left)} of {len(results)} files left" if left else "nothing left")
+    )
+    if left:
+        raise SystemExit(1)
+
+
+def _line(result: Result) -> str:
+    parts = [f"{result.items:,} items sent"]
+    if result.refused:
+        parts.append(f"{result.refused:,} refused ({result.reason})")
+    if result.damaged:
+        parts.append(f"{result.damaged:,} damaged")
+    if result.left:
+        parts.append(f"left: {result.left}")
+    return f"{result.path.name}: {', '.join(parts)}"

@@ -1,0 +1,83 @@
+"""``otelgres report``: errors, compliance, runs or days, to read, print or send. Refuses to change the database."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import psycopg
+
+from otelgres.collector.cli.options import data_option, moment
+from otelgres.collector.cli.reading import as_reader, format_of, whole_file
+from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.report.sections import KINDS, read
+from otelgres.collector.inspect.report.write import FORMATS, write
+from otelgres.collector.service.settings import load
+
+
+@click.command(short_help="Report on errors, compliance, runs or days.")
+@click.argument("what", type=click.Choice(list(KINDS)))
+@click.option("--format", "said", type=click.Choice(FORMATS), help="[what FILE ends in, else text]")
+@click.option("--section", help="Only this section; for csv the one to write.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    callback=moment,
+    help="From then on: a day or time (UTC) or how long ago (30d) [7 to 365 days before --until].",
+)
+@click.option("--until", metavar="TIME", callback=moment, help="Before then, said likewise [now].")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("--seconds", type=click.FloatRange(0.1, 86400), default=120, show_default=True, help="Longest question.")
+@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@data_option
+def report(
+    what: str,
+    said: str | None,
+    section: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    out: Path | None,
+    seconds: float,
+    dsn: str | None,
+    data: Path,
+) -> None:
+    """Report on a time: errors (by type, phase, terminal), compliance (every run, failures, gaps, losses, retention),
+    runs (months side by side, phases, terminals), daily (operations day by day).
+
+    HTML is one page that needs nothing beside it. CSV is one section: errors, runs, months or days unless --section
+    says otherwise. The transaction only reads, with the reader's rights if the role has been given them.
+    """
+    names = [plan.name for plan in KINDS[what].plans]
+    if section is not None and section not in names:
+        raise click.UsageError(f"{what} has no section {section!r}: there are {', '.join(names)}.")
+    form = format_of(said, out, FORMATS)
+    end = until or datetime.now(UTC)
+    if since is not None and since >= end:
+        raise click.UsageError("--since must be before --until.")
+    target = load({"dsn": dsn}).dsn or running_dsn(data)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    try:
+        with psycopg.connect(target, connect_timeout=5, application_name="otelgres report") as connection:
+            connection.read_only = True
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            as_reader(connection, seconds)
+            connection.execute("SET LOCAL timezone = 'UTC'")
+            found = read(connection, what, since, end, section)
+    except psycopg.errors.QueryCanceled:
+        raise click.ClickException(
+            f"stopped after {seconds:g} s: ask for less time, or allow more --seconds."
+        ) from None
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+    try:
+        if out is None:
+            write(found, form, sys.stdout)
+        else:
+            with whole_file(out) as file:
+                write(found, form, file)
+    except BrokenPipeError:
+        # `… | head` has seen enough.
+        sys.stdout = None
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error

@@ -1,0 +1,123 @@
+"""``otelgres role``: logins of PostgreSQL with the rights that a receiver, a reader or a tenant needs, and no more.
+
+Refuses to know which rights those are: the group roles have them.
+"""
+
+import re
+import secrets
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import psycopg
+from psycopg import sql
+
+from otelgres.collector.cli.options import data_option
+from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.security.private_file import NotPrivate, read_private
+from otelgres.collector.service.settings import load
+
+_GROUPS: Final = {
+    "reader": "otelgres_reader",
+    "writer": "otelgres_writer",
+    "tenant": "otelgres_tenant",
+    "owner": "otelgres_owner",
+}
+# Group roles do not hand on settings, so each login has its own. A guard rail, no wall: a session may change them.
+_READING: Final = (
+    "statement_timeout = '30s'",
+    "default_transaction_read_only = on",
+    "idle_in_transaction_session_timeout = '60s'",
+)
+_CONNECTIONS: Final = 20
+
+
+@click.group()
+def role() -> None:
+    """Make logins for receivers, readers and tenants."""
+
+
+@role.command(short_help="Make a login, or set the rights of one.")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(list(_GROUPS)), required=True, help="docs/security.md has what each may do.")
+@click.option("--tenant", help="With --kind tenant: the value of the resource attribute tenant.id that it may see.")
+@click.option(
+    "--password-file",
+    type=click.Path(allow_dash=True, path_type=Path),
+    help='File with its password, "-" for stdin; without, one is made up and printed, once.',
+)
+@click.option("--dsn", help="The database, with a role that may make roles [OTELGRES_DSN, else the embedded one].")
+@data_option
+def create(name: str, kind: str, tenant: str | None, password_file: Path | None, dsn: str | None, data: Path) -> None:
+    """Make the login NAME, or bring one that is there to these rights and this password."""
+    if (kind == "tenant") != (tenant is not None):
+        raise click.UsageError("--tenant belongs to --kind tenant, and --kind tenant needs one.")
+    target = load({"dsn": dsn}).dsn or running_dsn(data)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    if re.match("(?i)pg_|otelgres_(reader|writer|owner|tenant)$", name):
+        raise click.UsageError(f"{name} is a name that PostgreSQL or otelgres keeps for itself.")
+    password = _password(password_file)
+    made_up = password is None
+    word = password or secrets.token_urlsafe(24)
+    try:
+        with psycopg.connect(target, connect_timeout=5) as connection:
+            _create(connection, name, kind, tenant, word)
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise click.ClickException(f"{str(error).strip()}: use a role with CREATEROLE.") from error
+    except psycopg.Error as error:
+        raise click.ClickException(f"the role could not be made: {str(error).strip()}") from error
+    click.echo(f"role {name}: {kind}" + (f" of tenant {tenant}" if tenant else ""), err=made_up)
+    if made_up:
+        click.echo(word)
+        click.echo("This is shown once; PostgreSQL has only its hash.", err=True)
+
+
+def _create(connection: psycopg.Connection[Any], name: str, kind: str, tenant: str | None, password: str) -> None:
+    group = _GROUPS[kind]
+    there = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [group]).fetchone()
+    schema = connection.execute("SELECT to_regclass('_otel.tenants') IS NOT NULL").fetchone()
+    if not there or not schema or not schema[0]:
+        raise click.ClickException("the schema or its roles are not there: run `otelgres migrate` first.")
+    login = sql.Identifier(name)
+    # Hashed here, so that the password is in no statement and in no log of the server.
+    hashed = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+    known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
+    connection.execute(
+        sql.SQL(
+            "{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT {} PASSWORD {}"
+        ).format(
+            sql.SQL("ALTER" if known else "CREATE"),
+            login,
+            sql.Literal(_CONNECTIONS if kind in ("reader", "tenant") else -1),
+            sql.Literal(hashed),
+        )
+    )
+    for other in _GROUPS.values():
+        if other != group:
+            connection.execute(sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(other), login))
+    connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), login))
+    connection.execute(sql.SQL("ALTER ROLE {} RESET ALL").format(login))
+    path = {"reader": "otel, compat, public", "tenant": "otel_tenant"}.get(kind)
+    if path:
+        for setting in _READING:
+            connection.execute(sql.SQL("ALTER ROLE {} SET {}").format(login, sql.SQL(setting)))
+        connection.execute(sql.SQL("ALTER ROLE {} SET search_path = {}").format(login, sql.SQL(path)))
+    connection.execute("DELETE FROM _otel.tenants WHERE role_name = %s", [name])
+    if tenant is not None:
+        connection.execute("INSERT INTO _otel.tenants VALUES (%s, %s)", [name, tenant])
+
+
+def _password(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        text = sys.stdin.read() if str(file) == "-" else read_private(file)
+    except NotPrivate as error:
+        raise click.UsageError(f"the password file {error}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}.") from None
+    if not text.strip():
+        raise click.UsageError("the password is empty.")
+    return text.strip()

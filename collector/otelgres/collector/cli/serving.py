@@ -1,0 +1,117 @@
+"""Serving with something to look at: what ``up`` and ``serve`` have in common. Refuses to know whose database it is."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import click
+import psycopg
+
+from otelgres.collector.cli.options import log_to_stderr, ready_line
+from otelgres.collector.inspect.live_view import FlowLine, start_live
+from otelgres.collector.security.dsn import without_secrets
+from otelgres.collector.service.protection import protection
+from otelgres.collector.service.run import run
+from otelgres.collector.service.settings import Settings, spool_folder
+from otelgres.collector.service.signals import ignore_signals
+from otelgres.collector.service.wiring import Receiver
+from otelgres.collector.service.workers import Workers
+from otelgres.collector.telemetry.metrics import neighbours
+from otelgres.collector.telemetry.totals import Totals, totals_of
+from otelgres.sql.queries import query
+
+_DEFAULT_GRPC = Settings().grpc
+
+
+class Addresses(NamedTuple):
+    """Where a receiver can be reached: HOST:PORT, and a URL."""
+
+    grpc: str
+    http: str
+
+    @property
+    def scheme(self) -> str:
+        """``http`` or ``https``: both doors speak TLS or neither does."""
+        return self.http.partition(":")[0]
+
+
+def serve_and_show(
+    settings: Settings, dsn: str, *, as_json: bool, when_ready: Callable[[Addresses], None] = lambda addresses: None
+) -> None:
+    """Runs one receiver or several until SIGINT or SIGTERM; prints the ready line or the live view."""
+    log_to_stderr()
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def ready(addresses: Addresses, totals: Callable[[], Totals]) -> None:
+        when_ready(addresses)
+        if as_json:
+            click.echo(ready_line(addresses.grpc, addresses.http, without_secrets(dsn), os.getpid()))
+        else:
+            threads.append(start_live(totals, partial(recent_flows, dsn), _header(addresses, dsn), stop))
+
+    def receiver_ready(receiver: Receiver) -> None:
+        ready(Addresses(receiver.grpc, receiver.http), receiver.tally.totals)
+
+    try:
+        if settings.workers > 1:
+            _run_workers(settings, dsn, ready)
+        else:
+            run(settings, dsn, receiver_ready)
+    finally:
+        ignore_signals()
+        stop.set()
+        for thread in threads:
+            # A pipe that nobody reads may hold the thread for ever; it is a daemon and ends with us.
+            thread.join(2.0)
+
+
+def _run_workers(settings: Settings, dsn: str, ready: Callable[[Addresses, Callable[[], Totals]], None]) -> None:
+    told_to_stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told_to_stop.set())
+    protection(settings)  # what a worker would refuse is refused here, in one sentence
+    with Workers(settings, dsn) as workers:
+        parent = spool_folder(settings, dsn)
+        ready(
+            Addresses(workers.settings.grpc, f"{_scheme(settings)}://{workers.settings.http}"),
+            lambda: totals_of(neighbours(parent).values()),
+        )
+        told_to_stop.wait()
+
+
+def recent_flows(dsn: str) -> Sequence[FlowLine]:
+    """The newest flows, or none while the database cannot say."""
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=2) as connection:
+            rows = connection.execute(query("recent_flows")).fetchall()
+    except psycopg.Error:
+        return []
+    return [
+        FlowLine(start, name or "?", ", ".join(services), duration, spans, status)
+        for start, name, services, duration, spans, status in rows
+    ]
+
+
+def _header(addresses: Addresses, dsn: str) -> str:
+    endpoint = (
+        ""
+        if addresses.grpc == _DEFAULT_GRPC and addresses.scheme == "http"
+        else f', endpoint="{addresses.scheme}://{addresses.grpc}"'
+    )
+    return f"""otelgres is ready (Ctrl-C stops it)
+  OTLP/gRPC  {addresses.grpc}
+  OTLP/HTTP  {addresses.http}
+  PostgreSQL {without_secrets(dsn)}
+
+  from otel_setup import configure_telemetry
+  configure_telemetry(service_name="my-service"{endpoint})
+  import logging; logging.getLogger("my-service").info("hello")
+"""
+
+
+def _scheme(settings: Settings) -> str:
+    return "https" if settings.tls_cert else "http"

@@ -1,0 +1,61 @@
+"""``otelgres status``: receivers, the ledger and partitions. Refuses to know anything that SQL does not say."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+import psycopg
+from psycopg.rows import dict_row
+from rich.console import Console
+from rich.table import Table
+
+from otelgres.collector.cli.options import data_option
+from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.service.settings import load
+from otelgres.sql.queries import query
+
+_QUERIES = ("status_receivers", "status_refused", "status_losses", "status_partitions")
+
+
+@click.command(short_help="Say how receivers are doing and what was lost.")
+@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@data_option
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as one line of JSON.")
+def status(dsn: str | None, data: Path, as_json: bool) -> None:
+    """Say how the receivers are doing, what was lost, and whether partitions are ready. Exit 1 if none is alive."""
+    target = load({"dsn": dsn}).dsn or running_dsn(data)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    try:
+        with psycopg.connect(target, autocommit=True, connect_timeout=5, row_factory=dict_row) as connection:
+            found = {name: connection.execute(query(name)).fetchall() for name in _QUERIES}
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+    if as_json:
+        click.echo(orjson.dumps({name.removeprefix("status_"): rows for name, rows in found.items()}, default=str))
+    else:
+        # A pipe has no width: there nothing is cut.
+        console = Console() if sys.stdout.isatty() else Console(width=200)
+        _show(console, "receivers", found["status_receivers"], "none was heard of")
+        _show(console, "refused, since these receivers started", found["status_refused"], "none")
+        _show(console, "losses, last 24 hours", found["status_losses"], "none")
+        _show(console, "partitions", found["status_partitions"], "none")
+    if not any(row["alive"] for row in found["status_receivers"]):
+        raise SystemExit(1)
+
+
+def _show(console: Console, title: str, rows: list[dict[str, Any]], nothing: str) -> None:
+    console.print(f"[bold]{title}[/bold]" + ("" if rows else f": {nothing}"))
+    if not rows:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in rows[0]:
+        table.add_column(
+            column.replace("_", " "), justify="right" if isinstance(rows[0][column], int | float) else "left"
+        )
+    for row in rows:
+        table.add_row(*["" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool)
+                        else str(value) for value in row.values()])  # fmt: skip
+    console.print(table)

@@ -1,0 +1,92 @@
+"""``otelgres tail``: log records, spans or finished flows as they are committed. Refuses to poll for them."""
+
+import datetime
+import sys
+import time
+import uuid
+from pathlib import Path
+from typing import Any, Final, LiteralString
+
+import click
+import psycopg
+from rich.console import Console
+
+from otelgres.collector.cli.options import data_option, length_of_time
+from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.tabular.plain import as_json as json_of
+from otelgres.collector.inspect.tail.follow import Follower
+from otelgres.collector.inspect.tail.lines import line
+from otelgres.collector.service.settings import load
+
+_QUERIES: Final[dict[str, LiteralString]] = {"logs": "tail_logs", "spans": "tail_spans", "flows": "tail_flows"}
+_LEVELS: Final = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
+
+
+@click.command(short_help="Print what is stored, as it is stored.")
+@click.argument("what", type=click.Choice(list(_QUERIES)), default="logs")
+@click.option("--service", help="Of this service only.")
+@click.option(
+    "--level", type=click.Choice(list(_LEVELS)), help="From this level on; for spans and flows, error: failed."
+)
+@click.option("--grep", "contains", metavar="TEXT", help="With this text in body, name or status, in any case.")
+@click.option("--flow", type=click.UUID, help="Of this flow only.")
+@click.option("--since", metavar="TIME", help="Begin with what was received in this time, such as 30s, 10m or 2h.")
+@click.option("-n", "--count", type=click.IntRange(1), help="End after this many.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
+@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@data_option
+def tail(
+    what: str,
+    service: str | None,
+    level: str | None,
+    contains: str | None,
+    flow: uuid.UUID | None,
+    since: str | None,
+    count: int | None,
+    as_json: bool,
+    dsn: str | None,
+    data: Path,
+) -> None:
+    """Print log records, spans or flows (when they end) as they are stored, until Ctrl-C.
+
+    A connection that is lost is made again, and nothing is left out or told twice.
+    """
+    back = _time(since)
+    filters: dict[str, Any] = {"service": service, "contains": contains, "flow": flow}
+    if what == "logs":
+        filters["least_severity"] = _LEVELS[level] if level else None
+    else:
+        filters["errors_only"] = _LEVELS.get(level or "", 0) >= _LEVELS["error"]
+    target = load({"dsn": dsn}).dsn or running_dsn(data)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    console = Console(highlight=False)
+    follower = Follower(target, _QUERIES[what], filters, _lost, time.sleep)
+    try:
+        for number, row in enumerate(follower.rows(back), 1):
+            if as_json:
+                print(json_of(row), flush=True)
+            elif console.is_terminal:
+                console.print(line(what, row), soft_wrap=True)
+            else:
+                print(line(what, row).plain, flush=True)
+            if number == count:
+                break
+    except psycopg.Error as error:
+        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+    except BrokenPipeError:
+        # `… | head` has seen enough.
+        sys.stdout = None
+    except KeyboardInterrupt:
+        pass
+
+
+def _lost(reason: str) -> None:
+    click.echo(f"otelgres: connection lost ({reason}); going on when it is back", err=True)
+
+
+def _time(text: str | None) -> datetime.timedelta | None:
+    found = None if text is None else length_of_time(text)
+    if text is not None and found is None:
+        raise click.UsageError(f"--since must be a number and s, m, h or d, such as 10m, not {text!r}.")
+    return found

@@ -1,0 +1,34 @@
+"""``otelgres up``: the embedded PostgreSQL and a receiver on it, until Ctrl-C."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from otelgres.collector.cli.options import address_options, data_option, json_option, workers_option
+from otelgres.collector.cli.serving import serve_and_show
+from otelgres.collector.embedded.cluster import Cluster
+from otelgres.collector.embedded.supervisor import Keeper
+from otelgres.collector.service.runfile import Runfile
+from otelgres.collector.service.settings import load
+from otelgres.collector.service.signals import ended_by_signals
+
+
+@click.command()
+@data_option
+@address_options
+@workers_option
+@json_option
+def up(data: Path, grpc: str | None, http: str | None, workers: int | None, as_json: bool) -> None:
+    """Start PostgreSQL and the receiver, and show what arrives."""
+    settings = load({"grpc": grpc, "http": http, "workers": workers})
+    if settings.spool is None:
+        settings = replace(settings, spool=str(data / "spool"))
+    with ended_by_signals(), Cluster(data) as cluster, Keeper(cluster), Runfile(data) as runfile:
+        serve_and_show(
+            settings,
+            cluster.dsn,
+            as_json=as_json,
+            when_ready=lambda addresses: runfile.write(addresses.grpc, addresses.http, os.getpid()),
+        )

@@ -1,0 +1,231 @@
+"""The embedded PostgreSQL: one data folder, one server, one owner.
+
+The folder holds ``postgres`` (the data directory proper, owned by whoever runs the server), the owner's lock and the
+server's first words; no absolute path is stored in it, so it may be moved while nothing runs. Refuses to know what the
+database is for.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from otelgres.collector.embedded import binaries, files, initdb, postmaster, server, sockets, tuning
+from otelgres.collector.embedded.errors import EmbeddedPostgresError
+from otelgres.collector.embedded.os_user import ServerUser, server_user
+from otelgres.collector.embedded.postmaster import DATABASE, Postmaster
+from otelgres.collector.system.folder_lock import InUse, Ownership
+
+_logger = logging.getLogger(__name__)
+_FOR_ROOT = Path("/var/lib/otelgres")
+
+
+def default_data_dir() -> Path:
+    """The data folder when none is given: below the user's data folder, for root below /var/lib."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "otelgres"
+    if os.geteuid() == 0:
+        return _FOR_ROOT
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "otelgres"
+    given = os.environ.get("XDG_DATA_HOME", "")
+    # The specification says: a relative XDG_DATA_HOME is to be ignored.
+    return (Path(given) if given.startswith("/") else Path.home() / ".local" / "share") / "otelgres"
+
+
+def running_dsn(data: Path) -> str | None:
+    """The DSN of the server that runs on the data folder ``data``, whoever started it; None if none does.
+
+    Raises PermissionError if we may not look into the folder.
+    """
+    folder = data.absolute()
+    found = postmaster.find(folder / "postgres")
+    return _dsn(folder, found) if found is not None and found.ready else None
+
+
+def _dsn(data: Path, found: Postmaster, database: str = DATABASE) -> str:
+    if found.socket_dir is None:
+        return postmaster.tcp_dsn(found.port, files.read(data / "password").strip(), database)
+    return postmaster.socket_dsn(found.socket_dir.absolute(), found.port, database)
+
+
+class Cluster:
+    """A PostgreSQL server on one data folder; a context manager that starts and stops it.
+
+    ``version`` is the major version for new data, "18" or "16"; existing data keeps its own. ``more`` are settings that
+    win over ours (setting to value, spelled as in postgresql.conf). ``copies`` is where root puts a copy of the
+    programs if the server's user cannot reach the originals. Not for use by several threads at a time.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        *,
+        version: str | None = None,
+        more: Mapping[str, str] | None = None,
+        copies: Path = _FOR_ROOT,
+    ) -> None:
+        self.data = data.absolute()
+        self.pgdata = self.data / "postgres"
+        self._new_version = version or binaries.DEFAULT_VERSION
+        self._more = dict(more or {})
+        self._copies = copies
+        self._ownership = Ownership(self.data / "owner.lock")
+        self._server: Postmaster | None = None
+        self._programs = Path()
+
+    @property
+    def version(self) -> str:
+        """The major version of the data, or of the data to be made."""
+        try:
+            return files.read(self.pgdata / "PG_VERSION").strip()
+        except FileNotFoundError:
+            return self._new_version
+
+    @property
+    def running(self) -> bool:
+        """Whether the server that we started is alive."""
+        return self._server is not None and postmaster.alive(self._server.process)
+
+    @property
+    def pid(self) -> int:
+        """The server's process id. Raises EmbeddedPostgresError before ``start`` and after ``stop``."""
+        return self._started().process.pid
+
+    @property
+    def dsn(self) -> str:
+        """A connection URI for psql and psycopg. Raises EmbeddedPostgresError before ``start`` and after ``stop``."""
+        return _dsn(self.data, self._started())
+
+    def start(self, timeout: float = 30) -> None:
+        """Make the data if it is new, and start a server on it that takes connections when this returns.
+
+        A server that an owner who was killed has left there is stopped first: the new one then has today's settings
+        and is our child. ``timeout`` is in seconds of silence. Raises EmbeddedPostgresError with what to do; nothing
+        is left running then.
+        """
+        if self._ownership.held:
+            raise EmbeddedPostgresError(f"The server on {self.data} was already started by this process.")
+        try:
+            self._start(timeout)
+        except BaseException as error:
+            self.stop(timeout)
+            if isinstance(error, InUse):
+                raise EmbeddedPostgresError(
+                    f"{error}: stop that process first (Ctrl-C, or kill {error.owner}), connect to the server it runs "
+                    "(otelgres dsn), or give another data directory."
+                ) from None
+            if isinstance(error, OSError):
+                raise EmbeddedPostgresError(
+                    f"Cannot keep PostgreSQL data in {self.data} ({error}): give a data directory you may write."
+                ) from error
+            raise
+
+    def stop(self, timeout: float = 30) -> None:
+        """Stop the server, in good order if that takes less than ``timeout`` seconds. Harmless if nothing runs."""
+        if not self._ownership.held:
+            return
+        if self._server is not None:
+            server.stop(self._server.process, self._programs, self.pgdata, timeout)
+            if self._server.socket_dir is not None:
+                sockets.remove(self._server.socket_dir, server_user(self.pgdata))
+            self._server = None
+        self._ownership.release()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _started(self) -> Postmaster:
+        if self._server is None:
+            raise EmbeddedPostgresError(f"The server on {self.data} is not started.")
+        return self._server
+
+    def _start(self, timeout: float) -> None:
+        user = server_user(self.pgdata)
+        self._make_folder(user)
+        self._ownership.acquire()
+        version = self.version
+        self._programs = binaries.reachable(binaries.packaged(version), user, self._copies)
+        self._end_leftover(user, timeout)
+        if not (self.pgdata / "PG_VERSION").exists():
+            initdb.create(self.pgdata, self._programs, version, user, self._password_file())
+        directory = self._configure(version, user)
+        try:
+            self._server = server.launch(self._programs, self.pgdata, user, self.data / "postgres-start.log", timeout)
+        except BaseException:
+            sockets.remove(directory, user)
+            raise
+        self._create_database()
+
+    def _make_folder(self, user: ServerUser) -> None:
+        if not self.data.is_dir():
+            self.data.mkdir(parents=True)
+            # Below root's folder others may pass (to the copy of the programs) but not look around.
+            self.data.chmod(0o711 if user.switch else 0o700)
+
+    def _end_leftover(self, user: ServerUser, timeout: float) -> None:
+        directory = postmaster.socket_dir_left(self.pgdata)
+        left = postmaster.find(self.pgdata)
+        if left is not None:
+            _logger.info("Stopping the server (pid %d) that an earlier owner of %s left", left.process.pid, self.data)
+            server.stop(left.process, self._programs, self.pgdata, timeout)
+        postmaster.forget_dead(self.pgdata)
+        if directory is not None:
+            sockets.remove(directory, user)
+
+    def _configure(self, version: str, user: ServerUser) -> Path:
+        """Write the settings file; the directory of the socket."""
+        if sys.platform == "win32":
+            directory = self.pgdata
+            with socket.socket() as free:  # a server that got no port would say so, and the next start takes another
+                free.bind(("127.0.0.1", 0))
+                port = free.getsockname()[1]
+            listen = {"listen_addresses": "'127.0.0.1'", "port": str(port), "unix_socket_directories": "''"}
+        else:
+            directory = sockets.choose(self.pgdata, user)
+            # "." is the data directory: no absolute path to go stale, none that the server's user may not pass.
+            name = "." if directory == self.pgdata else str(directory)
+            listen = {
+                "listen_addresses": "''",
+                "port": "5432",
+                "unix_socket_directories": f"'{name}'",
+                "unix_socket_permissions": "0700",
+            }
+        text = tuning.render(tuning.usable_memory(), version, {**listen, **self._more})
+        files.replace(self.pgdata / tuning.OURS, text)
+        return directory
+
+    def _password_file(self) -> Path | None:
+        if sys.platform == "win32":
+            # Any local user can reach a TCP port. The access list of the user's data folder protects this file there.
+            path = self.data / "password"
+            if not path.exists():
+                files.replace(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
+            return path
+        return None
+
+    def _create_database(self) -> None:
+        try:
+            with psycopg.connect(_dsn(self.data, self._started(), "postgres"), autocommit=True) as connection:
+                known = connection.execute("SELECT FROM pg_catalog.pg_database WHERE datname = %s", [DATABASE])
+                if known.fetchone() is None:
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+        except psycopg.Error as error:
+            raise EmbeddedPostgresError(
+                f"The server on {self.data} started, but its database cannot be made ({error}): "
+                f"see {self.pgdata / tuning.LOGS}."
+            ) from error

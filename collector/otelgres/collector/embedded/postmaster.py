@@ -1,0 +1,119 @@
+"""The server that runs on a data directory, if one does: read from postmaster.pid and checked against the process.
+
+A pid in a file proves nothing, since pids are used again. Refuses to know how a server is started.
+"""
+
+import contextlib
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+
+from otelgres.collector.embedded import files
+
+DATABASE = "otelgres"
+SUPERUSER = "postgres"
+PIDFILE = "postmaster.pid"
+
+
+@dataclass(frozen=True, slots=True)
+class Postmaster:
+    """A living server process and where it listens."""
+
+    process: psutil.Process
+    port: int
+    socket_dir: Path | None
+    ready: bool
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended and was not yet waited for does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def find(pgdata: Path) -> Postmaster | None:
+    """The server running on ``pgdata``, or None. Raises PermissionError if we may not look into the directory."""
+    lines = _lines(pgdata)
+    try:
+        process = psutil.Process(int(lines[0]))
+        if not _serves(process, pgdata):
+            return None
+    except (IndexError, ValueError, psutil.NoSuchProcess):
+        return None
+    return Postmaster(
+        process=process,
+        port=int(lines[3]) if len(lines) > 3 and lines[3] else 0,
+        socket_dir=pgdata / lines[4] if len(lines) > 4 and lines[4] else None,
+        ready=len(lines) > 7 and lines[7] == "ready",
+    )
+
+
+def socket_dir_left(pgdata: Path) -> Path | None:
+    """The socket directory of the last server, when it lies outside ``pgdata``."""
+    lines = _lines(pgdata)
+    return Path(lines[4]) if len(lines) > 4 and Path(lines[4]).is_absolute() else None
+
+
+def forget_dead(pgdata: Path) -> None:
+    """Remove the lock files of a server that is dead while its pid is not; call only when ``find`` gave None.
+
+    The pid belongs to another program now, or to a zombie that nobody waits for (a container without an init). There
+    PostgreSQL would refuse to start, since it asks only whether the pid exists. Its other guard, the shared memory that
+    processes of an earlier server still hold, does not depend on these files.
+    """
+    for path in (pgdata / PIDFILE, *pgdata.glob(".s.PGSQL.*.lock")):
+        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+            if psutil.pid_exists(int(files.read(path).split()[0])):
+                path.unlink()
+
+
+def socket_dsn(socket_dir: Path, port: int, database: str = DATABASE) -> str:
+    """A connection URI for psql and psycopg. The port is always in it: PGPORT must not lead elsewhere."""
+    return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(socket_dir), safe='/')}&port={port}"
+
+
+def tcp_dsn(port: int, password: str, database: str = DATABASE) -> str:
+    """The same where there are no Unix sockets."""
+    return f"postgresql://{SUPERUSER}:{quote(password, safe='')}@127.0.0.1:{port}/{database}"
+
+
+def _lines(pgdata: Path) -> list[str]:
+    try:
+        return [line.strip() for line in files.read(pgdata / PIDFILE).splitlines()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _serves(process: psutil.Process, pgdata: Path) -> bool:
+    if not alive(process) or not process.name().lower().startswith("postgres"):
+        return False
+    if sys.platform != "win32" and process.uids().real != pgdata.stat().st_uid:
+        return False
+    try:
+        return pgdata.samefile(_working_directory(process))  # a server works in its data directory
+    except (OSError, subprocess.SubprocessError):
+        return False
+
+
+def _working_directory(process: psutil.Process) -> str:
+    try:
+        return str(process.cwd())
+    except psutil.AccessDenied:
+        # Root in a container has no CAP_SYS_PTRACE and may not ask this about another user's process. That user may.
+        done = subprocess.run(
+            ["readlink", f"/proc/{process.pid}/cwd"],  # noqa: S607 (from wherever this system keeps it)
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            user=process.uids().real,
+            group=process.gids().real,
+            extra_groups=(),
+        )
+        return done.stdout.rstrip("\n")

@@ -1,0 +1,140 @@
+"""The server process: started away from our terminal, awaited until it is ready, and ended for certain.
+
+Refuses to know whether the data directory is new, whose turn it is, and what the settings are.
+"""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from otelgres.collector.embedded import binaries, files, postmaster, tuning
+from otelgres.collector.embedded.errors import failure
+from otelgres.collector.embedded.os_user import ServerUser
+from otelgres.collector.embedded.postmaster import Postmaster
+
+_POLL = 0.01  # seconds; a start takes 0.05 to 0.2
+_IMMEDIATE = 5.0  # seconds at most for a shutdown without a checkpoint; it takes 0.1
+
+
+def launch(programs: Path, pgdata: Path, user: ServerUser, output: Path, timeout: float) -> Postmaster:
+    """Start a server and return when it takes connections, crash recovery included.
+
+    ``output`` receives what it prints before its log file is open. ``timeout`` (seconds) runs from its last sign of
+    life: recovery reports every 10 s and may take minutes, and stopping it would only begin it anew. Raises
+    EmbeddedPostgresError when the server ends or falls silent; no process is left behind then.
+    """
+    began = time.monotonic()
+    while True:
+        log = _Log(pgdata, output)
+        process = _spawn(programs, pgdata, user, output)
+        try:
+            server = _await_ready(process, pgdata, log, timeout)
+        except BaseException:
+            stop(process, programs, pgdata, 0)
+            raise
+        if server is not None:
+            return server
+        if process.poll() is None:
+            stop(process, programs, pgdata, 0)
+            raise failure(f"PostgreSQL on {pgdata} was not ready after {timeout:.0f} s, so it was stopped", log.text())
+        # Processes of a killed server notice its death within moments, and hold its shared memory until then.
+        if "pre-existing shared memory block" not in log.text() or time.monotonic() - began > timeout:
+            raise failure(f"PostgreSQL did not start on {pgdata}", log.text())
+        time.sleep(10 * _POLL)
+
+
+def stop(process: psutil.Process, programs: Path, pgdata: Path, timeout: float) -> None:
+    """End a server: a fast shutdown for ``timeout`` seconds (none if 0), then an immediate one, then a kill.
+
+    All three are safe for committed data; after the last two the next start recovers from the log.
+    """
+    if sys.platform == "win32":  # no signals there: pg_ctl knows the server's own pipe
+        for mode in ("fast", "immediate"):
+            seconds = str(max(1, int(timeout)))
+            command = [str(programs / "pg_ctl"), "stop", "-D", str(pgdata), "-m", mode, "-t", seconds]
+            if subprocess.run(command, check=False, capture_output=True).returncode == 0:
+                return
+        process.kill()
+        return
+    immediate = max(1.0, min(timeout, _IMMEDIATE))
+    for number, patience in ((signal.SIGINT, timeout), (signal.SIGQUIT, immediate), (signal.SIGKILL, _IMMEDIATE)):
+        if patience <= 0:
+            continue
+        try:
+            process.send_signal(number)
+        except psutil.NoSuchProcess:
+            return
+        if _ends(process, patience):
+            return
+
+
+def _ends(process: psutil.Process, patience: float) -> bool:
+    # Not process.wait(): for a process that is not our child it waits until somebody has reaped it, which is never in a
+    # container without an init.
+    deadline = time.monotonic() + patience
+    while postmaster.alive(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    if isinstance(process, psutil.Popen):
+        process.wait()
+    return True
+
+
+class _Log:
+    """What the server says from now on, on ``output`` (emptied at each start) and in its log files (which go on)."""
+
+    def __init__(self, pgdata: Path, output: Path) -> None:
+        self._output = output
+        self._folder = pgdata / tuning.LOGS
+        self._before = self._sizes()
+
+    def _sizes(self) -> dict[Path, int]:
+        return {path: path.lstat().st_size for path in self._folder.glob("*.log")}
+
+    def sizes(self) -> tuple[int, ...]:
+        return (self._output.stat().st_size, *self._sizes().values()) if self._output.exists() else ()
+
+    def text(self) -> str:
+        logs = [files.tail(path, self._before.get(path, 0)) for path in self._sizes()]
+        return "\n".join([files.tail(self._output), *logs])
+
+
+def _spawn(programs: Path, pgdata: Path, user: ServerUser, output: Path) -> psutil.Popen:
+    if sys.platform == "win32":  # pg_ctl sheds the rights of an administrator, with which postgres refuses to start
+        command = [str(programs / "pg_ctl"), "start", "-W", "-D", str(pgdata), "-l", str(output)]
+        return psutil.Popen(command, env=binaries.environment(), stdin=subprocess.DEVNULL)
+    with output.open("wb") as log:
+        return psutil.Popen(
+            [str(programs / "postgres"), "-D", user.working_directory(pgdata)],
+            cwd=pgdata,
+            env=binaries.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # a Ctrl-C in our terminal is for us: we stop the server when we are done with it
+            **user.identity,
+        )
+
+
+def _await_ready(process: psutil.Popen, pgdata: Path, log: _Log, timeout: float) -> Postmaster | None:
+    sizes, deadline = log.sizes(), time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        server = postmaster.find(pgdata)
+        if server is not None and server.ready:
+            if sys.platform == "win32":
+                return server
+            if server.process.pid == process.pid:
+                return dataclasses.replace(server, process=process)
+        if ended and (sys.platform != "win32" or process.returncode != 0):
+            return None
+        if log.sizes() != sizes:
+            sizes, deadline = log.sizes(), time.monotonic() + timeout
+        time.sleep(_POLL)
+    return None

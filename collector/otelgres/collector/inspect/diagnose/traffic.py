@@ -1,0 +1,117 @@
+"""What runs behind the doors: receivers, clocks, services that fell silent, and every alert rule that fires.
+
+Refuses to know thresholds that the alert rules have.
+"""
+
+import socket
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit
+
+import psycopg
+
+from otelgres.collector.inspect.diagnose import Context, Finding, Severity, broken, fine, warning
+from otelgres.sql.queries import query
+
+_AHEAD_SECONDS: Final = 1.0
+_BEHIND_SECONDS: Final = 120.0
+_REDIS_PORT: Final = 6379
+_SEVERITIES: Final = {"critical": Severity.BROKEN, "warning": Severity.WARNING}
+
+
+def receivers(context: Context) -> Iterator[Finding]:
+    """Whether a receiver tells this database that it is alive."""
+    if context.connection is None:
+        return
+    row = context.connection.execute(
+        "SELECT count(DISTINCT receiver_id) FILTER (WHERE alive) AS alive FROM otel.receivers"
+    ).fetchone()
+    alive = row["alive"] if row else 0
+    if alive:
+        yield fine("receivers", f"{alive} alive")
+    else:
+        yield broken(
+            "receivers",
+            "no receiver tells this database that it is alive",
+            "start one, or look whether it stores in another database: `otelgres status`",
+        )
+
+
+def clocks(context: Context) -> Iterator[Finding]:
+    """Whether the senders' clocks agree with the database's."""
+    if context.connection is None:
+        return
+    rows = context.connection.execute(query("diagnose_skew")).fetchall()
+    for row in rows:
+        if row["ahead"] > _AHEAD_SECONDS:
+            yield warning(
+                "clocks",
+                f"the clock of {row['service_name']} is {row['ahead']:.1f} s ahead of the database's",
+                "synchronise the clocks of both machines (chrony, systemd-timesyncd)",
+            )
+        elif row["behind"] > _BEHIND_SECONDS:
+            yield warning(
+                "clocks",
+                f"what {row['service_name']} sends is {row['behind']:.0f} s old when it is stored",
+                "its clock is behind, or its telemetry waits in a queue or a spool on its way",
+            )
+    if rows and not any(row["ahead"] > _AHEAD_SECONDS or row["behind"] > _BEHIND_SECONDS for row in rows):
+        yield fine("clocks", f"the clocks of {len(rows)} services agree with the database's")
+
+
+def silence(context: Context) -> Iterator[Finding]:
+    """Services that used to send and do not any more."""
+    if context.connection is None:
+        return
+    for row in context.connection.execute(query("diagnose_silent")).fetchall():
+        yield warning(
+            "services",
+            f"{row['service_name']} has sent nothing since {row['last']:%Y-%m-%d %H:%M} UTC",
+            "is it running, and can it reach the receiver? Run `otelgres diagnose` on its machine",
+        )
+
+
+def alerts(context: Context) -> Iterator[Finding]:
+    """Every alert rule that fires: spool, losses, partitions, heartbeats, checkpoints that are missing, and so on."""
+    if context.connection is None:
+        return
+    rows = context.connection.execute(query("alerts")).fetchall()
+    firing = [row for row in rows if row["firing"]]
+    for row in firing:
+        yield Finding(
+            "alerts", _SEVERITIES[row["severity"]], f"{row['rule']} {row['subject']}: {row['summary']}", row["runbook"]
+        )
+    if not firing:
+        yield fine("alerts", f"none of {len(rows)} fires")
+
+
+def redis(context: Context) -> Iterator[Finding]:
+    """Whether Redis answers, where one is configured."""
+    if context.redis is None:
+        return
+    parts = urlsplit(context.redis)
+    host, port = parts.hostname or "127.0.0.1", parts.port or _REDIS_PORT
+    try:
+        with socket.create_connection((host, port), context.seconds) as connection:
+            connection.settimeout(context.seconds)
+            connection.sendall(b"PING\r\n")
+            said = connection.recv(64)
+    except OSError as error:
+        yield broken(
+            "redis", f"nobody answers at {host}:{port} ({error.strerror or error})", "start Redis, or mend REDIS_URL"
+        )
+        return
+    if said.startswith((b"+PONG", b"-NOAUTH")):
+        yield fine("redis", f"Redis at {host}:{port} answers")
+    else:
+        yield broken("redis", f"what answers at {host}:{port} is no Redis", "mend REDIS_URL")
+
+
+def failed(name: str, error: psycopg.Error) -> Finding:
+    """A check that the database would not let be made."""
+    return Finding(
+        name,
+        Severity.WARNING,
+        f"could not be looked at: {str(error).strip().splitlines()[0]}",
+        "use a role that may read schema otel: otelgres role create NAME --kind reader",
+    )

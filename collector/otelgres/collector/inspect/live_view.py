@@ -1,0 +1,106 @@
+"""What is arriving, shown while the receiver runs: a calm table on a terminal, plain lines elsewhere.
+
+Runs in a thread of its own, so that a terminal or pipe that stops reading never holds up the receiver. Refuses to know
+SQL: totals and flows come from what it is given.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from otelgres.collector.telemetry.totals import Totals
+
+_EVERY_SECONDS: Final = 1.0
+
+
+class FlowLine(NamedTuple):
+    """One recent flow, ready to be shown."""
+
+    start: datetime
+    name: str
+    service: str
+    duration_ms: float
+    spans: int
+    status: str
+
+
+RecentFlows = Callable[[], Sequence[FlowLine]]
+
+
+def start_live(
+    totals: Callable[[], Totals], recent_flows: RecentFlows, header: str, stop: threading.Event
+) -> threading.Thread:
+    """Starts showing; ends soon after ``stop`` is set. Nothing it does can fail the receiver."""
+    console = Console(file=sys.stdout)
+    show = _on_terminal if console.is_terminal else _as_lines
+    thread = threading.Thread(target=show, args=(console, totals, recent_flows, header, stop), name="live", daemon=True)
+    thread.start()
+    return thread
+
+
+def _as_lines(
+    console: Console, totals: Callable[[], Totals], recent_flows: RecentFlows, header: str, stop: threading.Event
+) -> None:
+    print(header, flush=True)
+    before = totals()
+    while not stop.wait(_EVERY_SECONDS):
+        now = totals()
+        if now.commits != before.commits:
+            print(f"{datetime.now():%H:%M:%S} stored {_counts(before, now)}", flush=True)
+        before = now
+
+
+def _on_terminal(
+    console: Console, totals: Callable[[], Totals], recent_flows: RecentFlows, header: str, stop: threading.Event
+) -> None:
+    console.print(header, highlight=False)
+    before = first = totals()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        while True:
+            now = totals()
+            live.update(_screen(before, now, first, recent_flows()), refresh=True)
+            before = now
+            if stop.wait(_EVERY_SECONDS):
+                break
+    console.print(f"stored in all: {_counts(first, totals())}", highlight=False)
+
+
+def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine]) -> RenderableType:
+    rates = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("", "last second", "in all"):
+        rates.add_column(title, justify="left" if not title else "right", min_width=12)
+    for name in ("spans", "logs", "points", "duplicates"):
+        rates.add_row(
+            name,
+            f"{getattr(now, name) - getattr(before, name):,}",
+            f"{getattr(now, name) - getattr(first, name):,}",
+        )
+    table = Table(box=None, pad_edge=False, header_style="dim", title="newest flows", title_justify="left")
+    for title in ("start", "flow", "service", "status"):
+        table.add_column(title, no_wrap=True, overflow="ellipsis")
+    for title in ("ms", "spans"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for flow in flows:
+        table.add_row(
+            f"{flow.start.astimezone():%H:%M:%S}",
+            flow.name,
+            flow.service,
+            Text(flow.status, style="red" if flow.status == "ERROR" else ""),
+            f"{flow.duration_ms:,.1f}",
+            f"{flow.spans:,}",
+        )
+    waiting = Text("nothing yet: the three lines above send the first", style="dim")
+    return Group(rates, Text(), table if flows else waiting)
+
+
+def _counts(before: Totals, now: Totals) -> str:
+    names = ("spans", "logs", "points", "duplicates")
+    counts = [(name, getattr(now, name) - getattr(before, name)) for name in names]
+    return ", ".join(f"{count:,} {name}" for name, count in counts if count) or "nothing"

@@ -1,0 +1,132 @@
+"""The sections as text that fits 80 columns. Refuses to know where they come from; other people's text is cleaned."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from otelgres.collector.inspect.monitor.read import Rows
+from otelgres.collector.inspect.waterfall.draw import clean, milliseconds
+
+# Without a sign of life for this long, a flow that is not complete is called stalled.
+_STALLED_SECONDS: Final = 60.0
+Cell = str | Text
+
+
+def screen(found: dict[str, Rows], at: datetime, lines: int | None = None) -> RenderableType:
+    """Everything, the worst first. In ``lines`` lines, if said: the longest sections show their first rows then."""
+    sections: list[tuple[str, list[str], Rows, Callable[[dict[str, Any]], Sequence[Cell]]]] = [
+        ("ALERTS", ["", "what"], found["alerts"], _alert),
+        ("SERVICES, 5 minutes", ["", ">per s", ">failed", ">p50 ms", ">p95 ms"], found["services"], _service),
+        ("FLOWS AT WORK", ["", ">since", ">quiet", "reached"], found["flows"], _flow),
+        ("OPEN", ["", "of", ">since"], found["open"], _open),
+        ("HEARTBEATS", ["", ">age", "says"], found["heartbeats"], _heartbeat),
+        ("SUBSCRIPTIONS", ["", "channel", "state"], found["subscriptions"], _subscription),
+    ]
+    shown = [one for one in sections if one[2] or one[3] in (_service, _flow)]
+    wanted = [max(1, len(rows)) for _, _, rows, _ in shown]
+    # A section has an empty line above it and a line of titles.
+    room = sum(wanted) if lines is None else max(len(shown), lines - 1 - 2 * len(shown))
+    parts: list[RenderableType] = [_head(found, at)]
+    for (title, columns, rows, cells), most in zip(shown, fitted(wanted, room), strict=True):
+        parts.append(_section(title, columns, rows, cells, most))
+    return Group(*parts)
+
+
+def fitted(wanted: Sequence[int], room: int) -> list[int]:
+    """How many of ``wanted`` each gets so that all fit into ``room``: the longest give first, and each keeps one."""
+    given = list(wanted)
+    while sum(given) > room and max(given) > 1:
+        given[given.index(max(given))] -= 1
+    return given
+
+
+def _head(found: dict[str, Rows], at: datetime) -> Text:
+    alive = [row for row in found["receivers"] if row["alive"]]
+    text = Text("otelgres ", "bold")
+    text.append(f"{at.astimezone():%H:%M:%S}  ", "dim")
+    if alive:
+        spooled = sum(row["spool_bytes"] for row in alive)
+        text.append(f"{len(alive)} receiver{'s' if len(alive) > 1 else ''} alive", "green")
+        text.append(f", {sum(row['items_stored'] for row in alive):,} stored, commit {alive[0]['commit_ms'] or '?'} ms")
+        text.append(f", {spooled:,} bytes in the spool", "yellow" if spooled > 1_000_000 else "")
+    else:
+        text.append("no receiver is alive", "bold red")
+    return text
+
+
+def _section(
+    title: str, columns: Sequence[str], rows: Rows, cells: Callable[[dict[str, Any]], Sequence[Cell]], most: int
+) -> RenderableType:
+    table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, expand=False)
+    for number, column in enumerate(columns):
+        name = title if number == 0 else column.removeprefix(">")
+        table.add_column(
+            name,
+            justify="right" if column.startswith(">") else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            header_style="bold" if number == 0 else "dim",
+            max_width=34 if number == 0 else None,
+        )
+    whole = len(rows) <= most
+    for row in rows[: most if whole else max(1, most - 1)]:
+        table.add_row(*[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in cells(row)])
+    if not rows:
+        table.add_row(Text("none", "dim"))
+    elif not whole and most > 1:
+        table.add_row(Text(f"and {len(rows) - most + 1} more", "dim"))
+    return Group(Text(""), table)
+
+
+def _alert(row: dict[str, Any]) -> Sequence[Cell]:
+    style = "bold red" if row["severity"] == "critical" else "yellow"
+    return Text(clean(f"{row['rule']} {row['subject']}"), style), row["summary"]
+
+
+def _service(row: dict[str, Any]) -> Sequence[Cell]:
+    failed = row["failed"]
+    p50, p95 = row["quantiles"]
+    share = Text(f"{failed:.1%}", "red" if failed > 0.05 else "yellow" if failed else "")
+    return row["service_name"], f"{row['per_second']:,.1f}", share, milliseconds(p50), milliseconds(p95)
+
+
+def _flow(row: dict[str, Any]) -> Sequence[Cell]:
+    quiet = row["quiet_seconds"]
+    stalled = quiet > _STALLED_SECONDS
+    reached = row["last_checkpoint"] or "-"
+    return (
+        row["name"] or "?",
+        _seconds((datetime.now(UTC) - row["start_time"]).total_seconds()),
+        Text(_seconds(quiet), "red" if stalled else ""),
+        (f"stalled after {reached}" if stalled else reached)
+        + (f", lacks {row['missing'][0]}" if row["missing"] else ""),
+    )
+
+
+def _open(row: dict[str, Any]) -> Sequence[Cell]:
+    since = (datetime.now(UTC) - row["start_time"]).total_seconds()
+    state = Text(row["state"], {"abandoned": "bold red", "silent": "yellow"}.get(row["state"], ""))
+    return f"{row['type']} {row['name']}", row["service_name"] or "?", _seconds(since), state
+
+
+def _heartbeat(row: dict[str, Any]) -> Sequence[Cell]:
+    stats = row["stats"] if isinstance(row["stats"], dict) else {}
+    said = ", ".join(f"{key} {value}" for key, value in stats.items() if isinstance(value, int | float | str))
+    return row["source_system"], Text(_seconds(row["age_seconds"]), "red" if row["missed"] else "green"), said
+
+
+def _subscription(row: dict[str, Any]) -> Sequence[Cell]:
+    state = Text("confirmed", "green") if row["confirmed"] else Text("not confirmed", "yellow")
+    return row["source_system"], row["channel"] or "?", state
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

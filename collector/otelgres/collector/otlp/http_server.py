@@ -1,0 +1,149 @@
+"""OTLP/HTTP: the ASGI application on uvicorn, inside a loop that is already running. Refuses to know what is served.
+
+uvicorn is told to keep its hands off what belongs to the process: signals, logging configuration, workers.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import orjson
+import uvicorn
+
+from otelgres.collector.otlp.cors import Cors
+from otelgres.collector.otlp.http_app import BodyLimits, HttpApp, Page, PageMaker, Submit
+from otelgres.collector.otlp.http_protocol import ConnectionLimits, bounded_protocol
+from otelgres.collector.security.authenticator import Guard
+from otelgres.collector.system.listen import BoundedListener, listen
+from otelgres.collector.telemetry.rejections import DoorLedger
+
+Ready = Callable[[], Awaitable[tuple[bool, Mapping[str, Any]]]]
+
+_READY_SECONDS: Final = 5.0
+_BACKLOG: Final = 1024
+
+
+class HttpServer:
+    """A running server. ``port`` is the real one, also where 0 was asked for."""
+
+    def __init__(self, server: "_Server", task: "asyncio.Task[None]", app: HttpApp, port: int) -> None:
+        self._server = server
+        self._task = task
+        self._app = app
+        self.port = port
+
+    async def stop(self, grace: float) -> None:
+        """Take no new requests, give those in flight ``grace`` seconds, then answer them 503 (which clients retry)."""
+        # Never quite 0: uvicorn would report an error even with nothing left to wait for. Its type says whole seconds.
+        self._server.config.timeout_graceful_shutdown = max(grace, 0.1)  # type: ignore[assignment]
+        self._server.should_exit = True
+        await self._task
+        self._app.close()
+
+
+async def serve_http(
+    submit: Submit,
+    host: str,
+    port: int,
+    *,
+    ready: Ready,
+    pages: Mapping[str, PageMaker] | None = None,
+    cors_origins: Sequence[str] = (),
+    body_limits: BodyLimits = BodyLimits(),  # noqa: B008 (frozen)
+    connection_limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
+    reuse_port: bool = False,
+    tls: ssl.SSLContext | None = None,
+    guard: Guard | None = None,
+    ledger: DoorLedger | None = None,
+) -> HttpServer:
+    """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
+
+    ``submit`` resolves once the batch's fate is final. ``ready`` says whether batches can be taken and what to show in
+    ``/readyz``; ``pages`` are further GET routes by path. With a ``guard`` telemetry and pages need a token, except the
+    two that say whether we live, which then say nothing else.
+    """
+    sock = listen("OTLP/HTTP", host, port, reuse_port=reuse_port, backlog=_BACKLOG)
+    if tls is not None:
+        # uvicorn counts a connection after its handshake, and until then it would cost us a file descriptor for free.
+        sock = BoundedListener(sock, connection_limits.connections)
+    routes = {"/healthz": _alive, "/readyz": _readiness(ready, with_detail=guard is None), **(pages or {})}
+    app = HttpApp(
+        submit, routes, Cors(cors_origins), body_limits, guard=guard, open_pages={"/healthz", "/readyz"}, ledger=ledger
+    )
+    server = _Server(
+        uvicorn.Config(
+            app,
+            http=bounded_protocol(connection_limits),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=connection_limits.idle_seconds,  # type: ignore[arg-type]  # it only goes to call_later
+        ),
+        tls,
+        connection_limits,
+    )
+    task = asyncio.create_task(server.serve(sockets=[sock]), name="otlp-http")
+    await server.listening
+    return HttpServer(server, task, app, sock.getsockname()[1])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None, limits: ConnectionLimits) -> None:
+        super().__init__(config)
+        self._tls = tls
+        self._limits = limits
+        self.listening: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        # Instead of uvicorn's own, which has no bound on TLS handshakes but asyncio's minute.
+        assert sockets is not None
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        protocol = partial(
+            make,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        try:
+            server = await asyncio.get_running_loop().create_server(
+                protocol,
+                sock=sockets[0],
+                backlog=_BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=self._limits.handshake_seconds if self._tls else None,
+                ssl_shutdown_timeout=self._limits.answer_seconds if self._tls else None,
+            )
+        except Exception as error:
+            self.listening.set_exception(error)
+            raise
+        self.servers = [server]
+        self.started = True
+        self.listening.set_result(None)
+
+
+async def _alive() -> Page:
+    return Page(200, "application/json", b'{"status":"alive"}')
+
+
+def _readiness(ready: Ready, *, with_detail: bool) -> PageMaker:
+    async def page() -> Page:
+        try:
+            async with asyncio.timeout(_READY_SECONDS):
+                is_ready, detail = await ready()
+        except TimeoutError:
+            is_ready, detail = False, {"reason": f"no answer within {_READY_SECONDS:g} s"}
+        body = {"status": "ready" if is_ready else "not ready", **(detail if with_detail else {})}
+        return Page(200 if is_ready else 503, "application/json", orjson.dumps(body, default=str))
+
+    return page

@@ -1,0 +1,223 @@
+"""What a sender is told: one pure table from ``Outcome`` (or the guard's refusal) to the answers of OTLP/gRPC and of
+OTLP/HTTP.
+
+A client drops data for good on the wrong word (HTTP 500, a RESOURCE_EXHAUSTED without RetryInfo), so no other module
+chooses a status for an outcome. Refuses to know sockets, servers, and how an outcome came to be.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias, assert_never
+
+import orjson
+from google.protobuf import json_format
+from google.protobuf.duration_pb2 import Duration
+from google.rpc import code_pb2  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo  # type: ignore[import-untyped]
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from otelgres.collector.security.auth_failures import PermissionDenied, Unauthenticated
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
+
+# SDK exporters give one batch 10 s in all and drop it at once when told to wait longer than what is left of them.
+LONGEST_WAIT = 3.0
+SHORTEST_WAIT = 0.1
+
+# A response may have 4 MiB. 64 KiB of text stays far below that in JSON too, where one byte can take six.
+BODY_MESSAGE_BYTES = 64 * 1024
+# gRPC carries an error in trailers, and clients refuse more than 8 KiB of them: percent-encoding can triple the text,
+# and grpc-status-details-bin repeats it in base64.
+TRAILER_MESSAGE_BYTES = 1024
+
+UNEXPECTED = Unavailable(1.0, "the receiver met an unexpected error; nothing was stored, send it again")
+STOPPING = Unavailable(1.0, "the receiver is stopping; send it again")
+
+
+Answerable: TypeAlias = Outcome | Unauthenticated | PermissionDenied
+_NotTaken: TypeAlias = Invalid | TooLarge | Overloaded | Unavailable | Unauthenticated | PermissionDenied
+
+
+class Encoding(Enum):
+    """The two encodings of OTLP/HTTP; the value is the media type. An answer is in its request's own."""
+
+    PROTOBUF = "application/x-protobuf"
+    JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcAnswer:
+    """``code`` is the number of ``google.rpc.Code``; with OK (0) only ``body`` matters, otherwise only the rest."""
+
+    code: int
+    details: str = ""
+    trailers: tuple[tuple[str, bytes], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """``headers`` are lower-case names and values for ASGI; Content-Length is the server's to add."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...]
+    body: bytes
+
+
+_PLAIN_GRPC = GrpcAnswer(code_pb2.OK)
+_PLAIN_HTTP = {
+    Encoding.PROTOBUF: HttpAnswer(200, ((b"content-type", b"application/x-protobuf"),), b""),
+    Encoding.JSON: HttpAnswer(200, ((b"content-type", b"application/json"),), b"{}"),
+}
+_REJECTED_KEY = {
+    Signal.TRACES: "rejectedSpans",
+    Signal.METRICS: "rejectedDataPoints",
+    Signal.LOGS: "rejectedLogRecords",
+}
+
+
+def grpc_answer(signal: Signal, outcome: Answerable) -> GrpcAnswer:
+    """The status, trailers and response bytes of one Export call."""
+    if isinstance(outcome, Accepted):
+        if _is_plain(outcome):
+            return _PLAIN_GRPC
+        return GrpcAnswer(code_pb2.OK, body=_partial_protobuf(signal, outcome))
+    status = _status(outcome, TRAILER_MESSAGE_BYTES)
+    # The standard trailer is what the protocol names; the Python exporter reads only the second one.
+    trailers = [("grpc-status-details-bin", status.SerializeToString())]
+    if isinstance(outcome, Overloaded | Unavailable):
+        trailers.append(("google.rpc.retryinfo-bin", _retry_info(outcome.retry_after).SerializeToString()))
+    return GrpcAnswer(status.code, status.message, tuple(trailers))
+
+
+def http_answer(signal: Signal, outcome: Answerable, encoding: Encoding) -> HttpAnswer:
+    """Status, headers and body of one POST, the body in ``encoding``."""
+    if isinstance(outcome, Accepted):
+        if _is_plain(outcome):
+            return _PLAIN_HTTP[encoding]
+        partial = _partial_json if encoding is Encoding.JSON else _partial_protobuf
+        return HttpAnswer(200, _PLAIN_HTTP[encoding].headers, partial(signal, outcome))
+    return http_refusal(outcome, encoding)
+
+
+def http_refusal(outcome: _NotTaken, encoding: Encoding) -> HttpAnswer:
+    """Status, headers and body for what was not taken, or for a page that is not shown."""
+    status = _status(outcome, BODY_MESSAGE_BYTES)
+    headers = _PLAIN_HTTP[encoding].headers
+    if isinstance(outcome, Overloaded | Unavailable):
+        # Whole seconds: the header has no fractions, and 0 would be an invitation to hammer.
+        wait = max(1, math.ceil(_wait(outcome.retry_after)))
+        headers = (*headers, (b"retry-after", str(wait).encode()))
+    if isinstance(outcome, Unauthenticated | PermissionDenied):
+        headers = (*headers, (b"www-authenticate", _challenge(outcome)))
+    as_json = encoding is Encoding.JSON
+    body = orjson.dumps(json_format.MessageToDict(status)) if as_json else status.SerializeToString()
+    return HttpAnswer(_http_code(outcome), headers, body)
+
+
+def _is_plain(outcome: Accepted) -> bool:
+    # The protocol wants partial_success unset, not empty, when everything was taken and nothing is to be said.
+    return outcome.rejected == 0 and not outcome.message
+
+
+def _http_code(outcome: _NotTaken) -> int:
+    match outcome:
+        case Invalid():
+            return 400
+        case TooLarge():
+            return 413
+        case Overloaded():
+            return 429
+        case Unavailable():
+            return 503
+        case Unauthenticated():
+            return 401
+        case PermissionDenied():
+            return 403
+        case _:
+            assert_never(outcome)
+
+
+def _status(outcome: _NotTaken, message_bytes: int) -> Status:
+    message = _shortened(outcome.message, message_bytes)
+    match outcome:
+        case Invalid():
+            status = Status(code=code_pb2.INVALID_ARGUMENT, message=message)
+            violation = BadRequest.FieldViolation(description=message)
+            status.details.add().Pack(BadRequest(field_violations=[violation]))
+        case TooLarge():
+            # Without RetryInfo on purpose: that is how the protocol tells "never" from "later" for this code.
+            status = Status(code=code_pb2.RESOURCE_EXHAUSTED, message=message)
+        case Overloaded():
+            status = Status(code=code_pb2.RESOURCE_EXHAUSTED, message=message)
+            status.details.add().Pack(_retry_info(outcome.retry_after))
+        case Unavailable():
+            status = Status(code=code_pb2.UNAVAILABLE, message=message)
+            status.details.add().Pack(_retry_info(outcome.retry_after))
+        case Unauthenticated():
+            status = Status(code=code_pb2.UNAUTHENTICATED, message=message)
+        case PermissionDenied():
+            status = Status(code=code_pb2.PERMISSION_DENIED, message=message)
+        case _:
+            assert_never(outcome)
+    return status
+
+
+def _challenge(outcome: Unauthenticated | PermissionDenied) -> bytes:
+    # RFC 6750: an error is named only to those who have shown a token.
+    if isinstance(outcome, PermissionDenied):
+        return b'Bearer realm="otelgres", error="insufficient_scope"'
+    return b'Bearer realm="otelgres"' + (b', error="invalid_token"' if outcome.shown else b"")
+
+
+def _wait(seconds: float) -> float:
+    # The comparison is this way round so that NaN becomes the shortest wait, too.
+    return min(seconds, LONGEST_WAIT) if seconds > SHORTEST_WAIT else SHORTEST_WAIT
+
+
+def _retry_info(seconds: float) -> RetryInfo:
+    whole, fraction = divmod(round(_wait(seconds) * 1000), 1000)
+    return RetryInfo(retry_delay=Duration(seconds=whole, nanos=fraction * 1_000_000))
+
+
+def _shortened(message: str, limit: int) -> str:
+    # Text from anywhere may hold lone surrogates, which protobuf refuses.
+    encoded = message.encode("utf-8", "replace")
+    if len(encoded) > limit:
+        return encoded[: limit - 3].decode("utf-8", "ignore") + "…"
+    return encoded.decode()
+
+
+def _partial_protobuf(signal: Signal, outcome: Accepted) -> bytes:
+    message = _shortened(outcome.message, BODY_MESSAGE_BYTES)
+    match signal:
+        case Signal.TRACES:
+            traces = ExportTraceServiceResponse()
+            traces.partial_success.rejected_spans = outcome.rejected
+            traces.partial_success.error_message = message
+            return traces.SerializeToString()
+        case Signal.METRICS:
+            metrics = ExportMetricsServiceResponse()
+            metrics.partial_success.rejected_data_points = outcome.rejected
+            metrics.partial_success.error_message = message
+            return metrics.SerializeToString()
+        case Signal.LOGS:
+            logs = ExportLogsServiceResponse()
+            logs.partial_success.rejected_log_records = outcome.rejected
+            logs.partial_success.error_message = message
+            return logs.SerializeToString()
+        case _:
+            assert_never(signal)
+
+
+def _partial_json(signal: Signal, outcome: Accepted) -> bytes:
+    partial: dict[str, str] = {}
+    if outcome.rejected:
+        partial[_REJECTED_KEY[signal]] = str(outcome.rejected)  # int64 is a string in OTLP/JSON
+    if outcome.message:
+        partial["errorMessage"] = _shortened(outcome.message, BODY_MESSAGE_BYTES)
+    return orjson.dumps({"partialSuccess": partial})

@@ -1,0 +1,127 @@
+"""Secrets taken out of requests at the door, where the application did not: by the rules that it would have used.
+
+Only if the operator asks for it, as every request is then taken apart. Refuses to know transports and rows.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from otelgres.collector.service.settings import SettingError
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.redaction import REDACTED, Redaction, rules
+
+_REQUESTS: Final[dict[Signal, Any]] = {
+    Signal.TRACES: ExportTraceServiceRequest,
+    Signal.METRICS: ExportMetricsServiceRequest,
+    Signal.LOGS: ExportLogsServiceRequest,
+}
+
+
+def redaction_of(setting: str) -> Redaction | None:
+    """The rules of the setting ``redact``: ``defaults``, a YAML file, or none. Raises SettingError."""
+    if setting in ("", "off"):
+        return None
+    if setting == "defaults":
+        return Redaction()
+    try:
+        given = yaml.safe_load(Path(setting).read_text(encoding="utf-8"))
+        return rules(given if isinstance(given, dict) else {"keys, values or defaults are missing": True})
+    except (OSError, ValueError, yaml.YAMLError, re.error) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise SettingError(f"redact must be defaults, off, or a file of rules; {setting}: {reason}.") from None
+
+
+class Redactor:
+    """Takes requests apart by ``rules``. Not for use by several threads: the rules remember names."""
+
+    def __init__(self, rules: Redaction) -> None:
+        self._rules = rules
+        self._count = 0
+
+    def redacted(self, batch: Batch) -> tuple[Batch, int]:
+        """The batch without what the rules hide, and how many values were changed. Malformed ones stay as they are."""
+        try:
+            request = _REQUESTS[batch.signal].FromString(batch.payload)
+        except DecodeError:
+            return batch, 0
+        self._count = 0
+        match batch.signal:
+            case Signal.TRACES:
+                self._traces(request)
+            case Signal.LOGS:
+                self._logs(request)
+            case Signal.METRICS:
+                self._metrics(request)
+        if not self._count:
+            return batch, 0
+        return Batch(batch.signal, request.SerializeToString(deterministic=True)), self._count
+
+    def _traces(self, request: Any) -> None:
+        for group in request.resource_spans:
+            self._pairs(group.resource.attributes)
+            for scope in group.scope_spans:
+                self._pairs(scope.scope.attributes)
+                for span in scope.spans:
+                    self._field(span, "name")
+                    self._field(span.status, "message")
+                    self._pairs(span.attributes)
+                    for event in span.events:
+                        self._field(event, "name")
+                        self._pairs(event.attributes)
+                    for link in span.links:
+                        self._pairs(link.attributes)
+
+    def _logs(self, request: Any) -> None:
+        for group in request.resource_logs:
+            self._pairs(group.resource.attributes)
+            for scope in group.scope_logs:
+                self._pairs(scope.scope.attributes)
+                for record in scope.log_records:
+                    self._value(record.body)
+                    self._pairs(record.attributes)
+
+    def _metrics(self, request: Any) -> None:
+        for group in request.resource_metrics:
+            self._pairs(group.resource.attributes)
+            for scope in group.scope_metrics:
+                self._pairs(scope.scope.attributes)
+                for metric in scope.metrics:
+                    data = metric.WhichOneof("data")
+                    for point in getattr(metric, data).data_points if data else ():
+                        self._pairs(point.attributes)
+                        for exemplar in getattr(point, "exemplars", ()):
+                            self._pairs(exemplar.filtered_attributes)
+
+    def _pairs(self, pairs: Iterable[Any]) -> None:
+        for pair in pairs:
+            if self._rules.hides(pair.key):
+                if pair.value.WhichOneof("value") is not None and pair.value.string_value != REDACTED:
+                    pair.value.string_value = REDACTED
+                    self._count += 1
+            else:
+                self._value(pair.value)
+
+    def _value(self, value: Any) -> None:
+        match value.WhichOneof("value"):
+            case "string_value":
+                self._field(value, "string_value")
+            case "array_value":
+                for one in value.array_value.values:
+                    self._value(one)
+            case "kvlist_value":
+                self._pairs(value.kvlist_value.values)
+
+    def _field(self, holder: Any, name: str) -> None:
+        before = getattr(holder, name)
+        after = self._rules.text(before)
+        if after != before:
+            setattr(holder, name, after)
+            self._count += 1

@@ -1,0 +1,55 @@
+"""What protects the doors of one receiver, chosen from its settings: the wiring of this package.
+
+Refuses to know servers.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from otelgres.collector.security.auth_failures import Refusals
+from otelgres.collector.security.authenticator import Guard
+from otelgres.collector.security.binding import Exposed, check_binding, is_loopback
+from otelgres.collector.security.tls import Certificates, TlsFiles, TlsUnusable
+from otelgres.collector.security.token_file import TokenFile, TokensUnusable
+from otelgres.collector.service.settings import SettingError, Settings, host_port
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """None: plain text, or nobody is asked for a token. ``refusals`` counts what the guard refused."""
+
+    certificates: Certificates | None
+    guard: Guard | None
+    refusals: Refusals
+
+
+def protection(settings: Settings) -> Protection:
+    """Loads what the settings name. Raises SettingError, also for addresses that must not be served like this."""
+    refusals = Refusals()
+    try:
+        certificates = _certificates(settings)
+        tokens = TokenFile(Path(settings.tokens_file)) if settings.tokens_file else None
+        authenticated = tokens is not None or settings.tls_client_ca is not None
+        for name in ("grpc", "http"):
+            host, _ = host_port(getattr(settings, name), name)
+            if not settings.insecure_bind:
+                check_binding(name, host, tls=certificates is not None, authenticated=authenticated)
+            elif not (certificates and authenticated) and not is_loopback(host):
+                _log.warning("%s is served on %s without full protection, as insecure_bind allows", name, host)
+    except (Exposed, TlsUnusable, TokensUnusable) as error:
+        raise SettingError(str(error)) from None
+    if tokens is not None and not len(tokens):
+        _log.warning("%s holds no token: nobody can send until there is one", settings.tokens_file)
+    return Protection(certificates, Guard(tokens, refusals) if tokens is not None else None, refusals)
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    if settings.tls_cert and settings.tls_key:
+        client_ca = Path(settings.tls_client_ca) if settings.tls_client_ca else None
+        return Certificates(TlsFiles(Path(settings.tls_cert), Path(settings.tls_key), client_ca))
+    if settings.tls_cert or settings.tls_key or settings.tls_client_ca:
+        raise SettingError("TLS needs tls_cert and tls_key together; tls_client_ca comes on top of them.")
+    return None

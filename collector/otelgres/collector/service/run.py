@@ -1,0 +1,87 @@
+"""Runs a receiver in this process until it is told to stop: signals, readiness, and the order of ending.
+
+Refuses to know what is printed and where the database comes from.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import ParamSpec, TypeVar
+
+from otelgres.collector.service.settings import Settings
+from otelgres.collector.service.signals import ignore_signals
+from otelgres.collector.service.wiring import Receiver
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+class _DaemonThreads(ThreadPoolExecutor):
+    """A thread for each call, and nobody waits for it at the end.
+
+    The library's own executor is waited for by asyncio and again by the interpreter, without a limit: one connection to
+    a database that keeps silent would hold a stopped receiver for ever.
+    """
+
+    def submit(
+        self, fn: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> Future[_Result]:
+        future: Future[_Result] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001 (handed to whoever waits for the future)
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        threading.Thread(target=work, name="executor", daemon=True).start()
+        return future
+
+
+def run(settings: Settings, dsn: str, when_ready: Callable[[Receiver], None], *, reuse_port: bool = False) -> None:
+    """Serves until SIGINT or SIGTERM, both of which are ignored afterwards.
+
+    ``when_ready`` is called in the loop, once, when batches can be stored. ``reuse_port`` lets our own workers share
+    the ports. Raises CannotListen or SettingError when the doors cannot open.
+    """
+    asyncio.run(_run(Receiver(settings, dsn, reuse_port=reuse_port), when_ready))
+
+
+async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> None:
+    stop = asyncio.Event()
+    _on_signals(stop)
+    asyncio.get_running_loop().set_default_executor(_DaemonThreads())
+    try:
+        await receiver.start()
+        waits = [asyncio.create_task(receiver.schema_known.wait()), asyncio.create_task(stop.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if receiver.schema_known.is_set() and not stop.is_set():
+            when_ready(receiver)
+            await stop.wait()
+        for wait in waits:
+            wait.cancel()
+    finally:
+        await receiver.stop()
+        # Now, because the loop's end would make them deadly while the caller still stops what is its own.
+        with suppress(NotImplementedError):
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().remove_signal_handler(number)
+        ignore_signals()
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Windows has no add_signal_handler; there the plain handler wakes the loop.
+        with suppress(ValueError):
+            try:
+                loop.add_signal_handler(number, stop.set)
+            except NotImplementedError:
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))

@@ -1,0 +1,219 @@
+"""The one table of the receiver's settings: names, defaults, meaning. Refuses to know where a value is used.
+
+Precedence: flag, then ``OTELGRES_*`` variable, then ``otelgres.yaml``, then the default here. Unknown keys are errors.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+import yaml
+from psycopg.conninfo import conninfo_to_dict
+
+from otelgres.collector.embedded.cluster import default_data_dir
+from otelgres.collector.security.dsn import InvalidDsn, check_dsn, take_off_command_line
+from otelgres.collector.security.private_file import NotPrivate, read_private
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message names it, says where it came from and what it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How one receiver behaves."""
+
+    dsn: str | None = field(default=None, repr=False)
+    """Where to store: a libpq URI or key/value string. Environment or file is better than a flag: `ps` shows flags."""
+    dsn_file: str | None = None
+    """File that holds nothing but the dsn, readable for nobody else; instead of dsn."""
+    grpc: str = "127.0.0.1:4317"
+    """Address of OTLP/gRPC, HOST:PORT; port 0 takes any free one."""
+    http: str = "127.0.0.1:4318"
+    """Address of OTLP/HTTP and of /healthz and /readyz."""
+    insecure_bind: bool = False
+    """Serve addresses that others can reach without TLS and tokens. For private networks of containers only."""
+    tls_cert: str | None = None
+    """Certificate chain (PEM) of both doors, which then speak TLS only; loaded again when it changes."""
+    tls_key: str | None = None
+    """Its private key (PEM, not encrypted)."""
+    tls_client_ca: str | None = None
+    """CA certificates (PEM): clients must show a certificate signed by one of them."""
+    tokens_file: str | None = None
+    """Hashes of the tokens that open the doors (`otelgres token new`), private to its owner; read again on change."""
+    redact: str = "off"
+    """Secrets taken out of what arrives: `defaults` for the usual ones, a YAML file of rules, or `off`. Costs CPU."""
+    cors_origins: str = ""
+    """Origins whose browsers may post, separated by commas; `*` alone allows every origin."""
+    max_request_bytes: int = 64 * 1024 * 1024
+    """Largest request, before and after inflation."""
+    max_connections: int = 1024
+    """Connections of each door; what comes beyond is asked to come back."""
+    max_streams: int = 128
+    """Calls at once on one gRPC connection; clients wait with what is beyond."""
+    max_receiving: int = 16
+    """gRPC requests that are received at once, each of up to max_request_bytes; what is beyond waits its turn."""
+    receive_seconds: float = 60.0
+    """How long one request may take to arrive."""
+    max_waiting_bytes: int = 256 * 1024 * 1024
+    """Bytes of requests that may wait for the database before senders are asked to come back."""
+    spool: str | None = None
+    """Folder that keeps batches while the database is away; by default one for each database in your data folder."""
+    max_spool_bytes: int = 1024 * 1024 * 1024
+    """Bytes that the spool may hold before senders are asked to come back."""
+    workers: int = 1
+    """Processes that receive on the same ports, of 100 to 130 MB each. A connection stays with one of them."""
+    writers: int = 2
+    """Connections that write, each with its own thread."""
+    past_days: int = 30
+    """Data older than this many days is stored apart, as 1970-01-01, and counted in the ledger."""
+    future_days: int = 1
+    """Data newer than this many days ahead is stored apart likewise."""
+    retention_days: int = 30
+    """Days for which spans, logs and metric points are kept; 0 keeps them for ever."""
+    rollup_retention_days: int = 400
+    """Days for which flows, span statistics and the ledger are kept; 0 keeps them for ever."""
+    limit_items: int = 500_000
+    """Spans, log records or points of one request; all of a larger one is refused. 0 here and below: no limit."""
+    limit_attributes: int = 2048
+    """Attributes of one span, record, point, event, link, resource or scope; those beyond are dropped and counted."""
+    limit_events: int = 4096
+    """Events and links of one span; those beyond are dropped and counted."""
+    limit_key_bytes: int = 256 * 1024
+    """Bytes of an attribute's key; it is cut there and counted."""
+    limit_value_bytes: int = 1024 * 1024
+    """Bytes of an attribute's value; text is cut there, anything nested dropped, and counted."""
+    limit_text_bytes: int = 4 * 1024 * 1024
+    """Bytes of a body, name, status message or other text; it is cut there and counted."""
+    limit_nesting: int = 48
+    """Levels of arrays and maps in one value, 48 at most; what is deeper is kept as bytes and counted."""
+    limit_new_series: int = 20_000
+    """New metric series a minute and process; points of those beyond go to one overflow series each metric."""
+    limit_new_resources: int = 2000
+    """New resources a minute and process; what those beyond send is filed under one for each service."""
+    stop_seconds: float = 10.0
+    """How long a stop waits for what is being stored."""
+
+
+_PREFIX: Final = "OTELGRES_"
+_TRUTHS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+# Variables of ours that are not settings of the receiver.
+_OTHER: Final = {"OTELGRES_CONFIG", "OTELGRES_DATA", "OTELGRES_PG_USER", "OTELGRES_TEST_POSTGRES"}
+# What an application's side reads may stand in the same environment.
+_APPLICATIONS: Final = "OTELGRES_TELEMETRY_"
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings from flags (None: not given), environment and file. Raises :class:`SettingError`.
+
+    A password that came by flag is taken off the command line, where others can see it.
+    """
+    types = get_type_hints(Settings)
+    values: dict[str, Any] = {}
+    path = environ.get(_PREFIX + "CONFIG")
+    if path or Path("otelgres.yaml").is_file():
+        values |= _one_dsn(_from_file(Path(path or "otelgres.yaml"), types), path or "otelgres.yaml")
+    variables: dict[str, Any] = {}
+    for name, text in environ.items():
+        if name.startswith(_PREFIX) and name not in _OTHER and not name.startswith(_APPLICATIONS):
+            key = name.removeprefix(_PREFIX).lower()
+            if key not in types:
+                raise SettingError(f"{name} is no setting of otelgres. There are: {_names(types)}.")
+            variables[key] = _converted(key, text, types[key], f"the variable {name}")
+    values |= _one_dsn(variables, "the environment")
+    given = {name: value for name, value in flags.items() if value is not None}
+    values |= _one_dsn(given, "the flags")
+    settings = Settings(**values)
+    for name in types:
+        if name.startswith("max_") and getattr(settings, name) < 1:
+            raise SettingError(f"{name} must be at least 1, not {getattr(settings, name)}.")
+        if name.startswith("limit_") and getattr(settings, name) < 0:
+            raise SettingError(f"{name} must be at least 0 (no limit), not {getattr(settings, name)}.")
+    if settings.dsn_file:
+        settings = replace(settings, dsn=_from_dsn_file(Path(settings.dsn_file)))
+    if settings.dsn:
+        try:
+            check_dsn(settings.dsn)
+        except InvalidDsn as error:
+            raise SettingError(f"The dsn cannot be used: {error}.") from None
+    if given.get("dsn"):
+        take_off_command_line(given["dsn"])
+    return settings
+
+
+def _one_dsn(values: dict[str, Any], origin: str) -> dict[str, Any]:
+    # dsn and dsn_file are one setting in two spellings: whichever has precedence undoes the other one below.
+    if values.get("dsn") is not None and values.get("dsn_file") is not None:
+        raise SettingError(f"{origin} must give dsn or dsn_file, not both.")
+    return {"dsn": None, "dsn_file": None, **values} if "dsn" in values or "dsn_file" in values else values
+
+
+def _from_dsn_file(path: Path) -> str:
+    try:
+        return read_private(path).strip()
+    except NotPrivate as error:
+        raise SettingError(f"The dsn_file {error}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SettingError(f"The dsn_file {path} cannot be read: {reason}.") from None
+
+
+def _from_file(path: Path, types: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        # Not the error's own text: it quotes the line, which may hold a password.
+        mark = getattr(error, "problem_mark", None)
+        where = f": see line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise SettingError(f"{path} cannot be read as YAML{where}.") from None
+    if not isinstance(content, dict):
+        raise SettingError(f"{path} must hold keys and values, such as `grpc: 127.0.0.1:4317`.")
+    unknown = [str(key) for key in content if key not in types]
+    if unknown:
+        raise SettingError(f"{path} has unknown keys: {', '.join(unknown)}. There are: {_names(types)}.")
+    return {key: _converted(key, value, types[key], str(path)) for key, value in content.items()}
+
+
+def _converted(key: str, value: Any, kind: Any, origin: str) -> Any:
+    kinds = getattr(kind, "__args__", (kind,))
+    try:
+        if bool in kinds and str(value).lower() in _TRUTHS:
+            return _TRUTHS[str(value).lower()]
+        if int in kinds and not isinstance(value, bool):
+            return int(value)
+        if float in kinds and not isinstance(value, bool):
+            return float(value)
+        if str in kinds and isinstance(value, str):
+            return value
+    except ValueError:
+        pass
+    wanted = " or ".join(getattr(one, "__name__", str(one)) for one in kinds)
+    shown = "what it is" if key == "dsn" else repr(value)
+    raise SettingError(f"{key} in {origin} must be {wanted}, not {shown}.")
+
+
+def _names(types: Mapping[str, Any]) -> str:
+    return ", ".join(types)
+
+
+def spool_folder(settings: Settings, dsn: str) -> Path:
+    """Where to spool for this database: what is kept for one must never be drained into another."""
+    if settings.spool:
+        return Path(settings.spool)
+    given = conninfo_to_dict(dsn)
+    name = "|".join(str(given.get(key, "")) for key in ("host", "hostaddr", "port", "dbname"))
+    return default_data_dir() / "spool" / hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def host_port(text: str, name: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[IPv6]:PORT`` as a pair. Raises :class:`SettingError`."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise SettingError(f"{name} must be HOST:PORT, such as 127.0.0.1:4317, not {text!r}.")
+    return host, int(port)

@@ -1,0 +1,110 @@
+"""Several receivers on the same ports, as one: started together, started again when one dies, stopped together.
+
+The kernel shares connections among listeners of one port (SO_REUSEPORT); a port that somebody else holds is an error.
+Refuses to know what a receiver does.
+"""
+
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from types import TracebackType
+from typing import Final, Self
+
+from otelgres.collector.service.settings import SettingError, Settings, host_port
+from otelgres.collector.system.listen import listen
+
+log = logging.getLogger(__name__)
+
+_READY_SECONDS: Final = 60.0
+_RESTART_SECONDS: Final = 1.0
+
+
+class Workers:
+    """``settings.workers`` processes; a context manager. :attr:`settings` has the real ports once entered."""
+
+    def __init__(self, settings: Settings, dsn: str) -> None:
+        if not hasattr(socket, "SO_REUSEPORT"):
+            raise SettingError("workers must be 1 here: this system cannot share a port among processes.")
+        self.settings = settings
+        self._dsn = dsn
+        self._places: list[socket.socket] = []
+        self._processes: list[subprocess.Popen[str]] = []
+        self._stopping = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="workers", daemon=True)
+
+    def __enter__(self) -> Self:
+        try:
+            grpc, http = self._reserve("OTLP/gRPC", "grpc"), self._reserve("OTLP/HTTP", "http")
+            self.settings = replace(self.settings, grpc=grpc, http=http)
+            self._processes = [self._start() for _ in range(self.settings.workers)]
+            for process in self._processes:
+                self._await_ready(process)
+        except BaseException:
+            self._stop()
+            raise
+        self._keeper.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._keeper.join(_READY_SECONDS)
+        self._stop()
+
+    def _reserve(self, name: str, key: str) -> str:
+        """Finds the port free of others, then holds it in the one way that lets our workers, and only ours, join."""
+        host, port = host_port(getattr(self.settings, key), key)
+        listen(name, host, port, reuse_port=False, backlog=1).close()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        place = socket.socket(family, socket.SOCK_STREAM)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        place.bind((host, port))
+        self._places.append(place)
+        port = place.getsockname()[1]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def _start(self) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "otelgres.collector.service.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps({"settings": asdict(self.settings), "dsn": self._dsn}) + "\n")
+        process.stdin.flush()
+        return process
+
+    @staticmethod
+    def _await_ready(process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise SettingError(f"A worker ended before it was ready (exit {process.wait()}): its reason is above.")
+
+    def _keep(self) -> None:
+        while not self._stopping.wait(_RESTART_SECONDS):
+            for place, process in enumerate(self._processes):
+                if process.poll() is not None and not self._stopping.is_set():
+                    log.warning("worker %d ended (exit %d); starting another", process.pid, process.returncode)
+                    self._processes[place] = self._start()
+
+    def _stop(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + self.settings.stop_seconds * 2 + 5
+        for process in self._processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for place in self._places:
+            place.close()

@@ -1,0 +1,119 @@
+"""The yardstick: the same rows by COPY BINARY, made beforehand, into the same tables over one connection.
+
+Partitions, indexes and triggers are the receiver's; groups are as large as its groups get. What is left out is
+everything that a receiver adds: requests, parsing, rows, digests. Run as ``python -m otelgres.collector.tools.bench.copying``, so that
+nothing else shares its interpreter. Refuses to know gRPC.
+"""
+
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import orjson
+import psycopg
+from psycopg import sql
+
+from otelgres.collector.queue.group_commit import GROUP_BYTES
+from otelgres.collector.tools.bench.load import Request, make_requests
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.postgres import dimension_store
+from otelgres.exporters.postgres.cardinality import CardinalityGuard
+from otelgres.exporters.postgres.codec import copybinary as pg
+from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, parse
+from otelgres.exporters.postgres.codec.dimensions import Known, Missing
+from otelgres.exporters.postgres.codec.rows import Caches, Group
+from otelgres.exporters.postgres.partitions import Partitions
+
+_PAST_DAYS, _DAYS_AHEAD = 30, 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """What COPY took from the first statement to the last commit."""
+
+    groups: int
+    seconds: float
+
+
+Statements: TypeAlias = list[tuple[sql.Composed, bytes]]
+
+
+def prepare(connection: psycopg.Connection[Any], signal: Signal, requests: Iterable[Request]) -> list[Statements]:
+    """Makes partitions and dimensions, and the COPY statements with their data for each transaction to come."""
+    partitions = Partitions(_PAST_DAYS, _DAYS_AHEAD)
+    partitions.ensure_ahead(connection, COLUMNS, _DAYS_AHEAD)
+    known, caches = Known(), Caches()
+    return [_rows(connection, signal, payloads, known, caches, partitions) for payloads in _grouped(requests)]
+
+
+def copy_groups(connection: psycopg.Connection[Any], groups: list[Statements]) -> float:
+    """Writes each group in a transaction; the seconds it took."""
+    begin = time.monotonic()
+    for group in groups:
+        with connection.transaction(), connection.cursor() as cursor:
+            for statement, data in group:
+                with cursor.copy(statement) as copy:
+                    copy.write(data)
+    return time.monotonic() - begin
+
+
+def _grouped(requests: Iterable[Request]) -> Iterable[list[bytes]]:
+    """Payloads as the intake hands them to a writer when plenty is waiting."""
+    payloads: list[bytes] = []
+    for request in requests:
+        if payloads and sum(map(len, payloads)) + len(request.payload) > GROUP_BYTES:
+            yield payloads
+            payloads = []
+        payloads.append(request.payload)
+    if payloads:
+        yield payloads
+
+
+def _rows(
+    connection: psycopg.Connection[Any],
+    signal: Signal,
+    payloads: list[bytes],
+    known: Known,
+    caches: Caches,
+    partitions: Partitions,
+) -> Statements:
+    """A COPY statement for each table and its data, by the receiver's own codec."""
+    group, missing = Group(partitions.bounds()), Missing()
+    batches = [Batch(signal, payload) for payload in payloads]
+    parsed = [(batch, parse(batch, known, missing)) for batch in batches]
+    dimension_store.resolve(connection, missing, known, CardinalityGuard())
+    for batch, request in parsed:
+        add_rows(batch, request, known, caches, group)
+    dimension_store.resolve_series(connection, group.new_series, known, CardinalityGuard())
+    for table, place, key in group.pending:
+        group.parts[table][place] = pg.int8(known.series[key])
+    return [
+        (
+            sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+                sql.Identifier("_otel", table), sql.SQL(", ").join(map(sql.Identifier, columns))
+            ),
+            b"".join([pg.HEADER, *group.parts[table], pg.TRAILER]),
+        )
+        for table, columns in COLUMNS.items()
+        if group.counts[table]
+    ]
+
+
+def _main() -> None:
+    given = orjson.loads(sys.stdin.readline())
+    signal = Signal(given["signal"])
+    requests = make_requests(signal, given["items"], given["seed"], given["at"])
+    with psycopg.connect(given["dsn"], autocommit=True) as connection:
+        groups = prepare(connection, signal, requests)
+        print("ready", flush=True)
+        if sys.stdin.readline():
+            seconds = copy_groups(connection, groups)
+            print(orjson.dumps(asdict(Copied(groups=len(groups), seconds=seconds))).decode(), flush=True)
+            # The connection stays until the other side has looked at the CPU time of its backend.
+            sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,135 @@
+"""How fast a spool drains, beside how fast the same requests are stored when nothing is in their way.
+
+Both in this process, with the parts that a receiver has: two writers that take groups, and the drainer. Knows no door.
+"""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from otelgres.collector.queue.availability import Availability, Drainer
+from otelgres.collector.queue.group_commit import GROUP_BYTES
+from otelgres.collector.queue.sqlite_spool import Spool
+from otelgres.collector.tools.bench.ingest import NotStoredError
+from otelgres.collector.tools.bench.load import make_requests
+from otelgres.collector.tools.bench.server import Server
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Accepted
+from otelgres.exporters.postgres.writer import PostgresWriter
+
+_WRITERS: Final = 2
+_SPOOL_BYTES: Final = 4 * 1024 * 1024 * 1024
+_PATIENCE: Final = 300.0
+_TABLES: Final = {
+    Signal.TRACES: "SELECT count(*) FROM _otel.spans",
+    Signal.LOGS: "SELECT count(*) FROM _otel.logs",
+    Signal.METRICS: "SELECT (SELECT count(*) FROM _otel.number_points) + (SELECT count(*) FROM _otel.histogram_points)",
+}
+
+
+@dataclass(frozen=True)
+class Drained:
+    """Items a second, each way, in one round."""
+
+    ingest: float
+    drain: float
+
+    @property
+    def ratio(self) -> float:
+        """1: the spool drains as fast as anything is stored."""
+        return self.drain / self.ingest
+
+
+def measure(
+    server: Server,
+    signal: Signal,
+    items: int,
+    rounds: int,
+    told: Callable[[Drained], None],
+    advance: Callable[[float], None],
+) -> list[Drained]:
+    """One result a round; ``advance`` hears of items. Raises NotStoredError or psycopg.Error."""
+    found = []
+    for number in range(rounds):
+        requests = list(make_requests(signal, items, number, time.time_ns()))
+        batches = [Batch(signal, request.payload) for request in requests]
+        with server.fresh_database() as dsn:
+            ingest = _ingest(dsn, batches)
+            _check(dsn, signal, items)
+        advance(items)
+        with server.fresh_database() as dsn, tempfile.TemporaryDirectory(prefix="otelgres-bench-") as folder:
+            drain = _drain(dsn, batches, Path(folder))
+            _check(dsn, signal, items)
+        advance(items)
+        one = Drained(items / ingest, items / drain)
+        told(one)
+        found.append(one)
+    return found
+
+
+def _ingest(dsn: str, batches: Sequence[Batch]) -> float:
+    groups = list(_grouped(batches))
+    lock = threading.Lock()
+
+    def work() -> None:
+        writer = PostgresWriter(dsn)
+        while True:
+            with lock:
+                if not groups:
+                    break
+                group = groups.pop(0)
+            if any(not isinstance(outcome, Accepted) for outcome in writer.write(group)):
+                break
+        writer.close()
+
+    threads = [threading.Thread(target=work) for _ in range(_WRITERS)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return time.perf_counter() - began
+
+
+def _drain(dsn: str, batches: Sequence[Batch], folder: Path) -> float:
+    spool = Spool(folder, _SPOOL_BYTES)
+    for group in _grouped(batches):
+        spool.append(group)
+    availability = Availability()
+    drainer = Drainer(lambda: PostgresWriter(dsn), spool, availability)
+    began = time.perf_counter()
+    drainer.start()
+    try:
+        while not spool.empty:
+            if time.perf_counter() - began > _PATIENCE:
+                raise NotStoredError(f"the spool was not empty after {_PATIENCE:.0f} s")
+            threading.Event().wait(0.01)
+        return time.perf_counter() - began
+    finally:
+        drainer.stop(10)
+        spool.close()
+
+
+def _grouped(batches: Sequence[Batch]) -> list[list[Batch]]:
+    groups: list[list[Batch]] = [[]]
+    size = 0
+    for batch in batches:
+        if size > GROUP_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(batch)
+        size += len(batch.payload)
+    return groups
+
+
+def _check(dsn: str, signal: Signal, items: int) -> None:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(_TABLES[signal].encode()).fetchone()
+    if row != (items,):
+        raise NotStoredError(f"{row and row[0]} rows of {items} are there")

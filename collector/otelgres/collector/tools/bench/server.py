@@ -1,0 +1,71 @@
+"""Databases to measure on: fresh ones, on an embedded server of our own or on a server that is given.
+
+Refuses to know what is measured.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from otelgres.collector.embedded import Cluster
+from otelgres.sql.migrate import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A PostgreSQL server. ``pid`` is its postmaster's where the server is ours, else None."""
+
+    dsn: str
+    pid: int | None
+    version: str
+
+    @contextmanager
+    def fresh_database(self) -> Iterator[str]:
+        """The DSN of a new database with our schema; it is dropped when the block ends."""
+        name = f"otelgres_bench_{uuid4().hex[:12]}"
+        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            dsn = make_conninfo(self.dsn, dbname=name)
+            migrate(dsn)
+            # What the last measurement left to be written to disk is not to be this one's.
+            with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
+                self._execute(sql.SQL("CHECKPOINT"))
+            yield dsn
+        finally:
+            self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _execute(self, statement: sql.SQL | sql.Composed) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def server(dsn: str | None, folder: Path | None) -> Iterator[Server]:
+    """The server at ``dsn``; without one, an embedded server with its data in ``folder`` (None: a temporary folder).
+
+    Data and server are gone when the block ends. On a given server only databases of our own are made and dropped.
+    """
+    if dsn is not None:
+        yield Server(dsn, None, _version(dsn))
+        return
+    data = Path(tempfile.mkdtemp(prefix=f"otelgres-bench-{os.getpid()}-", dir=folder))
+    try:
+        with Cluster(data / "data") as cluster:
+            yield Server(cluster.dsn, cluster.pid, _version(cluster.dsn))
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _version(dsn: str) -> str:
+    with psycopg.connect(dsn) as connection:
+        return connection.info.parameter_status("server_version") or "?"

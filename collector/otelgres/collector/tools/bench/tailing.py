@@ -1,0 +1,91 @@
+"""From an acknowledgement to the line that ``otelgres tail`` prints: how long somebody who watches waits.
+
+Receiver and tail are processes of their own; the sender is this one. Refuses to know how tail does it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from otelgres.collector.tools.bench.latency import Latency, summed_up
+from otelgres.collector.tools.bench.processes import ProcessError, Worker, receiver, worker
+from otelgres.collector.tools.bench.server import Server
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.otlp import OtlpSink
+from otelgres.exporters.otlp_endpoint import target
+from otelgres.exporters.outcome import Accepted
+
+_LAST_SECONDS: Final = 30.0
+_ANSWER_SECONDS: Final = 10.0
+
+
+class _Lines:
+    """What tail has printed: body to the time at which its line was here."""
+
+    def __init__(self, tail: Worker) -> None:
+        self.seen: dict[str, float] = {}
+        self.some = threading.Event()
+        threading.Thread(target=self._read, args=(tail,), daemon=True).start()
+
+    def _read(self, tail: Worker) -> None:
+        try:
+            while True:
+                line = tail.line()
+                now = time.perf_counter()
+                self.seen[orjson.loads(line)["body"]] = now
+                self.some.set()
+        except ProcessError:
+            # It was told to end: the measurement is over.
+            return
+
+
+def measure(
+    server: Server, rate: float, seconds: float, advance: Callable[[float], None] = lambda amount: None
+) -> Latency:
+    """Sends ``rate`` requests of one record a second for ``seconds``. Raises ProcessError."""
+    acked: dict[str, float] = {}
+    with server.fresh_database() as dsn, receiver(dsn) as there:
+        command = ("-c", "import otelgres.collector.cli; otelgres.collector.cli.main()", "tail", "logs", "--json")
+        with worker("tail", *command, environ={"PYTHONUNBUFFERED": "1", "OTELGRES_DSN": dsn}) as tail:
+            lines = _Lines(tail)
+            sink = OtlpSink({Signal.LOGS: target(Signal.LOGS, there.http, there.grpc, _ANSWER_SECONDS)})
+            try:
+                _until_told(sink, lines)
+                begin = time.monotonic()
+                for number in range(round(rate * seconds)):
+                    time.sleep(max(0.0, begin + number / rate - time.monotonic()))
+                    body = f"record {number}"
+                    _send(sink, body)
+                    acked[body] = time.perf_counter()
+                    advance(1 / rate)
+                deadline = time.monotonic() + _LAST_SECONDS
+                while acked.keys() - lines.seen.keys() and time.monotonic() < deadline:
+                    time.sleep(0.05)
+            finally:
+                sink.close()
+                tail.stop()
+        # A line may be here before the answer is: nobody waited then.
+        waits = [max(0.0, 1000 * (lines.seen[body] - at)) for body, at in acked.items() if body in lines.seen]
+    return summed_up(len(acked), waits)
+
+
+def _until_told(sink: OtlpSink, lines: _Lines) -> None:
+    deadline = time.monotonic() + _LAST_SECONDS
+    while not lines.some.is_set():
+        if time.monotonic() > deadline:
+            raise ProcessError("tail told nothing")
+        _send(sink, "is anybody there?")
+        lines.some.wait(0.2)
+
+
+def _send(sink: OtlpSink, body: str) -> None:
+    request = ExportLogsServiceRequest()
+    record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
+    record.body.string_value = body
+    (outcome,) = sink.write([Batch(Signal.LOGS, request.SerializeToString())])
+    if not isinstance(outcome, Accepted):
+        raise ProcessError(f"the receiver did not take a record: {outcome.message}")

@@ -1,0 +1,190 @@
+"""What is broken when: two seeded schedules that do not know of each other, so that troubles meet.
+
+One thread breaks the receiver, one the database and what lies between. Refuses to know who sends and what is stored.
+"""
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from otelgres.collector.tools.chaos.disk import SmallDisk
+from otelgres.collector.tools.chaos.processes import Database, ReceiverProcess
+
+# Faults of the database end after so long at the latest; most are much shorter.
+_LONGEST_OUTAGE: Final = 5.0
+_KILL, _KILL_DATABASE = "receiver kill -9", "PostgreSQL kill -9"
+
+
+class Schedule:
+    """Breaks things for ``seconds`` and until ``kills`` kills are done, then mends everything."""
+
+    def __init__(
+        self, receiver: ReceiverProcess, database: Database, disk: SmallDisk, *, seed: int, seconds: float, kills: int
+    ) -> None:
+        self._receiver = receiver
+        self._database = database
+        self._disk = disk
+        self._seconds = seconds
+        self._kills = kills
+        self._stop = threading.Event()
+        self._began = 0.0
+        self.counts: Counter[str] = Counter()
+        """How often each fault was made."""
+        self.errors: list[BaseException] = []
+        """What went wrong in breaking things, which is this program's fault."""
+        plans = {"break-receiver": self._at_receiver, "break-database": self._at_database}
+        self._threads = [
+            threading.Thread(target=self._run, args=(plan, random.Random(f"{seed} {name}")), name=name, daemon=True)  # noqa: S311
+            for name, plan in plans.items()
+        ]
+
+    @property
+    def kills(self) -> int:
+        """How many processes were killed by now."""
+        return self.counts[_KILL] + self.counts[_KILL_DATABASE]
+
+    @property
+    def running(self) -> bool:
+        """Whether there is more to come."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def start(self) -> None:
+        """Begins."""
+        self._began = time.monotonic()
+        for thread in self._threads:
+            thread.start()
+
+    def finish(self) -> None:
+        """Ends it early, or waits for its end; both processes run and nothing stands between when this returns."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _run(self, act: Callable[[random.Random], None], rng: random.Random) -> None:
+        try:
+            while not self._over():
+                act(rng)
+        except BaseException as error:  # noqa: BLE001 (told at the end, by the thread that can)
+            self.errors.append(error)
+
+    def _over(self) -> bool:
+        elapsed = time.monotonic() - self._began
+        done = elapsed >= self._seconds and self.kills >= self._kills
+        # A machine too slow for so many kills is not kept for ever.
+        return self._stop.is_set() or done or elapsed >= 3 * self._seconds + 60
+
+    def _behind(self, kills: int) -> bool:
+        """Whether a thread with half of the kills to make is late with them."""
+        due = self._kills / 2 * min(1.0, (time.monotonic() - self._began) / self._seconds)
+        return kills < due
+
+    def _rest(self, rng: random.Random, shortest: float, longest: float) -> None:
+        self._stop.wait(rng.uniform(shortest, longest))
+
+    def _at_receiver(self, rng: random.Random) -> None:
+        self._rest(rng, 0.5, 3.0)
+        self._receiver.revive()
+        if self._behind(self.counts[_KILL]) or rng.random() < 0.7:
+            self.counts[_KILL] += 1
+            self._receiver.kill()
+        else:
+            self.counts["receiver SIGTERM"] += 1
+            self._receiver.stop()
+        if rng.random() < 0.3:
+            self._rest(rng, 0.0, 1.5)
+        self._receiver.start()
+        # Mostly it may come up before it is killed again: what is killed at birth has acknowledged nothing.
+        if rng.random() < 0.8:
+            self._rest(rng, 1.0, 2.0)
+
+    def _at_database(self, rng: random.Random) -> None:
+        self._rest(rng, 0.3, 2.0)
+        if self._behind(self.counts[_KILL_DATABASE]):
+            self._kill_database(rng)
+            return
+        faults: Sequence[tuple[str, Callable[[random.Random], None]]] = (
+            (_KILL_DATABASE, self._kill_database),
+            ("PostgreSQL fast restart", self._restart),
+            ("PostgreSQL immediate restart", self._restart_immediately),
+            ("backends terminated", self._terminate),
+            ("connections cut mid-stream", self._cut_mid_stream),
+            ("answers lost, then cut", self._lose_answers),
+            ("network frozen", self._freeze),
+            ("network gone", self._refuse),
+            ("read-only", self._read_only),
+            ("connections exhausted", self._exhaust),
+            *((("spool disk full", self._fill_disk),) if self._disk.limited else ()),
+        )
+        name, fault = rng.choice(faults)
+        if fault != self._kill_database:
+            self.counts[name] += 1
+        fault(rng)
+
+    def _kill_database(self, rng: random.Random) -> None:
+        self.counts[_KILL_DATABASE] += 1
+        self._database.kill()
+        self._rest(rng, 0.0, 2.0 if rng.random() < 0.7 else _LONGEST_OUTAGE)
+        self._database.start()
+
+    def _restart(self, rng: random.Random) -> None:
+        self._database.end(immediate=False)
+        self._rest(rng, 0.0, _LONGEST_OUTAGE)
+        self._database.start()
+
+    def _restart_immediately(self, rng: random.Random) -> None:
+        self._database.end(immediate=True)
+        self._rest(rng, 0.0, 2.0)
+        self._database.start()
+
+    def _terminate(self, rng: random.Random) -> None:
+        for _ in range(rng.randint(1, 5)):
+            self._database.terminate_backends()
+            self._rest(rng, 0.02, 0.3)
+
+    def _cut_mid_stream(self, rng: random.Random) -> None:
+        for _ in range(rng.randint(1, 5)):
+            self._database.proxy.cut(after=rng.randint(1, 20_000))
+            self._rest(rng, 0.05, 0.4)
+
+    def _lose_answers(self, rng: random.Random) -> None:
+        # What was committed meanwhile is not known to the receiver: the hardest case for "neither lost nor doubled".
+        for _ in range(rng.randint(1, 3)):
+            self._database.proxy.freeze(requests=False)
+            self._rest(rng, 0.05, 0.5)
+            self._database.proxy.cut()
+            self._database.proxy.mend()
+            self._rest(rng, 0.05, 0.5)
+
+    def _freeze(self, rng: random.Random) -> None:
+        self._database.proxy.freeze()
+        self._rest(rng, 0.2, 3.0)
+        if rng.random() < 0.5:
+            self._database.proxy.cut()
+        self._database.proxy.mend()
+
+    def _refuse(self, rng: random.Random) -> None:
+        self._database.proxy.refuse()
+        self._rest(rng, 0.2, _LONGEST_OUTAGE)
+        self._database.proxy.mend()
+
+    def _read_only(self, rng: random.Random) -> None:
+        self._database.read_only(on=True)
+        self._rest(rng, 0.2, 3.0)
+        self._database.read_only(on=False)
+
+    def _exhaust(self, rng: random.Random) -> None:
+        self._database.exhaust_connections(lambda: self._rest(rng, 0.2, 2.0))
+
+    def _fill_disk(self, rng: random.Random) -> None:
+        self._database.proxy.refuse()
+        self._disk.fill()
+        self._rest(rng, 0.5, 3.0)
+        if rng.random() < 0.5:
+            self._database.proxy.mend()
+            self._rest(rng, 0.2, 1.0)
+        self._disk.relieve()
+        self._database.proxy.mend()

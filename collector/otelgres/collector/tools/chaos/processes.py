@@ -1,0 +1,230 @@
+"""The two processes that get killed: the receiver, and PostgreSQL behind a proxy. Each can be broken in several ways.
+
+Refuses to know when and how often: that is the schedule's.
+"""
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import psutil
+import psycopg
+
+from otelgres.collector.embedded import Cluster
+from otelgres.collector.tools.chaos.proxy import Proxy
+
+_COMMAND: Final = "import otelgres.collector.cli; otelgres.collector.cli.main()"
+_STOP_SECONDS: Final = 40.0
+_PAGE_SECONDS: Final = 5.0
+_DATABASE: Final = "otelgres"
+_SAMPLE_SECONDS: Final = 0.1
+# Few, so that all of them can be taken away from the receiver.
+_SETTINGS: Final = {"max_connections": "30", "shared_buffers": "128MB", "superuser_reserved_connections": "1"}
+
+
+class ReceiverProcess:
+    """``otelgres serve`` on fixed ports, started again and again on one spool folder."""
+
+    def __init__(
+        self, dsn: str, grpc_address: str, http_address: str, spool: Path, folder: Path, **settings: object
+    ) -> None:
+        """``settings`` are the receiver's own, by their names."""
+        self._arguments = [sys.executable, "-c", _COMMAND, "serve", "--json", "--grpc", grpc_address]
+        self._arguments += ["--http", http_address]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("OTELGRES_")}
+        self._environ = {
+            **kept,
+            "OTELGRES_DSN": dsn,
+            "OTELGRES_SPOOL": str(spool),
+            **{f"OTELGRES_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        self._folder = folder
+        self._http = http_address
+        self._spool = spool
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "receiver.log"
+        self.crashes: list[str] = []
+        """Ends that nobody asked for."""
+        self.hung_stops = 0
+        """Stops in good order that had to be forced."""
+        self.clean_stops = 0
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id while it runs."""
+        process = self._process
+        return process.pid if process is not None and process.poll() is None else None
+
+    def start(self) -> None:
+        """Starts it; it may not be listening yet when this returns."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._arguments,
+                env=self._environ,
+                # No otelgres.yaml of the person's, and no Ctrl-C either: it is stopped when we are done with it.
+                cwd=self._folder,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    @property
+    def settled(self) -> bool:
+        """Whether it reaches the database and its spool is empty: what is acknowledged from now on goes straight in."""
+        connection = http.client.HTTPConnection(self._http, timeout=_PAGE_SECONDS)
+        try:
+            connection.request("GET", "/readyz")
+            ready = connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return ready and not any(self._spool.rglob("*.sqlite"))
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._note_crash()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """SIGTERM, and the wait for it to end."""
+        self._note_crash()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            code = process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.hung_stops += 1
+            process.kill()
+            process.wait()
+            return
+        # A process that is still loading knows no better than to end by the signal itself.
+        if code not in (0, -signal.SIGTERM):
+            self.crashes.append(f"exit code {code} after SIGTERM")
+        self.clean_stops += 1
+
+    def revive(self) -> None:
+        """Starts it again where it ended by itself."""
+        self._note_crash()
+        if self._process is None:
+            self.start()
+
+    def _note_crash(self) -> None:
+        code = self._process.poll() if self._process is not None else None
+        if code is not None:
+            self.crashes.append(f"exit code {code} without having been told to end")
+            self._process = None
+
+
+class Database:
+    """An embedded PostgreSQL that commits for good, in ``folder``, and the proxy through which the receiver sees it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._cluster = Cluster(folder / "data", more=_SETTINGS)
+        sockets = folder / "s"
+        sockets.mkdir()
+        self._socket = Path()
+        self.proxy = Proxy(sockets, lambda: self._socket)
+        self.dsn = self.proxy.dsn(_DATABASE)
+
+    @property
+    def direct_dsn(self) -> str:
+        """The way around the proxy."""
+        return self._cluster.dsn
+
+    def start(self) -> None:
+        """Starts it, after whatever end."""
+        self._cluster.stop()
+        self._cluster.start()
+        given = psycopg.conninfo.conninfo_to_dict(self._cluster.dsn)
+        self._socket = Path(str(given["host"])) / f".s.PGSQL.{given['port']}"
+
+    def kill(self) -> None:
+        """kill -9 of the postmaster; its children notice by themselves."""
+        os.kill(self._cluster.pid, signal.SIGKILL)
+
+    def end(self, *, immediate: bool) -> None:
+        """A shutdown in good order, or one without a checkpoint."""
+        self._cluster.stop(0 if immediate else 30)
+
+    def terminate_backends(self) -> None:
+        """pg_terminate_backend for everybody else."""
+        self._execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+
+    def read_only(self, *, on: bool) -> None:
+        """What a standby says to whoever writes."""
+        self._execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}")
+        self._execute("SELECT pg_reload_conf()")
+
+    def exhaust_connections(self, hold: Callable[[], None]) -> None:
+        """Takes every connection there is while ``hold`` runs."""
+        taken: list[psycopg.Connection[object]] = []
+        self.terminate_backends()
+        try:
+            with suppress(psycopg.OperationalError):
+                while len(taken) < int(_SETTINGS["max_connections"]) + 1:
+                    taken.append(psycopg.connect(self.direct_dsn))
+            hold()
+        finally:
+            for connection in taken:
+                connection.close()
+
+    def close(self) -> None:
+        """Ends server and proxy."""
+        self.proxy.close()
+        self._cluster.stop()
+
+    def _execute(self, statement: str) -> None:
+        options = "-c default_transaction_read_only=off"
+        with psycopg.connect(self.direct_dsn, autocommit=True, options=options) as connection:
+            connection.execute(statement.encode())
+
+
+class Memory:
+    """Samples the resident memory of whatever process ``pid`` names at that moment."""
+
+    def __init__(self, pid: Callable[[], int | None]) -> None:
+        self._pid = pid
+        self._stop = threading.Event()
+        self.samples: list[tuple[float, int]] = []
+        """(monotonic seconds, bytes)"""
+        self._thread = threading.Thread(target=self._run, name="memory", daemon=True)
+        self._thread.start()
+
+    @property
+    def highest(self) -> int:
+        """Bytes; 0 before the first sample."""
+        return max((size for _, size in self.samples), default=0)
+
+    def highest_between(self, since: float, until: float) -> int:
+        """Bytes, between two moments of ``time.monotonic``."""
+        return max((size for at, size in self.samples if since <= at < until), default=0)
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_SAMPLE_SECONDS):
+            pid = self._pid()
+            if pid is not None:
+                with suppress(psutil.Error):
+                    self.samples.append((time.monotonic(), psutil.Process(pid).memory_info().rss))

@@ -1,0 +1,106 @@
+"""The account at the end: the senders' ledger held against what people read in SQL. Refuses to know what was broken."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import psycopg
+
+from otelgres.collector.tools.chaos.items import NUMBER_KEY, Kind
+from otelgres.collector.tools.chaos.ledger import Ledger
+
+_STORED: Final = {
+    Kind.SPAN: "SELECT attributes ->> %(key)s, count(*) FROM otel.spans GROUP BY 1",
+    Kind.LOG: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs WHERE attributes ? 'log.record.uid' GROUP BY 1",
+    Kind.LOG_WITHOUT_UID: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs "
+    "WHERE NOT attributes ? 'log.record.uid' GROUP BY 1",
+    Kind.POINT: "SELECT coalesce(value_int, sum::bigint), count(*) FROM otel.metric_points GROUP BY 1",
+}
+_ROLLUPS: Final = """
+SELECT (SELECT count(*) FROM otel.spans) AS spans,
+       (SELECT coalesce(sum(span_count), 0) FROM otel.flows) AS in_flows,
+       (SELECT coalesce(sum(count), 0) FROM otel.span_stats) AS in_span_stats,
+       (SELECT count(*) FROM (SELECT trace_id, count(*) AS spans FROM otel.spans GROUP BY 1) s
+            FULL JOIN otel.flows f USING (trace_id) WHERE s.spans IS DISTINCT FROM f.span_count) AS wrong_flows
+"""
+_LOSSES: Final = "SELECT concat_ws(' ', effect, source, signal, reason), sum(count) FROM _otel.losses GROUP BY 1"
+_EXAMPLES: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The account of one kind of item; ``examples`` are numbers of what is wrong."""
+
+    sent: int
+    acked: int
+    stored: int
+    lost: int
+    doubled: int
+    refused: int
+    invented: int
+    examples: tuple[int, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        """Acknowledged is stored, once; nothing valid was refused, nothing appeared that nobody sent."""
+        return not (self.lost or self.doubled or self.refused or self.invented)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """All of it."""
+
+    lines: dict[Kind, Line]
+    rollups: dict[str, int]
+    losses: dict[str, int] = field(default_factory=dict)
+    """The receiver's own ledger: entries by effect, source, signal and reason."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the promise was kept, and there was something to keep it for."""
+        spans = self.rollups["spans"]
+        agree = self.rollups["in_flows"] == self.rollups["in_span_stats"] == spans and not self.rollups["wrong_flows"]
+        return agree and all(line.right and line.stored for line in self.lines.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        lines = {kind.value: asdict(line) for kind, line in self.lines.items()}
+        return {"right": self.right, "items": lines, "rollups": self.rollups, "losses": self.losses}
+
+
+def settle(ledger: Ledger, dsn: str) -> Account:
+    """Asks the database at ``dsn`` what it holds. Raises ``psycopg.Error``."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        lines = {kind: _line(ledger, kind, _stored(connection, kind)) for kind in Kind}
+        with connection.cursor() as cursor:
+            values = cursor.execute(_ROLLUPS).fetchone()
+            assert values is not None
+            assert cursor.description is not None
+            rollups = {column.name: int(value) for column, value in zip(cursor.description, values, strict=True)}
+        losses = {str(name): int(count) for name, count in connection.execute(_LOSSES).fetchall()}
+    return Account(lines, rollups, losses)
+
+
+def _stored(connection: psycopg.Connection[Any], kind: Kind) -> dict[int, int]:
+    rows = connection.execute(_STORED[kind], {"key": NUMBER_KEY}).fetchall()
+    # An item without its number is none of ours, and must not hide.
+    return {-1 if number is None else int(number): int(count) for number, count in rows}
+
+
+def _line(ledger: Ledger, kind: Kind, stored: Mapping[int, int]) -> Line:
+    sent = ledger.sent_count(kind)
+    acked = ledger.acked_numbers(kind)
+    refused = ledger.refused_numbers(kind)
+    lost = [number for number in acked if number not in stored]
+    doubled = [number for number, count in stored.items() if count > 1]
+    invented = [number for number in stored if not 0 <= number < sent]
+    return Line(
+        sent=sent,
+        acked=len(acked),
+        stored=len(stored),
+        lost=len(lost),
+        doubled=sum(stored[number] - 1 for number in doubled),
+        refused=len(refused),
+        invented=len(invented),
+        examples=tuple(sorted([*lost, *doubled, *invented])[:_EXAMPLES]),
+    )

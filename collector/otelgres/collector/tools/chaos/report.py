@@ -1,0 +1,68 @@
+"""The result as people and programs read it. Refuses to know how it came about."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from otelgres.collector.tools.chaos.run import Plan, Result
+from otelgres.collector.tools.chaos.speeds import Speeds
+
+_COLUMNS = ("sent", "acked", "stored", "lost", "doubled", "refused", "invented")
+
+
+def show(console: Console, plan: Plan, result: Result, speeds: Speeds | None) -> None:
+    """Tables and a verdict."""
+    table = Table(title=f"otelgres chaos --seconds {plan.seconds:g} --seed {plan.seed} --kills {plan.kills}")
+    table.add_column("item")
+    for column in _COLUMNS:
+        table.add_column(column, justify="right")
+    for kind, line in result.account.lines.items():
+        table.add_row(kind.value, *[f"{getattr(line, column):,}" for column in _COLUMNS])
+    console.print(table)
+    rollups = result.account.rollups
+    say = console.print
+    say(
+        f"roll-ups: {rollups['spans']:,} spans, {rollups['in_flows']:,} in flows, {rollups['in_span_stats']:,} in "
+        f"span_stats, {rollups['wrong_flows']} flows wrong"
+    )
+    say(f"kills: {result.kills}   faults: {_counts(result.faults)}")
+    say(f"requests: {_counts(result.requests)}")
+    say(f"answers: {_counts(result.answers)}")
+    say(f"receiver: highest resident memory {result.highest_rss / 1e6:,.0f} MB, {result.clean_stops} clean stops, "
+        f"{result.hung_stops} hung, {len(result.crashes)} crashes")  # fmt: skip
+    say(f"tracebacks in its log: {_counts(result.log_errors)}", markup=False)
+    if speeds:
+        share = speeds.drain / speeds.ingest if speeds.ingest else 0.0
+        say(f"speed: {speeds.ingest:,.0f} spans/s go in, {speeds.drain:,.0f} spans/s leave the spool ({share:.2f})")
+    say(f"its own ledger: {_counts(result.account.losses)}")
+    if not result.disk_limited:
+        say("the spool's disk was not limited: that takes Linux and root with the right to mount")
+    for odd in result.odd[:10] + result.crashes[:10]:
+        say(f"  wrong: {odd}", markup=False)
+    for kind, line in result.account.lines.items():
+        if line.examples:
+            say(f"  {kind.value}: numbers {', '.join(map(str, line.examples))} …")
+    if not result.answered:
+        say("  not every request had got its answer in time")
+    if not result.drained:
+        say("  the spool was not empty in time")
+    say(
+        "[green]nothing acknowledged was lost, nothing was doubled[/green]"
+        if result.right
+        else "[red]the promise was broken[/red]"
+    )
+
+
+def as_json(plan: Plan, result: Result, speeds: Speeds | None) -> str:
+    """All of it as one line."""
+    rest = {name: value for name, value in asdict(result).items() if name != "account"}
+    figures = {"speeds": asdict(speeds)} if speeds else {}
+    everything = {"plan": asdict(plan), **result.account.as_dict(), **rest, **figures, "right": result.right}
+    return orjson.dumps(everything).decode()
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "none"

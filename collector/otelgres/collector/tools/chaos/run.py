@@ -1,0 +1,192 @@
+"""One run: everything is started, loaded, broken, mended, emptied and counted, and nothing of it is left.
+
+Refuses to know what is printed.
+"""
+
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from otelgres.collector.tools.chaos.disk import SmallDisk
+from otelgres.collector.tools.chaos.faults import Schedule
+from otelgres.collector.tools.chaos.items import Items
+from otelgres.collector.tools.chaos.ledger import Ledger
+from otelgres.collector.tools.chaos.processes import Database, Memory, ReceiverProcess
+from otelgres.collector.tools.chaos.reconciliation import Account, settle
+from otelgres.collector.tools.chaos.senders import Senders
+
+_SENDERS: Final = 8
+_PACE: Final = 0.02
+# The disk is smaller than what the receiver believes it may use, so that both ends of the spool are met.
+_MAX_SPOOL_BYTES: Final = 5_000_000
+_DISK_BYTES: Final = 8_000_000
+_ANSWER_SECONDS: Final = 60.0
+_DRAIN_SECONDS: Final = 120.0
+_POLL: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is asked for: faults for ``seconds`` and until ``kills`` kills, everything from ``seed``."""
+
+    seconds: float
+    seed: int
+    kills: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of it."""
+
+    account: Account
+    kills: int
+    faults: dict[str, int]
+    requests: dict[str, int]
+    answers: dict[str, int]
+    odd: list[str]
+    crashes: list[str]
+    clean_stops: int
+    hung_stops: int
+    log_errors: dict[str, int]
+    answered: bool
+    drained: bool
+    drain_seconds: float
+    highest_rss: int
+    disk_limited: bool
+    seconds: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the promise was kept, whatever happened."""
+        unwell = self.odd or self.crashes or self.hung_stops
+        return self.account.right and self.answered and self.drained and not unwell
+
+
+def run(plan: Plan, progress: Callable[[str], None]) -> Result:
+    """Runs it; bounded in time. Raises EmbeddedPostgresError, OSError; leaves nothing either way."""
+    began = time.monotonic()
+    ledger = Ledger()
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
+        disk = SmallDisk(folder / "spool", _DISK_BYTES)
+        stack.callback(disk.close)
+        database = Database(folder)
+        stack.callback(database.close)
+        progress("starting PostgreSQL and the receiver")
+        database.start()
+        grpc, http = free_addresses(2)
+        receiver = ReceiverProcess(database.dsn, grpc, http, disk.folder, folder, max_spool_bytes=_MAX_SPOOL_BYTES)
+        stack.callback(receiver.kill)
+        receiver.start()
+        memory = Memory(lambda: receiver.pid)
+        stack.callback(memory.close)
+        senders = Senders(Items(plan.seed, time.time_ns()), ledger, grpc, http, count=_SENDERS, pace=_PACE)
+        stack.callback(senders.finish, 0)
+        schedule = Schedule(receiver, database, disk, seed=plan.seed, seconds=plan.seconds, kills=plan.kills)
+        stack.callback(schedule.finish)
+        senders.start()
+        schedule.start()
+        while schedule.running:
+            time.sleep(_POLL)
+            elapsed = time.monotonic() - began
+            progress(f"{elapsed:.0f} s, {schedule.kills} kills, {ledger.acked_total():,} items acknowledged")
+        if schedule.errors:
+            raise schedule.errors[0]
+        progress("mended: waiting for the last answers")
+        receiver.revive()
+        answered = senders.finish(_ANSWER_SECONDS)
+        progress("waiting for the spool to be empty")
+        drain_began = time.monotonic()
+        drained = wait_until(lambda: not any(disk.folder.rglob("*.sqlite")), _DRAIN_SECONDS)
+        drain_seconds = time.monotonic() - drain_began
+        receiver.stop()
+        progress("comparing the ledger with SQL")
+        account = settle(ledger, database.direct_dsn)
+        return Result(
+            account=account,
+            kills=schedule.kills,
+            faults=dict(schedule.counts),
+            requests=dict(ledger.events),
+            answers=dict(ledger.answers),
+            odd=ledger.odd,
+            crashes=receiver.crashes,
+            clean_stops=receiver.clean_stops,
+            hung_stops=receiver.hung_stops,
+            log_errors=_errors(receiver.log),
+            answered=answered,
+            drained=drained,
+            drain_seconds=drain_seconds,
+            highest_rss=memory.highest,
+            disk_limited=disk.limited,
+            seconds=time.monotonic() - began,
+        )
+
+
+def _errors(log: Path) -> dict[str, int]:
+    """The last line of each traceback in the receiver's log, and how often it is there."""
+    found: Counter[str] = Counter()
+    inside = False
+    for line in log.read_text(errors="replace").splitlines():
+        if line.startswith("Traceback "):
+            inside = True
+        elif inside and line and not line.startswith(" "):
+            inside = False
+            found[line[:200]] += 1
+    return dict(found)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder with a path short enough for sockets, removed at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="otelgres-chaos-"))
+    # PostgreSQL may run as another user, who has to pass here.
+    folder.chmod(0o711)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_addresses(count: int) -> list[str]:
+    """Loopback addresses that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+    for each in sockets:
+        each.close()
+    return addresses
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether the condition came true in this time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

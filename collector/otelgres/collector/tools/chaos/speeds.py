@@ -1,0 +1,74 @@
+"""How fast the spool is emptied beside how fast the same requests go in while the database is there.
+
+Both are read from the database's own clock. Refuses to know what happens to either under faults.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+import grpc.aio  # type: ignore[import-untyped]
+import psycopg
+
+from otelgres.collector.tools.chaos.flood import CLIENT_SECONDS, Flood
+from otelgres.collector.tools.chaos.processes import Database, ReceiverProcess
+from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder, wait_until
+
+_SECONDS: Final = 8.0
+_DRAIN_SECONDS: Final = 120.0
+# From the first group's transaction to the last one's, as each began.
+_SPEED: Final = """
+SELECT count(*) / nullif(extract(epoch FROM max(received_at) - min(received_at)), 0)
+FROM _otel.spans WHERE trace_id >= %(first)s AND trace_id < %(last)s
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Speeds:
+    """Spans a second."""
+
+    ingest: float
+    drain: float
+
+
+def speeds(progress: Callable[[str], None]) -> Speeds:
+    """Measures both, with a database and a receiver of its own. Raises EmbeddedPostgresError, OSError."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(temporary_folder())
+        database = Database(folder)
+        stack.callback(database.close)
+        progress("measuring speeds: starting PostgreSQL and a receiver")
+        database.start()
+        grpc_address, http_address = free_addresses(2)
+        receiver = ReceiverProcess(database.dsn, grpc_address, http_address, folder / "spool", folder)
+        stack.callback(receiver.kill)
+        receiver.start()
+        wait_until(lambda: receiver.settled, CLIENT_SECONDS * 3)
+        at, end = asyncio.run(_fill(grpc_address, database, progress))
+        progress("measuring how fast the spool is emptied")
+        database.proxy.mend()
+        wait_until(lambda: receiver.settled, _DRAIN_SECONDS)
+        receiver.stop()
+        with psycopg.connect(database.direct_dsn) as connection:
+            return Speeds(_speed(connection, 0, at), _speed(connection, at, end))
+
+
+async def _fill(address: str, database: Database, progress: Callable[[str], None]) -> tuple[int, int]:
+    """How many requests were sent with the database there, and how many in all."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        load = Flood(channel)
+        progress("measuring how fast requests go in")
+        await load.in_turn(time.monotonic() + _SECONDS)
+        at = load.sent
+        database.proxy.refuse()
+        await load.in_turn(time.monotonic() + _SECONDS / 2)
+        return at, load.sent
+
+
+def _speed(connection: psycopg.Connection[tuple[float | None]], first: int, last: int) -> float:
+    bounds = {name: f"{number + 1:016x}{0:016x}" for name, number in (("first", first), ("last", last))}
+    row = connection.execute(_SPEED, bounds).fetchone()
+    return float(row[0]) if row and row[0] else 0.0

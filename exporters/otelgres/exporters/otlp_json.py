@@ -1,0 +1,139 @@
+"""OTLP/JSON to OTLP protobuf bytes and back, for one export request of one signal.
+
+OTLP's JSON is protobuf's JSON with three differences: ``traceId``, ``spanId`` and ``parentSpanId`` are hex, enums are
+integers, unknown keys are ignored. Which bytes are ids is decided by the message a field stands in, so an attribute
+that happens to be called ``traceId`` stays what it is. Refuses to know HTTP, sinks, and whether a value makes sense:
+an id of the wrong length passes, for whoever judges items one by one.
+"""
+
+import base64
+import math
+import re
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+import orjson
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError, Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.otlp_json_readers import ID_NAMES, Fault, reader_of
+
+# A parsed JSON object takes up to fifty times its text (`{},`), so the size of the text alone bounds no memory. A
+# million are about 35 MiB of ordinary telemetry (50,000 spans), and cost half a GiB at worst (measured).
+MAX_CONTAINERS: Final = 1_000_000
+
+
+class InvalidJson(ValueError):  # noqa: N818 (named for what the sender is told)
+    """The text is not an OTLP/JSON request; the message says where, as a JSON path."""
+
+
+class JsonTooLarge(ValueError):  # noqa: N818
+    """More objects and arrays than may be held at once; half of the request may well pass."""
+
+
+def request_from_json(signal: Signal, data: bytes) -> bytes:
+    """The encoded ``Export…ServiceRequest`` that ``data`` (UTF-8 JSON) describes.
+
+    ``null`` is an unset field, the last of duplicate keys wins, snake_case keys and enum names are tolerated, and a
+    lone surrogate (which protobuf cannot hold) becomes U+FFFD. Raises InvalidJson or JsonTooLarge.
+    """
+    if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
+        raise JsonTooLarge(f"the request holds more than {MAX_CONTAINERS:,} JSON objects and arrays; send it in parts")
+    tree = _parsed(data)
+    message = _REQUESTS[signal]
+    try:
+        fields = reader_of(cast("Descriptor", message.DESCRIPTOR))(tree, 1)
+    except Fault as fault:
+        raise InvalidJson(f"{fault.path()}: {fault.reason}") from None
+    try:
+        return message(**fields).SerializeToString()
+    except (TypeError, ValueError) as error:
+        raise InvalidJson(f"$: {error}") from error
+
+
+def request_to_json(signal: Signal, payload: bytes) -> bytes:
+    """The inverse: one line of OTLP/JSON. Fields the installed opentelemetry-proto does not know are left out.
+
+    Raises ValueError if ``payload`` is not an encoded request of ``signal``.
+    """
+    try:
+        message = _REQUESTS[signal].FromString(payload)
+    except DecodeError as error:
+        raise ValueError(f"not an OTLP {signal} request: {error}") from error
+    return orjson.dumps(_tree_of(message))
+
+
+_REQUESTS: Final[dict[Signal, type[Message]]] = {
+    Signal.TRACES: ExportTraceServiceRequest,
+    Signal.METRICS: ExportMetricsServiceRequest,
+    Signal.LOGS: ExportLogsServiceRequest,
+}
+
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)")
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        repaired = _ESCAPE.sub(_without_lone_surrogate, data)
+        if repaired == data:
+            raise InvalidJson(f"not JSON: {error}") from error
+    try:
+        return orjson.loads(repaired)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJson(f"not JSON: {error}") from error
+
+
+def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
+    # Six bytes that start like a surrogate are half of a pair that is not there; whole pairs have twelve.
+    text = escape.group()
+    return b"\\ufffd" if len(text) == 6 else text
+
+
+_WIDE_INTEGERS: Final = frozenset(
+    {
+        FieldDescriptor.TYPE_INT64,
+        FieldDescriptor.TYPE_SFIXED64,
+        FieldDescriptor.TYPE_UINT64,
+        FieldDescriptor.TYPE_FIXED64,
+    }
+)
+
+
+def _tree_of(message: Message) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for field, value in message.ListFields():
+        write = _writer_of_field(field)
+        tree[field.json_name] = [write(element) for element in value] if field.is_repeated else write(value)
+    return tree
+
+
+def _writer_of_field(field: FieldDescriptor) -> Callable[[Any], Any]:
+    if field.message_type is not None:
+        return _tree_of
+    if field.type in _WIDE_INTEGERS:
+        return str
+    if field.type == FieldDescriptor.TYPE_DOUBLE:
+        return _double_to_json
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return bytes.hex if field.name in ID_NAMES else _base64_to_json
+    return _as_it_is
+
+
+def _double_to_json(value: float) -> float | str:
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _base64_to_json(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _as_it_is(value: Any) -> Any:
+    return value

@@ -1,0 +1,95 @@
+"""One batch to rows: parse it, hand the message to its signal's module. Refuses to know fields and connections."""
+
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.postgres.codec import logs, messages, metrics, spans
+from otelgres.exporters.postgres.codec.anyvalue import MalformedError
+from otelgres.exporters.postgres.codec.dimensions import Known, Missing, find_missing
+from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, Refusals
+
+# COPY's column lists, by table. Tables are written in this order: spans last, because its trigger holds the rows of
+# flows until the commit.
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {
+    **metrics.COLUMNS,
+    logs.TABLE: logs.COLUMNS,
+    spans.TABLE: spans.COLUMNS,
+}
+
+# What makes a row the same row: under these columns a second one is not stored again.
+_POINT_KEY: Final = ("series_id", "time", "time_unix_nano", "start_time_unix_nano")
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(metrics.COLUMNS, _POINT_KEY),
+    logs.TABLE: ("uid", "time"),
+    spans.TABLE: ("trace_id", "span_id", "start_time"),
+}
+
+_MESSAGES: Final[dict[Signal, Any]] = {
+    Signal.TRACES: messages.TracesRequest,
+    Signal.LOGS: messages.LogsRequest,
+    Signal.METRICS: messages.MetricsRequest,
+}
+_ADDERS: Final = {
+    Signal.TRACES: spans.add_spans,
+    Signal.LOGS: logs.add_logs,
+    Signal.METRICS: metrics.add_metrics,
+}
+
+
+def parse(batch: Batch, known: Known, missing: Missing) -> Any:
+    """The lazy message of a batch; what it names and ``known`` lacks is added to ``missing``.
+
+    Raises :class:`MalformedError` for bytes that are no request of its signal.
+    """
+    try:
+        request = _MESSAGES[batch.signal].FromString(batch.payload)
+        find_missing(batch.signal, request, known, missing)
+    except (MalformedError, DecodeError) as error:
+        raise MalformedError(f"the body is not an OTLP {batch.signal} request: {_why(error)}") from error
+    return request
+
+
+def _why(error: Exception) -> str:
+    # protobuf names the type that it parsed, which is one of ours: nothing that a sender knows.
+    return str(error).rpartition("': ")[2]
+
+
+class _AnyId(dict[Any, int]):
+    """Has an id for everything: for looking at a batch without a database."""
+
+    def __missing__(self, key: Any) -> int:
+        return 0
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return 0
+
+
+def check(batch: Batch, caches: Caches, bounds: Bounds) -> Refusals:
+    """What :func:`add_rows` would refuse of a batch. Raises :class:`MalformedError`. Nothing is kept."""
+    # Of series none is known: a point's attributes are only looked into where they make a new one.
+    known = Known(_AnyId(), _AnyId(), _AnyId())
+    # Against an empty Known first: there every resource and scope is looked into, as a database's would be.
+    parse(batch, Known(), Missing())
+    return add_rows(batch, parse(batch, known, Missing()), known, caches, Group(bounds))
+
+
+def add_rows(batch: Batch, request: Any, known: Known, caches: Caches, group: Group) -> Refusals:
+    """Adds the rows of a parsed batch to the group, all or none. Raises :class:`MalformedError`."""
+    mark = group.mark()
+    before = group.counts.total()
+    try:
+        refusals = _ADDERS[batch.signal](request, known, caches, group)
+    except (MalformedError, DecodeError) as error:
+        group.rewind(mark)
+        raise MalformedError(f"the body is not an OTLP {batch.signal} request: {_why(error)}") from error
+    most = caches.limits.items
+    if most and group.counts.total() - before > most:
+        items = group.counts.total() - before
+        group.rewind(mark)
+        raise MalformedError(f"the request has {items:,} items; at most {most:,} are taken at once: send it in parts")
+    return refusals

@@ -1,0 +1,319 @@
+"""What repeats in every request: resources, scopes, metrics and series as rows found by the hash of their content.
+
+:class:`Known` maps raw bytes to ids, so that the hot path pays one lookup for each. Refuses to know how ids are got.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, TypeAlias
+from uuid import UUID
+
+import orjson
+
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, string_json
+from otelgres.exporters.postgres.codec.attributes import AttributeCache
+from otelgres.exporters.postgres.codec.limits import Limits
+from otelgres.exporters.postgres.codec.messages import InstrumentationScope, Resource
+
+UNKNOWN_SERVICE: Final = "unknown_service"
+# A sender whose resources never repeat must not fill the memory: past this many, the cache starts afresh.
+_MOST: Final = 200_000
+
+ResourceKey: TypeAlias = tuple[bytes, bytes]  # Resource bytes, schema_url
+ScopeKey: TypeAlias = tuple[bytes, bytes]  # InstrumentationScope bytes, schema_url
+
+
+class MetricKey(NamedTuple):
+    """What identifies and describes a metric, raw; ``type`` is the number of the field that holds its data."""
+
+    name: bytes
+    description: bytes
+    unit: bytes
+    type: int
+    temporality: int | None
+    is_monotonic: bool | None
+    metadata: tuple[bytes, ...]
+
+
+class SeriesKey(NamedTuple):
+    """One stream of points; attributes are the point's fields of that name, tags and all, in the order they came in.
+
+    One string, and as the sender wrote it, so that a point's end is looked up as it is.
+    """
+
+    metric_id: int
+    resource_id: int
+    scope_id: int
+    attributes: bytes
+
+
+def framed(tag: bytes, raws: Iterable[bytes]) -> bytes:
+    """Raw KeyValues as the attributes of a :class:`SeriesKey`: how every encoder writes them. ``tag`` is one byte."""
+    out = bytearray()
+    for raw in raws:
+        out += tag
+        size = len(raw)
+        while size > 0x7F:
+            out.append(size & 0x7F | 0x80)
+            size >>= 7
+        out.append(size)
+        out += raw
+    return bytes(out)
+
+
+@dataclass
+class Known:
+    """Ids by raw content."""
+
+    resources: dict[ResourceKey, int] = field(default_factory=dict)
+    scopes: dict[ScopeKey, int] = field(default_factory=dict)
+    metrics: dict[MetricKey, int] = field(default_factory=dict)
+    series: dict[SeriesKey, int] = field(default_factory=dict)
+
+    def trim(self) -> None:
+        """Forgets what has grown past its bound. To be called between groups only."""
+        for ids in (self.resources, self.scopes, self.metrics, self.series):
+            if len(ids) > _MOST:
+                ids.clear()
+
+    def forget(self) -> None:
+        """Forgets everything: the database behind the ids is another one now."""
+        for ids in (self.resources, self.scopes, self.metrics, self.series):
+            ids.clear()
+
+
+@dataclass
+class Missing:
+    """Rows of what has no id yet, by key, and the repairs that those rows needed."""
+
+    resources: dict[ResourceKey, "ResourceRow"] = field(default_factory=dict)
+    scopes: dict[ScopeKey, "ScopeRow"] = field(default_factory=dict)
+    metrics: dict[MetricKey, "MetricRow"] = field(default_factory=dict)
+    repairs: Repairs = field(default_factory=Repairs)
+    limits: Limits = field(default_factory=Limits)
+
+    def __bool__(self) -> bool:
+        return bool(self.resources or self.scopes or self.metrics)
+
+
+def find_missing(signal: Signal, request: Any, known: Known, missing: Missing) -> None:
+    """Adds what ``request`` (a lazy message) names and ``known`` does not hold.
+
+    Raises ``MalformedError`` or protobuf's DecodeError; what was added by then may stay.
+    """
+    if signal is Signal.TRACES:
+        pairs = [(group, group.scope_spans) for group in request.resource_spans]
+    elif signal is Signal.LOGS:
+        pairs = [(group, group.scope_logs) for group in request.resource_logs]
+    else:
+        pairs = [(group, group.scope_metrics) for group in request.resource_metrics]
+    for group, scopes in pairs:
+        resource = (group.resource, group.schema_url)
+        if resource not in known.resources and resource not in missing.resources:
+            missing.resources[resource] = resource_row(resource, missing.repairs, missing.limits)
+        for scope in scopes:
+            key = (scope.scope, scope.schema_url)
+            if key not in known.scopes and key not in missing.scopes:
+                missing.scopes[key] = scope_row(key, missing.repairs, missing.limits)
+            if signal is Signal.METRICS:
+                for metric in scope.metrics:
+                    metric_key = metric_key_of(metric)
+                    if metric_key and metric_key not in known.metrics and metric_key not in missing.metrics:
+                        missing.metrics[metric_key] = metric_row(metric_key, missing.repairs, missing.limits)
+
+
+_DATA: Final = (
+    ("gauge", 5, False, False),
+    ("sum", 7, True, True),
+    ("histogram", 9, True, False),
+    ("exponential_histogram", 10, True, False),
+    ("summary", 11, False, False),
+)
+
+
+def metric_key_of(metric: Any) -> MetricKey | None:
+    """The key of a lazy Metric; None for one without data that this version knows."""
+    for name, number, has_temporality, has_monotonic in _DATA:
+        if metric.HasField(name):
+            data = getattr(metric, name)
+            return MetricKey(
+                metric.name,
+                metric.description,
+                metric.unit,
+                number,
+                data.aggregation_temporality if has_temporality else None,
+                data.is_monotonic if has_monotonic else None,
+                tuple(metric.metadata),
+            )
+    return None
+
+
+class ResourceRow(NamedTuple):
+    """A row of ``_otel.resources``; JSON columns as text."""
+
+    hash: UUID
+    service_name: str
+    service_namespace: str | None
+    service_instance_id: str | None
+    attributes: str
+    dropped_attributes_count: int
+    entity_refs: str | None
+    schema_url: str
+    repaired: str | None
+
+
+class ScopeRow(NamedTuple):
+    """A row of ``_otel.scopes``; JSON columns as text."""
+
+    hash: UUID
+    name: str
+    version: str
+    attributes: str
+    dropped_attributes_count: int
+    schema_url: str
+    repaired: str | None
+
+
+class MetricRow(NamedTuple):
+    """A row of ``_otel.metrics``; JSON columns as text."""
+
+    hash: UUID
+    name: str
+    description: str
+    unit: str
+    type: int
+    temporality: int | None
+    is_monotonic: bool | None
+    metadata: str
+    repaired: str | None
+
+
+class SeriesRow(NamedTuple):
+    """A row of ``_otel.series``; attributes as JSON text."""
+
+    hash: UUID
+    metric_id: int
+    resource_id: int
+    scope_id: int
+    attributes: str
+
+
+def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> ResourceRow:
+    """Raises ``MalformedError`` or protobuf's DecodeError for bytes that are no Resource."""
+    raw, schema_url = key
+    resource = Resource.FromString(raw)
+    attributes, canonical = _attributes(resource.attributes, repairs, AttributeCache(limits))
+    repaired: dict[str, bytes] = {}
+    refs = [_entity_ref(ref, repairs) for ref in resource.entity_refs]
+    entity_refs = f"[{','.join(refs)}]" if refs else None
+    plain = orjson.loads(attributes)
+    return ResourceRow(
+        _hash(canonical, schema_url, resource.dropped_attributes_count, entity_refs),
+        _plain(plain, "service.name") or UNKNOWN_SERVICE,
+        _plain(plain, "service.namespace"),
+        _plain(plain, "service.instance.id"),
+        attributes,
+        resource.dropped_attributes_count,
+        entity_refs,
+        _text(schema_url, "schema_url", repaired, repairs),
+        _repaired(repaired),
+    )
+
+
+def _entity_ref(ref: Any, repairs: Repairs) -> str:
+    def texts(raws: Iterable[bytes]) -> str:
+        return ",".join([string_json(raw, repairs).decode() for raw in raws])
+
+    return (
+        f'{{"schema_url":{texts([ref.schema_url])},"type":{texts([ref.type])},'
+        f'"id_keys":[{texts(ref.id_keys)}],"description_keys":[{texts(ref.description_keys)}]}}'
+    )
+
+
+def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
+    """Raises ``MalformedError`` or protobuf's DecodeError for bytes that are no InstrumentationScope."""
+    raw, schema_url = key
+    scope = InstrumentationScope.FromString(raw)
+    attributes, canonical = _attributes(scope.attributes, repairs, AttributeCache(limits))
+    repaired: dict[str, bytes] = {}
+    return ScopeRow(
+        _hash(canonical, schema_url, scope.name, scope.version, scope.dropped_attributes_count),
+        _text(scope.name, "name", repaired, repairs),
+        _text(scope.version, "version", repaired, repairs),
+        attributes,
+        scope.dropped_attributes_count,
+        _text(schema_url, "schema_url", repaired, repairs),
+        _repaired(repaired),
+    )
+
+
+def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
+    """Raises ``MalformedError`` for metadata that is no KeyValue."""
+    metadata, canonical = _attributes(key.metadata, repairs, AttributeCache(limits))
+    repaired: dict[str, bytes] = {}
+    return MetricRow(
+        _hash(canonical, *key[:6]),
+        _text(key.name, "name", repaired, repairs),
+        _text(key.description, "description", repaired, repairs),
+        _text(key.unit, "unit", repaired, repairs),
+        key.type,
+        key.temporality,
+        key.is_monotonic,
+        metadata,
+        _repaired(repaired),
+    )
+
+
+def series_row(key: SeriesKey, repairs: Repairs, cache: AttributeCache) -> SeriesRow:
+    """Raises ``MalformedError`` for attributes that are no KeyValues."""
+    raws = [key.attributes[start:end] for _, _, start, end in fields(key.attributes)]
+    attributes, canonical = _attributes(raws, repairs, cache)
+    return SeriesRow(
+        _hash(canonical, key.metric_id, key.resource_id, key.scope_id),
+        key.metric_id,
+        key.resource_id,
+        key.scope_id,
+        attributes,
+    )
+
+
+def _attributes(raws: Iterable[bytes], repairs: Repairs, cache: AttributeCache) -> tuple[str, bytes]:
+    """KeyValues as (the JSON object, a form that does not depend on their order)."""
+    raws = list(raws)
+    text, _ = cache.object(raws, repairs)
+    pairs = sorted([_pair(raw, cache) for raw in raws])
+    return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
+
+
+def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
+    entry = cache.get(raw)
+    if entry is None:
+        # Repaired, cut or long: cut values that differ make two rows all the same.
+        return key_value(raw, Repairs(), cache.outermost)
+    key, text = entry
+    return key, text[len(key) + 1 :]
+
+
+def _hash(*parts: object) -> UUID:
+    # repr of bytes, ints, bools, None and str is unambiguous, so no two different contents are joined to one text.
+    return UUID(bytes=hashlib.sha256(repr(parts).encode()).digest()[:16])
+
+
+def _plain(attributes: dict[str, Any], key: str) -> str | None:
+    value = attributes.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _text(raw: bytes, name: str, repaired: dict[str, bytes], repairs: Repairs) -> str:
+    exact = string_json(raw, repairs)
+    if exact[:1] == b"{":
+        repaired[name] = exact
+    return raw.decode(errors="replace").replace("\0", "\ufffd")
+
+
+def _repaired(repaired: dict[str, bytes]) -> str | None:
+    if not repaired:
+        return None
+    return "{" + ",".join(f'"{name}":{value.decode()}' for name, value in repaired.items()) + "}"

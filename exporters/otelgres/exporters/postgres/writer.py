@@ -1,0 +1,362 @@
+"""Batches to committed transactions: one writer has one connection and belongs to one thread.
+
+:meth:`PostgresWriter.write` returns when every row of every accepted batch, its digest and the roll-ups are committed,
+and says of each batch what became of it. Refuses to know who sent the batches and what a transport answers.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from otelgres.exporters.batch import Batch
+from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Unavailable
+from otelgres.exporters.postgres import dimension_store
+from otelgres.exporters.postgres.cardinality import CardinalityGuard
+from otelgres.exporters.postgres.codec import copybinary as pg
+from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs
+from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse
+from otelgres.exporters.postgres.codec.dimensions import Known, Missing
+from otelgres.exporters.postgres.codec.limits import Limits, effect_of
+from otelgres.exporters.postgres.codec.rows import Caches, Entry, Group, Ledger
+from otelgres.exporters.postgres.copying import copy, stage
+from otelgres.exporters.postgres.errors import Meaning, advice, meaning
+from otelgres.exporters.postgres.partitions import Partitions
+from otelgres.sql.queries import query
+
+log = logging.getLogger(__name__)
+
+_ATTEMPTS: Final = 5
+_RETRY_AFTER: Final = 1.0
+_EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).date()
+# A digest is entered under the day of an hour ago as well: see the comment on _otel.digests.
+_DIGEST_OVERLAP: Final = timedelta(hours=1)
+_SESSION: Final = {
+    "application_name": "otelgres writer",
+    "connect_timeout": "5",
+    # A server that vanished must be noticed by TCP, not by a sender's patience.
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+# Set once connected. synchronous_commit off would make an acknowledgement a lie, and what we send is UTF-8 whatever the
+# environment (PGCLIENTENCODING) or the database prefers; the rest bounds what one stuck transaction can hold up.
+_SETTINGS: Final = """
+SELECT set_config('lock_timeout', '10s', false), set_config('statement_timeout', '60s', false),
+       set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false),
+       set_config('client_encoding', 'UTF8', false),
+       CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
+            THEN set_config('synchronous_commit', 'on', false) END
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What one transaction took, for whoever watches: rows by table, and what was stored already."""
+
+    rows: dict[str, int]
+    requests: int
+    seconds: float
+    retries: int
+    duplicate_requests: int
+    duplicate_rows: int
+
+
+class PostgresWriter:
+    """Writes batches into one database. ``observe`` is told of every commit, in this thread."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        past_days: int = 30,
+        future_days: int = 1,
+        limits: Limits | None = None,
+        guard: CardinalityGuard | None = None,
+        observe: Callable[[Committed], None] = lambda committed: None,
+    ) -> None:
+        self._dsn = dsn
+        self._observe = observe
+        self._connection: psycopg.Connection[Any] | None = None
+        self._known = Known()
+        self._guard = guard or CardinalityGuard()
+        # Ids that stand for another one until the minute is over.
+        self._standing_in: list[tuple[dict[Any, int], Any]] = []
+        self._minute = 0
+        self._caches = Caches(limits)
+        # Repairs of dimension rows, which are committed before the group: kept until a ledger entry is committed too.
+        self._unreported = Repairs()
+        self._partitions = Partitions(past_days, future_days)
+        # Why the database took nothing the last time, and what to do about it.
+        self.problem = ""
+
+    def write(self, batches: Sequence[Batch]) -> list[Outcome]:
+        """Commits the batches together and says what became of each, in order. Never raises for data or database."""
+        outcomes: list[Outcome | None] = [None] * len(batches)
+        digests = [request_digest(batch) for batch in batches]
+        first: dict[UUID, int] = {}
+        for place, (batch, digest) in enumerate(zip(batches, digests, strict=True)):
+            if not batch.payload:
+                outcomes[place] = Accepted()
+            else:
+                first.setdefault(digest, place)
+        self._commit([(place, batches[place], digest) for digest, place in first.items()], outcomes)
+        for place, digest in enumerate(digests):
+            if outcomes[place] is None:
+                # Sent twice within this group: what became of the first became of this one.
+                outcomes[place] = outcomes[first[digest]]
+        return [outcome if outcome is not None else _away() for outcome in outcomes]
+
+    def check(self, batch: Batch) -> Accepted | Invalid:
+        """What :meth:`write` would answer for the data alone. Touches no database."""
+        try:
+            refusals = check(batch, self._caches, self._partitions.bounds())
+        except MalformedError as error:
+            return Invalid(str(error))
+        return Accepted(refusals.count, refusals.message())
+
+    def probe(self) -> bool:
+        """Whether the database can be reached and written to. Never raises."""
+        try:
+            row = self._connected().execute("SHOW transaction_read_only").fetchone()
+        except psycopg.Error:
+            self.close()
+            return False
+        return row is not None and row[0] == "off"
+
+    def record_loss(self, effect: str, signal: str, reason: str, count: int, sample: str) -> None:
+        """Enters something lost outside the database in the ledger. Raises ``psycopg.Error``."""
+        ledger = Ledger()
+        ledger.add(Entry(effect, signal, reason), count, sample)
+        self._enter(ledger)
+
+    def close(self) -> None:
+        """Closes the connection; the next write opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _commit(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None]) -> None:
+        """Commits ``work`` as one transaction; finds what poisons it by halving. Fills ``outcomes``."""
+        staged = anew = False
+        met: Meaning | None = None
+        started = time.monotonic()
+        for attempt in range(_ATTEMPTS):
+            if not work:
+                return
+            before = self._connection
+            try:
+                committed = self._transaction(work, outcomes, staged=staged)
+            except psycopg.Error as error:
+                met = meaning(error)
+                match met:
+                    case Meaning.DUPLICATE:
+                        staged = True
+                    case Meaning.NO_PARTITION:
+                        self._partitions.forget()
+                    case Meaning.AGAIN:
+                        pass
+                    case Meaning.POISON:
+                        self._halve(work, outcomes, error)
+                        return
+                    case Meaning.AWAY if before is not None and before.closed and not anew:
+                        # It may have been cut while nothing was written: one new one before senders are asked to wait.
+                        anew = True
+                    case Meaning.AWAY:
+                        self.problem = f"{advice(error)} ({_first_line(error)})"
+                        log.warning("%s", self.problem)
+                        self.close()
+                        return
+            else:
+                self._observe(replace(committed, seconds=time.monotonic() - started, retries=attempt))
+                return
+        if met is Meaning.DUPLICATE and len(work) > 1:
+            # Another receiver is storing the same requests one after the other: a smaller group meets fewer of them.
+            self._commit_halves(work, outcomes)
+            return
+        log.warning(
+            "a group of %d requests lost %d races in a row; senders are asked to come back", len(work), _ATTEMPTS
+        )
+
+    def _commit_halves(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None]) -> None:
+        middle = len(work) // 2
+        self._commit(work[:middle], outcomes)
+        self._commit(work[middle:], outcomes)
+
+    def _halve(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None], error: psycopg.Error) -> None:
+        if len(work) > 1:
+            self._commit_halves(work, outcomes)
+            return
+        place, batch, _ = work[0]
+        outcomes[place] = Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")
+        ledger = Ledger()
+        ledger.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
+        try:
+            self._enter(ledger)
+        except psycopg.Error:
+            log.exception("the ledger entry of a refused request could not be written")
+
+    def _transaction(
+        self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None], *, staged: bool
+    ) -> Committed:
+        connection = self._connected()
+        stored = {
+            row[0] for row in connection.execute(query("known_digests"), {"digests": [digest for _, _, digest in work]})
+        }
+        fresh = [item for item in work if item[2] not in stored]
+        group, answers = self._rows(connection, [(place, batch) for place, batch, _ in fresh])
+        days = digest_days(datetime.now(UTC))
+        self._partitions.ensure(connection, {**group.days, "digests": days, "losses": days})
+        taken = [digest for place, _, digest in fresh if isinstance(answers[place], Accepted)]
+        duplicates = 0
+        if taken or group.ledger.counts:
+            with connection.transaction(), connection.cursor() as cursor:
+                for table, columns in COLUMNS.items():
+                    if group.counts[table]:
+                        rows = [pg.HEADER, *group.parts[table], pg.TRAILER]
+                        if staged:
+                            duplicates += stage(cursor, table, columns, rows, group)
+                        else:
+                            copy(cursor, table, columns, rows)
+                if group.ledger.counts:
+                    self._add_losses(connection, group.ledger)
+                copy(cursor, "digests", ("digest", "day"), _digest_rows(taken, days))
+        self._unreported.clear()
+        for place, batch, digest in work:
+            outcomes[place] = self._again(batch) if digest in stored else answers[place]
+        self._known.trim()
+        stored_rows = {table: group.counts[table] for table in COLUMNS}
+        return Committed(stored_rows, len(work), 0.0, 0, len(stored), duplicates)
+
+    def _again(self, batch: Batch) -> Accepted:
+        """What a request that is stored already was answered: the same items are refused for the same reasons."""
+        outcome = self.check(batch)
+        return outcome if isinstance(outcome, Accepted) else Accepted()
+
+    def _rows(
+        self, connection: psycopg.Connection[Any], work: list[tuple[int, Batch]]
+    ) -> tuple[Group, dict[int, Outcome]]:
+        """The rows of the batches, and what each will be answered once they are committed."""
+        group = Group(self._partitions.bounds())
+        if self._standing_in and self._guard.minute != self._minute:
+            for ids, key in self._standing_in:
+                ids.pop(key, None)
+            self._standing_in.clear()
+        self._minute = self._guard.minute
+        answers: dict[int, Outcome] = {}
+        parsed: list[tuple[int, Batch, Any]] = []
+        missing = Missing(limits=self._caches.limits)
+        for place, batch in work:
+            try:
+                parsed.append((place, batch, parse(batch, self._known, missing)))
+            except MalformedError as error:
+                answers[place] = _malformed(batch, error, group)
+        if missing:
+            self._overflowed(dimension_store.resolve(connection, missing, self._known, self._guard), group)
+            self._unreported += missing.repairs
+        for place, batch, request in parsed:
+            try:
+                refusals = add_rows(batch, request, self._known, self._caches, group)
+                answers[place] = Accepted(refusals.count, refusals.message())
+            except MalformedError as error:
+                answers[place] = _malformed(batch, error, group)
+        if group.pending:
+            self._fill_series(connection, group)
+            self._unreported += group.series_repairs
+        for reason, count in self._unreported.items():
+            group.ledger.add(Entry(effect_of(reason), "dimensions", reason), count)
+        return group, answers
+
+    def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
+        ids: dict[Any, int]
+        ids = self._known.resources if beyond.kind == "resource_overflow" else self._known.series
+        self._standing_in += [(ids, key) for key in beyond.keys]
+        if beyond.keys:
+            group.ledger.add(Entry("repaired", "dimensions", beyond.kind), len(beyond.keys))
+
+    def _fill_series(self, connection: psycopg.Connection[Any], group: Group) -> None:
+        self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
+        for table, place, key in group.pending:
+            group.parts[table][place] = pg.int8(self._known.series[key])
+
+    def _enter(self, ledger: Ledger) -> None:
+        connection = self._connected()
+        self._partitions.ensure(connection, {"losses": digest_days(datetime.now(UTC))})
+        self._add_losses(connection, ledger)
+
+    def _add_losses(self, connection: psycopg.Connection[Any], ledger: Ledger) -> None:
+        entries = list(ledger.counts)
+        connection.execute(
+            query("add_losses"),
+            {
+                "count": [ledger.counts[entry] for entry in entries],
+                "effect": [entry.effect for entry in entries],
+                "source": ["rows"] * len(entries),
+                "signal": [entry.signal for entry in entries],
+                "reason": [entry.reason for entry in entries],
+                "detail": [None] * len(entries),
+                "sample": [ledger.samples[entry] or None for entry in entries],
+            },
+        )
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        self._connection = None
+        given = conninfo_to_dict(self._dsn)
+        missing_settings = {name: value for name, value in _SESSION.items() if name not in given}
+        connection = psycopg.connect(make_conninfo(self._dsn, **missing_settings), autocommit=True)
+        try:
+            connection.execute(_SETTINGS)
+        except psycopg.Error:
+            connection.close()
+            raise
+        # What answers now may be another database, or the same as it was before: restored, or a replica that lagged.
+        # Ids from then would name other content, or none.
+        self._known.forget()
+        self._partitions.forget()
+        self._connection = connection
+        return connection
+
+
+def request_digest(batch: Batch) -> UUID:
+    """What a request is recognised by when it is sent again."""
+    # SHA-256 rather than a faster hash: a sender must not be able to make two requests of one digest.
+    return UUID(bytes=hashlib.sha256(batch.signal.encode() + b"\0" + batch.payload).digest()[:16])
+
+
+def digest_days(now: datetime) -> set[int]:
+    """The days, counted from 1970-01-01, under which a request that is written ``now`` is entered."""
+    return {(moment.date() - _EPOCH_DAY).days for moment in (now, now - _DIGEST_OVERLAP)}
+
+
+def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
+    epoch_2000 = (datetime(2000, 1, 1, tzinfo=UTC).date() - _EPOCH_DAY).days
+    rows = [
+        b"\x00\x02" + pg.text(digest.bytes) + pg.int4(day - epoch_2000)
+        # In key order, so that two writers with the same requests wait for each other instead of deadlocking.
+        for digest in sorted(digests)
+        for day in sorted(days)
+    ]
+    return [pg.HEADER, *rows, pg.TRAILER]
+
+
+def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:
+    group.ledger.add(Entry("refused", batch.signal, "malformed_request"), 1, str(error))
+    return Invalid(str(error))
+
+
+def _away() -> Unavailable:
+    return Unavailable(_RETRY_AFTER, "the database cannot take this now; send it again")
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

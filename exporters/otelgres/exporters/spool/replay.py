@@ -1,0 +1,180 @@
+"""Files of telemetry to an OTLP receiver: spool files of applications, and OTLP/JSON lines as the stock Collector's
+file exporter writes them.
+
+Refuses to know the command line and what is told to whom.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.chain import Sink, wants_it_again
+from otelgres.exporters.items import count_items
+from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
+from otelgres.exporters.outcome import Accepted, Outcome, Overloaded, Unavailable
+from otelgres.exporters.spool.folder import Claimed, claim, spool_files
+from otelgres.exporters.spool.records import REFUSED, SENT
+
+_JSON_SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson"})
+_KEYS: Final = {
+    "resourceSpans": Signal.TRACES, "resource_spans": Signal.TRACES,
+    "resourceMetrics": Signal.METRICS, "resource_metrics": Signal.METRICS,
+    "resourceLogs": Signal.LOGS, "resource_logs": Signal.LOGS,
+}  # fmt: skip
+# A receiver that is overloaded is asked again this often; one that is away ends the replay.
+_TRIES: Final = 5
+_LONGEST_WAIT: Final = 10.0
+
+
+class Removal(Enum):
+    """What happens to a file once all of it is sent."""
+
+    SPOOL = "spool"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one file. ``left`` is why something of it is still to be sent ("" for nothing)."""
+
+    path: Path
+    batches: int = 0
+    items: int = 0
+    refused: int = 0
+    reason: str = ""
+    damaged: int = 0
+    left: str = ""
+
+
+class Away(Exception):  # noqa: N818 (named for what the person is told)
+    """The receiver does not take anything now."""
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files that :func:`replay` would look at."""
+    return sum(path.stat().st_size for path in _files(folder))
+
+
+def replay(
+    folder: Path,
+    sink: Sink,
+    removal: Removal,
+    tell: Callable[[Result], None],
+    advance: Callable[[float], None] = lambda amount: None,
+) -> list[Result]:
+    """Sends every file in ``folder`` (or the one file that it is), oldest first, and ``tell``s of each.
+
+    ``advance`` hears of bytes of the files. When the receiver is away the rest is left. Files that a running
+    application appends to are left, too.
+    """
+    results = []
+    away = ""
+    for path in _files(folder):
+        result = Result(path)
+        send_file = _replay_lines if path.suffix in _JSON_SUFFIXES else _replay_spool
+        try:
+            if away:
+                result.left = away
+            else:
+                send_file(path, sink, removal, result, advance)
+        except Away as error:
+            away = result.left = str(error)
+        except OSError as error:
+            result.left = f"cannot be read: {error.strerror or error}"
+        results.append(result)
+        tell(result)
+    return results
+
+
+def _files(folder: Path) -> list[Path]:
+    if folder.is_file():
+        return [folder]
+    lines = (path for path in folder.iterdir() if path.suffix in _JSON_SUFFIXES and path.is_file())
+    return [*spool_files(folder), *sorted(lines, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+
+
+def _replay_spool(path: Path, sink: Sink, removal: Removal, result: Result, advance: Callable[[float], None]) -> None:
+    claimed = claim(path)
+    if claimed is None:
+        result.left = "in use by a running application, or not readable"
+        return
+    keep = removal is Removal.NONE
+    if keep:
+        claimed.keep()
+    with claimed:
+        _send_records(claimed, sink, result, advance, keep=keep)
+
+
+def _send_records(
+    claimed: Claimed, sink: Sink, result: Result, advance: Callable[[float], None], *, keep: bool
+) -> None:
+    if claimed.foreign:
+        result.left = "not a spool file"
+        return
+    result.damaged = claimed.damaged
+    for record in claimed.pending():
+        outcome = _send(record.batch, sink, result)
+        advance(len(record.batch.payload))
+        if not keep:
+            claimed.settle(record, SENT if isinstance(outcome, Accepted) else REFUSED)
+
+
+def _replay_lines(path: Path, sink: Sink, removal: Removal, result: Result, advance: Callable[[float], None]) -> None:
+    for batch in _batches(path, result, advance):
+        _send(batch, sink, result)
+    if result.damaged:
+        result.left = "lines that are no OTLP/JSON; the file is kept"
+    elif removal is Removal.ALL:
+        path.unlink()
+
+
+def _batches(path: Path, result: Result, advance: Callable[[float], None]) -> Iterator[Batch]:
+    """The requests in ``path``, one a line; a line that is none is counted as damage."""
+    with path.open("rb") as file:
+        for line in file:
+            if not line.strip():
+                continue
+            try:
+                signal = _signal(line)
+                yield Batch(signal, request_from_json(signal, line))
+            except (InvalidJson, JsonTooLarge):
+                result.damaged += 1
+            advance(len(line))
+
+
+def _signal(line: bytes) -> Signal:
+    try:
+        tree = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJson(str(error)) from error
+    signals = {_KEYS[key] for key in tree if key in _KEYS} if isinstance(tree, dict) else set()
+    if len(signals) != 1:
+        raise InvalidJson("neither resourceSpans nor resourceMetrics nor resourceLogs")
+    return signals.pop()
+
+
+def _send(batch: Batch, sink: Sink, result: Result) -> Outcome:
+    """The final answer. Raises Away when there is none."""
+    for attempt in range(_TRIES):
+        outcome = sink.write([batch])[0]
+        if not wants_it_again(outcome):
+            break
+        if isinstance(outcome, Unavailable | Overloaded):
+            if attempt + 1 == _TRIES or (isinstance(outcome, Unavailable) and attempt):
+                raise Away(outcome.message)
+            time.sleep(min(max(outcome.retry_after, 0.1), _LONGEST_WAIT))
+    items = count_items(batch)
+    refused = min(outcome.rejected, items) if isinstance(outcome, Accepted) else items
+    result.batches += 1
+    result.items += items - refused
+    result.refused += refused
+    if refused:
+        result.reason = outcome.message
+    return outcome

@@ -1,0 +1,186 @@
+"""Events that flow between systems: checkpoints under a flow id, heartbeats, subscriptions.
+
+A checkpoint is a span of its flow (the flow's id comes with the event), a heartbeat or a subscription a log record; the
+relations ``integration_events`` and ``pattern_flow_analysis`` of schema ``compat`` show them. No call raises or waits.
+Refuses to know brokers, and what the events are about.
+"""
+
+import enum
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from otel_setup.api.early_flush import soon
+from otel_setup.api.events import record_event
+from otel_setup.api.flows import checkpoint as record_checkpoint
+from otel_setup.api.ids import parse_flow_id
+
+_log = logging.getLogger("otel_setup")
+
+HEARTBEAT: Final = "otelgres.heartbeat"
+SUBSCRIPTION: Final = "otelgres.subscription"
+_FLOW_KEYS: Final = ("flow_id", "flowId", "flow.id", "correlation_id")
+_PLACES: Final = ("data", "payload", "event", "metadata", "headers")
+
+
+class IntegrationEventType(enum.StrEnum):
+    """What an event is; any other text will do as well."""
+
+    PATTERN_DETECTED = "pattern_detected"
+    HEARTBEAT = "heartbeat"
+    SUBSCRIPTION_ACTIVE = "subscription_active"
+    SUBSCRIPTION_CONFIRMED = "subscription_confirmed"
+
+
+class IntegrationCheckpoint(enum.StrEnum):
+    """Where an event has come; any other text or enum will do as well."""
+
+    PATTERN_PUBLISHED = "PATTERN_PUBLISHED"
+    EVENT_RECEIVED = "EVENT_RECEIVED"
+    EVENT_PARSED = "EVENT_PARSED"
+    WEBSOCKET_DELIVERED = "WEBSOCKET_DELIVERED"
+    SUBSCRIBER_ALIVE = "SUBSCRIBER_ALIVE"
+    CHANNEL_SUBSCRIBED = "CHANNEL_SUBSCRIBED"
+
+
+def flow_id_of(event: object) -> uuid.UUID | None:
+    """The flow id that an event carries: at its top, or in the usual places below; None if it has none."""
+    if not isinstance(event, Mapping):
+        return None
+    for place in (event, *(event.get(name) for name in _PLACES)):
+        if isinstance(place, Mapping):
+            for key in _FLOW_KEYS:
+                found = parse_flow_id(place.get(key))
+                if found is not None:
+                    return found
+    return None
+
+
+class DatabaseIntegrationLogger:
+    """One system's voice. ``source_system`` is who it is to the others. For any thread.
+
+    ``prompt``: checkpoints are sent in some milliseconds, for people who watch; at hundreds a second, or where they may
+    take a fifth of a second, do without.
+    """
+
+    def __init__(self, source_system: str, *, prompt: bool = True) -> None:
+        self.source_system = source_system
+        self._prompt = prompt
+
+    def log_checkpoint(
+        self,
+        checkpoint: str | enum.Enum,
+        flow_id: uuid.UUID | str | None = None,
+        *,
+        event: Mapping[str, Any] | None = None,
+        event_type: str | enum.Enum = IntegrationEventType.PATTERN_DETECTED,
+        channel: str | None = None,
+        symbol: str | None = None,
+        pattern_name: str | None = None,
+        confidence: float | None = None,
+        user_count: int | None = None,
+        latency_ms: float | None = None,
+        details: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        """An event has come this far, in flow ``flow_id``, else that which ``event`` carries, else the current one.
+
+        ``symbol``, ``pattern_name`` and ``confidence`` are taken from ``event`` where they are not given.
+        """
+        try:
+            given = {"channel": channel, "symbol": symbol, "pattern_name": pattern_name, "confidence": confidence,
+                     "user_count": user_count, "latency_ms": latency_ms, "details": details}  # fmt: skip
+            carried = _carried(event)
+            attributes = {key: value for key, value in (carried | more).items() if value is not None}
+            attributes |= {key: value for key, value in given.items() if value is not None}
+            attributes |= {"source_system": self.source_system, "event_type": _word(event_type)}
+            record_checkpoint(checkpoint, flow_id=flow_id or flow_id_of(event), **attributes)
+            if self._prompt:
+                soon()
+        except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
+            _log.debug("a checkpoint was not recorded", exc_info=True)
+
+    def log_heartbeat(self, stats: Mapping[str, Any] | None = None, *, interval: float = 60.0, **more: Any) -> None:
+        """It is alive, and this is how it does; the next one comes in ``interval`` seconds."""
+        record_event(
+            HEARTBEAT,
+            {"source_system": self.source_system, "event_type": "heartbeat", "otelgres.heartbeat.interval": interval,
+             "checkpoint": IntegrationCheckpoint.SUBSCRIBER_ALIVE.value, **more},
+            body=dict(stats or {}),
+        )  # fmt: skip
+
+    def log_subscription(self, channel: str, *, confirmed: bool = False, **more: Any) -> None:
+        """It has subscribed to a channel; ``confirmed``: the other side said so."""
+        kind = IntegrationEventType.SUBSCRIPTION_CONFIRMED if confirmed else IntegrationEventType.SUBSCRIPTION_ACTIVE
+        record_event(
+            SUBSCRIPTION,
+            {"source_system": self.source_system, "event_type": kind.value, "channel": channel,
+             "checkpoint": IntegrationCheckpoint.CHANNEL_SUBSCRIBED.value, **more},
+        )  # fmt: skip
+
+
+class Heartbeat:
+    """Sends a heartbeat at once and then every ``seconds``, with what ``stats`` returns; a daemon thread.
+
+    A context manager; a fork's copy sends nothing.
+    """
+
+    def __init__(
+        self, logger: DatabaseIntegrationLogger, stats: Callable[[], Mapping[str, Any]] = dict, seconds: float = 60.0
+    ) -> None:
+        self._logger = logger
+        self._stats = stats
+        self._seconds = seconds
+        self._began = time.monotonic()
+        self._stopped = threading.Event()
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="otelgres-heartbeat", daemon=True)
+
+    def start(self) -> "Heartbeat":
+        """Begins; returns itself."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Ends; the next ones will be missed."""
+        self._stopped.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(1.0)
+
+    def __enter__(self) -> "Heartbeat":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set() and os.getpid() == self._pid:
+            try:
+                stats = {"uptime_seconds": round(time.monotonic() - self._began, 3), **self._stats()}
+                self._logger.log_heartbeat(stats, interval=self._seconds)
+            except Exception:  # noqa: BLE001 (one bad figure must not silence the rest)
+                _log.debug("a heartbeat was not recorded", exc_info=True)
+            self._stopped.wait(self._seconds)
+
+
+def _carried(event: Mapping[str, Any] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for place in (event, *((event or {}).get(name) for name in _PLACES)):
+        if isinstance(place, Mapping):
+            for ours, names in (
+                ("symbol", ("symbol",)),
+                ("pattern_name", ("pattern_name", "pattern")),
+                ("confidence", ("confidence",)),
+            ):
+                value = next((place[name] for name in names if name in place), None)
+                if value is not None and not isinstance(value, Mapping):
+                    found.setdefault(ours, value)
+    return found
+
+
+def _word(value: str | enum.Enum) -> str:
+    return str(value.value if isinstance(value, enum.Enum) else value)

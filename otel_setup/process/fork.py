@@ -1,0 +1,67 @@
+"""What a forked child changes in the SDK's providers, so that it speaks for itself and repeats nothing of its parent.
+
+The SDK clears the child's queues, restarts its threads and renews ``service.instance.id``. What is left to do is here
+and reaches into the SDK, whose versions are pinned. Refuses to know when it is called.
+"""
+
+import threading
+from typing import Any
+
+from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricReaderStorage
+from opentelemetry.sdk.resources import Resource
+
+from otel_setup.process.shutdown import Telemetry
+from otel_setup.sdk.resource import process_identity
+
+
+def prepare(telemetry: Telemetry) -> None:
+    """Before a fork: lets exports under way finish, where the collector answers and the wait is short."""
+    if telemetry.gate is not None:
+        telemetry.gate.close(wait=not any(delivery.failing for delivery in telemetry.deliveries))
+
+
+def resume(telemetry: Telemetry) -> None:
+    """After a fork, in the parent."""
+    if telemetry.gate is not None:
+        telemetry.gate.reopen()
+
+
+def adopt(telemetry: Telemetry) -> None:
+    """Makes ``telemetry``, inherited by fork, this process's own: identity, connections, spool file, totals."""
+    if telemetry.gate is not None:
+        telemetry.gate.reopen_in_child()
+    if telemetry.counts is not None:
+        telemetry.counts.forked()
+    if telemetry.spool is not None:
+        telemetry.spool.forked()
+    if telemetry.liveness is not None:
+        telemetry.liveness.forked()
+    if telemetry.ended:
+        return
+    if telemetry.drain is not None:
+        telemetry.drain.forked()
+    for delivery in telemetry.deliveries:
+        delivery.forked()
+    identity = Resource(process_identity())
+    for provider in (telemetry.tracer_provider, telemetry.meter_provider, telemetry.logger_provider):
+        if provider is not None:
+            provider._update_resource(identity)
+    if telemetry.meter_provider is not None:
+        _start_from_zero(telemetry.meter_provider)
+
+
+def _start_from_zero(provider: Any) -> None:
+    """Empty totals, started now: the parent's would be counted again under the child's instance id.
+
+    The locks are replaced because the parent's export thread may have held them when it did not come along.
+    """
+    consumer = provider._measurement_consumer
+    consumer._lock = threading.Lock()
+    consumer._reader_storages = {
+        reader: MetricReaderStorage(
+            consumer._sdk_config, reader._instrument_class_temporality, reader._instrument_class_aggregation
+        )
+        for reader in consumer._reader_storages
+    }
+    for reader in consumer._reader_storages:
+        reader._export_lock = threading.Lock()

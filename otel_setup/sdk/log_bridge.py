@@ -1,0 +1,192 @@
+"""From stdlib logging to OpenTelemetry log records, and the uid that every log record leaves with.
+
+Builds on opentelemetry-instrumentation-logging's handler, which keeps itself in place through ``basicConfig`` and
+``dictConfig``; what a record becomes is decided here. Refuses to know exporters and the network.
+"""
+
+import asyncio
+import logging
+import sys
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.instrumentation.log_utils import std_to_otel
+from opentelemetry.instrumentation.logging.handler import (
+    _RESERVED_ATTRS,
+    LoggingHandler,
+    _overwrite_logging_config_fns,
+)
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
+
+from otel_setup.api.exceptions import exception_attributes
+from otel_setup.api.ids import record_uid
+from otel_setup.api.values import clean, text
+from otel_setup.export.stats import Counts
+from otel_setup.sdk.truncation import Cutter
+
+RECORD_UID = "log.record.uid"
+_EVENT_NAME = "otel.event.name"
+# These talk about exporting from threads of their own; whatever else an export logs is known by its context.
+_EXPORTER_LOGGERS = ("opentelemetry", "grpc")
+# Written onto records by LoggingInstrumentor(inject_trace_context=True) for formatters; the record has them as fields.
+_FORMATTER_FIELDS = ("otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName")
+_NOT_ATTRIBUTES = _RESERVED_ATTRS.union(_FORMATTER_FIELDS)
+_SEVERITY_TEXTS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+
+_emitting: ContextVar[bool] = ContextVar("otelgres_emitting", default=False)
+
+
+class RecordUid(LogRecordProcessor):
+    """Gives a record a uid before it is queued, so that a re-sent one is known again. Must come first."""
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Adds ``log.record.uid`` where the record has none."""
+        attributes: Any = log_record.log_record.attributes
+        if RECORD_UID not in attributes:
+            attributes[RECORD_UID] = record_uid()
+
+    def shutdown(self) -> None:
+        """Nothing to stop."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is kept here."""
+        return True
+
+
+class Bridge(LoggingHandler):
+    """The root logger's way into OpenTelemetry. Emitting never raises and never waits for the network."""
+
+    def __init__(self, provider: LoggerProvider, level: int, body_bytes: int, counts: Counts) -> None:
+        # The handler's own level stays open: what it keeps out would miss the last resort, too.
+        super().__init__(logger_provider=provider)
+        self._least = level
+        self._body_bytes = body_bytes
+        self._counts = counts
+        self._provider = provider
+        self._loggers: dict[str, Logger] = {}
+        self.addFilter(_comes_from_the_application)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Emits ``record`` if its level and the filters let it."""
+        self._speak_for_last_resort(record)
+        return record.levelno >= self._least and bool(super().handle(record))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queues ``record``. A record made by making a record (a ``__str__`` that logs) is left out."""
+        if _emitting.get():
+            return
+        token = _emitting.set(True)
+        try:
+            translated = _translate(record)
+            body = translated.body
+            if type(body) is str and len(body) > self._body_bytes:
+                # `scrub` would cut it too, but the queue holds two thousand records until then.
+                cutter = Cutter(self._body_bytes)
+                translated.body = cutter.fit(body)
+                self._counts.changed("truncated", cutter.cuts)
+            self._logger(record.name).emit(translated)
+        except Exception:  # noqa: BLE001, S110 — no logging here: it would come straight back
+            pass
+        finally:
+            _emitting.reset(token)
+
+    def flush(self) -> None:
+        """Nothing: logging.shutdown() flushes every handler at exit, after ``lifecycle`` has emptied the queues."""
+
+    def _logger(self, name: str) -> Logger:
+        logger = self._loggers.get(name)
+        if logger is None:
+            logger = self._loggers[name] = self._provider.get_logger(text(name))
+        return logger
+
+    def _speak_for_last_resort(self, record: logging.LogRecord) -> None:
+        """Logging prints warnings to stderr where it finds no handler at all: a bridge must not end that."""
+        last_resort = logging.lastResort
+        if last_resort is None or record.levelno < last_resort.level or logging.root.handlers != [self]:
+            return
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None and logger is not logging.root:
+            if logger.handlers:
+                return
+            logger = logger.parent
+        last_resort.handle(record)
+
+
+def install(provider: LoggerProvider, level: int | None, body_bytes: int, counts: Counts) -> Bridge:
+    """Puts a bridge on the root logger and lets records of ``level`` (None: INFO) and above reach it.
+
+    A root level other than logging's default WARNING was chosen by the application and is kept, unless ``level`` asks
+    for more. A text longer than ``body_bytes`` is cut before it is queued.
+    """
+    bridge = Bridge(provider, level or logging.NOTSET, body_bytes, counts)
+    root = logging.getLogger()
+    if level is not None:
+        root.setLevel(min(root.level, level))
+    elif root.level == logging.WARNING:
+        root.setLevel(logging.INFO)
+    root.addHandler(bridge)
+    _overwrite_logging_config_fns(bridge)
+    return bridge
+
+
+def _comes_from_the_application(record: logging.LogRecord) -> bool:
+    if record.name.partition(".")[0] in _EXPORTER_LOGGERS:
+        return False
+    # urllib3 and requests are the application's libraries too: only what they say inside an export is left out.
+    return not get_current().get(_SUPPRESS_INSTRUMENTATION_KEY)
+
+
+def _translate(record: logging.LogRecord) -> LogRecord:
+    attributes: dict[str, Any] = {
+        text(key): clean(value) for key, value in vars(record).items() if key not in _NOT_ATTRIBUTES
+    }
+    event_name = attributes.pop(_EVENT_NAME, None)
+    body, problem = _body(record)
+    if problem:
+        attributes["log.body.error"] = problem
+    attributes["code.file.path"] = text(record.pathname)
+    attributes["code.function.name"] = record.funcName
+    attributes["code.line.number"] = record.lineno
+    attributes["process.pid"] = record.process
+    attributes["thread.id"] = record.thread
+    attributes["thread.name"] = text(record.threadName)
+    if task := _task_name(record):
+        attributes["asyncio.task.name"] = text(task)
+    if record.exc_info and record.exc_info[1] is not None:
+        attributes.update(exception_attributes(record.exc_info[1]))
+    if record.stack_info:
+        attributes["code.stacktrace"] = text(record.stack_info)
+    # Last, because a record with too many attributes loses its first ones.
+    attributes[RECORD_UID] = record_uid()
+    return LogRecord(
+        timestamp=int(record.created * 1e9),
+        observed_timestamp=time.time_ns(),
+        context=get_current() or None,
+        severity_text=_SEVERITY_TEXTS.get(record.levelname, text(record.levelname)),
+        severity_number=SeverityNumber.TRACE if 0 < record.levelno < logging.DEBUG else std_to_otel(record.levelno),
+        body=body,
+        attributes=attributes,
+        event_name=event_name if isinstance(event_name, str) else None,
+    )
+
+
+def _body(record: logging.LogRecord) -> tuple[Any, str]:
+    """The body, structured where the message is, and what went wrong in formatting it ("" for nothing)."""
+    if not record.args:
+        return clean(record.msg), ""
+    try:
+        return clean(record.getMessage()), ""
+    except Exception as error:  # noqa: BLE001 — arguments that do not fit the format, or whose str() raises
+        return clean(record.msg), type(error).__name__
+
+
+def _task_name(record: logging.LogRecord) -> str | None:
+    if sys.version_info >= (3, 12):
+        return record.taskName
+    if asyncio._get_running_loop() is None:
+        return None
+    task = asyncio.current_task()
+    return task.get_name() if task else None

@@ -1,0 +1,68 @@
+"""The process's counts of its own telemetry as metrics ``otelgres.telemetry.*``, and queues that count what they lose.
+
+Only what went another way than to the collector is reported: where nothing goes wrong there is no point at all.
+Refuses to know who counts.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from otel_setup.export.stats import Counts
+from otelgres.exporters.batch import Signal
+
+
+def report(meter: Meter, counts: Counts, spool_bytes: Callable[[], int]) -> None:
+    """Registers the instruments, which are read once an export interval."""
+
+    def items(_: CallbackOptions) -> Iterable[Observation]:
+        return [
+            Observation(number, {"otelgres.signal": signal.value, "otelgres.fate": fate})
+            for signal, fates in counts.items().items()
+            for fate, number in fates.items()
+            if number and fate != "sent"
+        ]
+
+    def values(_: CallbackOptions) -> Iterable[Observation]:
+        changes = counts.changes().items()
+        return [Observation(number, {"otelgres.change": change}) for change, number in changes if number]
+
+    def size(_: CallbackOptions) -> Iterable[Observation]:
+        used = spool_bytes()
+        return [Observation(used)] if used else []
+
+    meter.create_observable_counter(
+        "otelgres.telemetry.items", [items], "{item}", "Spans, log records and metric points by what became of them."
+    )
+    meter.create_observable_counter(
+        "otelgres.telemetry.values", [values], "{value}", "Values truncated or redacted, spool records found damaged."
+    )
+    meter.create_observable_gauge("otelgres.telemetry.spool.size", [size], "By", "Bytes in the spool directory.")
+
+
+def count_overflow(processor: Any, signal: Signal, counts: Counts) -> None:
+    """Counts what the queue of an SDK's batch processor holds and loses. Reaches into the SDK, which is pinned."""
+    batches = processor._batch_processor
+    counts.watch(signal, lambda: len(batches._queue))
+    batches._metrics = _Watched(batches._metrics, signal, counts)
+
+
+class _Watched:
+    """The SDK's own metrics of a processor, overheard."""
+
+    def __init__(self, metrics: Any, signal: Signal, counts: Counts) -> None:
+        self._metrics = metrics
+        self._signal = signal
+        self._counts = counts
+
+    def register_queue_size(self, get_queue_size: Callable[[], int]) -> None:
+        self._metrics.register_queue_size(get_queue_size)
+
+    def drop_items(self, count: int, error_type: str = "queue_full") -> None:
+        if error_type == "queue_full":
+            self._counts.overflow(self._signal)
+        self._metrics.drop_items(count, error_type)
+
+    def finish_items(self, count: int) -> None:
+        self._metrics.finish_items(count)
