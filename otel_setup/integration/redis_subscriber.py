@@ -13,7 +13,7 @@ from typing import Any
 
 import redis
 
-from otel_setup.integration import DatabaseIntegrationLogger, Heartbeat, IntegrationCheckpoint, flow_id_of
+from otel_setup.integration.events import DatabaseIntegrationLogger, Heartbeat, IntegrationCheckpoint, flow_id_of
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2

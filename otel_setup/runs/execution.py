@@ -210,7 +210,8 @@ def run(
 
 def current_run() -> Execution | None:
     """The run that this is part of, or None outside of any."""
-    return current.execution()
+    execution = current.execution()
+    return execution if isinstance(execution, Execution) else None
 
 
 def _identity(given: uuid.UUID | str | None) -> tuple[uuid.UUID | None, dict[str, str]]:

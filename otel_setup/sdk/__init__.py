@@ -1,1 +1,1 @@
-"""ROOM sdk."""
+"""What is plugged into OpenTelemetry's SDK: resource, ids, logging bridge, processors, exporters, sanitizer."""

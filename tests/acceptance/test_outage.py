@@ -432,7 +432,8 @@ def test_a_stop_ends_although_the_database_keeps_silent(database: str, tmp_path:
 def test_a_takeover_of_a_spool_that_was_killed_halfway_is_done_again(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from otelgres.collector.queue.sqlite_spool import Spool; "
-        "from otelgres.collector.queue.spool_folder import take_slot; from otelgres.exporters.batch import Batch, Signal\n"
+        "from otelgres.collector.queue.spool_folder import take_slot; "
+        "from otelgres.exporters.batch import Batch, Signal\n"
         "slots = [take_slot(Path(sys.argv[1])) for _ in range(2)]\n"
         "Spool(slots[1].folder, 1 << 20).append([Batch(Signal.TRACES, b'kept')])\n"
         "os.kill(os.getpid(), 9)"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["exporters", "collector", "otel_setup"]):
+with atheris.instrument_imports(include=["otelgres", "otel_setup"]):
     from tests.fuzz.targets import TARGETS
 
 

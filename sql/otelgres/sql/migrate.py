@@ -215,7 +215,7 @@ def _again_checksum() -> str:
 
 def _ordered(folder: str) -> list[Traversable]:
     """The scripts of a folder: migrations by name, the others as their ``_order`` file says."""
-    place = files("sql") / folder
+    place = files("otelgres.sql") / folder
     found = {entry.name: entry for entry in place.iterdir() if entry.name.endswith(".sql")}
     if folder == "migrations":
         return [found[name] for name in sorted(found)]

@@ -1,6 +1,5 @@
 """Options that several commands share, and what they print alike. Refuses to know what a command does."""
 
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,8 +86,3 @@ def json_option(function: _Function) -> _Function:
 def ready_line(grpc: str, http: str, dsn: str, pid: int) -> str:
     """What ``--json`` prints."""
     return orjson.dumps({"grpc": grpc, "http": http, "dsn": dsn, "pid": pid}).decode()
-
-
-def log_to_stderr() -> None:
-    """Warnings of the receiver go to stderr, so that stdout stays what it is documented to be."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

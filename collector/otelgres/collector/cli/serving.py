@@ -10,9 +10,10 @@ from typing import NamedTuple
 import click
 import psycopg
 
-from otelgres.collector.cli.options import log_to_stderr, ready_line
+from otelgres.collector.cli.options import ready_line
 from otelgres.collector.inspect.live_view import FlowLine, start_live
 from otelgres.collector.security.dsn import without_secrets
+from otelgres.collector.service.log_output import log_to_stderr
 from otelgres.collector.service.protection import protection
 from otelgres.collector.service.run import run
 from otelgres.collector.service.settings import Settings, spool_folder

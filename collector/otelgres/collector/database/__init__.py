@@ -1,1 +1,1 @@
-"""ROOM database."""
+"""The database behind the receiver: schema and partition maintenance, and notifications of commits."""

@@ -6,11 +6,11 @@ Refuses to know what is received.
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
-from otelgres.collector.service.settings import Settings
 from otelgres.exporters.postgres.codec.decode import COLUMNS
 from otelgres.exporters.postgres.partitions import Partitions
 from otelgres.sql.migrate import SchemaError, migrate
@@ -27,11 +27,21 @@ _ROLLUPS: Final = ("flow_parts", "span_stats", "service_stats", "hour_stats", "l
 _DIGEST_DAYS: Final = 7
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days: how far back and ahead a day has a partition of its own, and for how long rows are kept (0: for ever)."""
+
+    past_days: int
+    future_days: int
+    signals: int
+    rollups: int
+
+
 class Upkeep:
     """Looks after one database until cancelled; ``when_known`` is called in the loop once the schema is there."""
 
-    def __init__(self, settings: Settings, dsn: str, when_known: Callable[[], None]) -> None:
-        self._settings = settings
+    def __init__(self, retention: Retention, dsn: str, when_known: Callable[[], None]) -> None:
+        self._retention = retention
         self._dsn = dsn
         self._when_known = when_known
         self.schema_known = asyncio.Event()
@@ -76,12 +86,12 @@ class Upkeep:
             connection.execute("SELECT id FROM _otel.identity").fetchone()
 
     def _tend(self) -> None:
-        settings = self._settings
+        retention = self._retention
         with self._connect() as connection:
-            Partitions(settings.past_days, settings.future_days).ensure_ahead(connection, _AHEAD, _DAYS_AHEAD)
+            Partitions(retention.past_days, retention.future_days).ensure_ahead(connection, _AHEAD, _DAYS_AHEAD)
             keep = {
-                **dict.fromkeys(COLUMNS, settings.retention_days),
-                **dict.fromkeys(_ROLLUPS, settings.rollup_retention_days),
+                **dict.fromkeys(COLUMNS, retention.signals),
+                **dict.fromkeys(_ROLLUPS, retention.rollups),
                 "digests": _DIGEST_DAYS,
             }
             if not _may_change_retention(connection):
@@ -113,7 +123,7 @@ def add_up_hours(connection: psycopg.Connection[Any]) -> int:
     """Adds up the hours that are over and have changed; how many. 0 where another receiver is at it.
 
     ``connection`` commits by itself. The order of the three steps is what makes it right under writers: see
-    sql/functions/hours_to_add_up.sql. Raises ``psycopg.Error``; what was not done stays marked.
+    functions/hours_to_add_up.sql. Raises ``psycopg.Error``; what was not done stays marked.
     """
     if connection.execute("SELECT pg_try_advisory_lock(hashtext('_otel.hour_stats'))").fetchone() != (True,):
         return 0

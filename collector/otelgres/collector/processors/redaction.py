@@ -14,7 +14,6 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otelgres.collector.service.settings import SettingError
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.redaction import REDACTED, Redaction, rules
 
@@ -26,7 +25,7 @@ _REQUESTS: Final[dict[Signal, Any]] = {
 
 
 def redaction_of(setting: str) -> Redaction | None:
-    """The rules of the setting ``redact``: ``defaults``, a YAML file, or none. Raises SettingError."""
+    """The rules of the setting ``redact``: ``defaults``, a YAML file, or none. Raises ValueError."""
     if setting in ("", "off"):
         return None
     if setting == "defaults":
@@ -36,7 +35,7 @@ def redaction_of(setting: str) -> Redaction | None:
         return rules(given if isinstance(given, dict) else {"keys, values or defaults are missing": True})
     except (OSError, ValueError, yaml.YAMLError, re.error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise SettingError(f"redact must be defaults, off, or a file of rules; {setting}: {reason}.") from None
+        raise ValueError(f"redact must be defaults, off, or a file of rules; {setting}: {reason}.") from None
 
 
 class Redactor:

@@ -6,7 +6,7 @@ Refuses to know the command line and where the database comes from.
 import asyncio
 from typing import Any, Final
 
-from otelgres.collector.database.maintenance import Upkeep
+from otelgres.collector.database.maintenance import Retention, Upkeep
 from otelgres.collector.database.notify import Announcer
 from otelgres.collector.otlp.grpc_server import CallLimits, GrpcServer, serve_grpc
 from otelgres.collector.otlp.http_app import BodyLimits
@@ -43,7 +43,10 @@ class Receiver:
         # Before anything is opened: what is refused leaves nothing behind.
         self._protection = protection(settings)
         self.refusals = self._protection.refusals
-        rules = redaction_of(settings.redact)
+        try:
+            rules = redaction_of(settings.redact)
+        except ValueError as error:
+            raise SettingError(str(error)) from error
         self._redactor = Redactor(rules) if rules else None
         self._redacting = asyncio.Lock()
         self._reuse_port = reuse_port
@@ -61,7 +64,7 @@ class Receiver:
         self._drainer = Drainer(self._store, self._spool, self._availability)
         self._announcer = Announcer(dsn)
         self._tasks: list[asyncio.Task[None]] = []
-        self._upkeep = Upkeep(settings, dsn, self._database_known)
+        self._upkeep = Upkeep(_retention(settings), dsn, self._database_known)
         self.schema_known = self._upkeep.schema_known
         self.tally = Tally()
         self.vitals = Vitals(
@@ -206,6 +209,15 @@ class Receiver:
     def _database_known(self) -> None:
         self._availability.found()
         self._drainer.start()
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
+        past_days=settings.past_days,
+        future_days=settings.future_days,
+        signals=settings.retention_days,
+        rollups=settings.rollup_retention_days,
+    )
 
 
 def _address(host: str, port: int) -> str:

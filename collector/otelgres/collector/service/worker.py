@@ -1,4 +1,4 @@
-"""One of several receivers on the same ports: ``python -m otelgres.collector.service.worker``, started by ``otelgres.collector.service.workers``.
+"""One of several receivers on the same ports, started by ``service.workers``.
 
 Settings and DSN come as one line of JSON on stdin, where `ps` cannot see them; when stdin ends, the parent is gone and
 so are we. Refuses to know how many others there are.
@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 
-from otelgres.collector.cli.options import log_to_stderr
+from otelgres.collector.service.log_output import log_to_stderr
 from otelgres.collector.service.run import run
 from otelgres.collector.service.settings import Settings
 

@@ -1,1 +1,1 @@
-"""ROOM system."""
+"""What the receiver asks of the operating system: listening sockets and locks on folders."""

@@ -1,1 +1,1 @@
-"""ROOM telemetry."""
+"""The receiver's own metrics and where they are published."""

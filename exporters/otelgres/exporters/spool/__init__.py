@@ -1,1 +1,1 @@
-"""ROOM spool."""
+"""The durable queue in files, on the side of applications and of the receiver."""

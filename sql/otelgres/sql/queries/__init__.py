@@ -6,5 +6,5 @@ from importlib.resources import files
 
 @cache
 def query(name: str) -> bytes:
-    """The text of ``sql/otelgres/sql/queries/<name>.sql``, as bytes: psycopg takes those as a constant, never as a template."""
+    """The text of ``queries/<name>.sql``, as bytes: psycopg takes those as a constant, never as a template."""
     return (files("otelgres.sql.queries") / f"{name}.sql").read_bytes()

@@ -1,8 +1,8 @@
 """The yardstick: the same rows by COPY BINARY, made beforehand, into the same tables over one connection.
 
 Partitions, indexes and triggers are the receiver's; groups are as large as its groups get. What is left out is
-everything that a receiver adds: requests, parsing, rows, digests. Run as ``python -m otelgres.collector.tools.bench.copying``, so that
-nothing else shares its interpreter. Refuses to know gRPC.
+everything that a receiver adds: requests, parsing, rows, digests. Run as
+``python -m otelgres.collector.tools.bench.copying``, so that nothing else shares its interpreter. Refuses to know gRPC.
 """
 
 import sys
