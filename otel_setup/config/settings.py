@@ -32,8 +32,8 @@ _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 class LogBatchSettings:
     """How log records are put together and tried, where ``initialize_logger`` says so. The other signals print nothing.
 
-    ``attempts`` are tries of one batch before the next step has it. ``already_printed`` says whether a handler of the application
-    has printed the records already, so that a fallback to the console need not.
+    ``attempts`` are tries of one batch before the next step gets it. ``already_printed`` says whether a handler of the
+    application has printed the records already; a fallback to the console then leaves them out.
     """
 
     size: int

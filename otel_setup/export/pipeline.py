@@ -42,7 +42,7 @@ class CollectorStep:
         retry_seconds: float,
         attempts: int | None = None,
     ) -> None:
-        """Without a spool a batch is tried for ``retry_seconds`` seconds or, where that is given, ``attempts`` times."""
+        """Without a spool a batch is tried for ``retry_seconds`` or, where that is given, ``attempts`` times."""
         self.connection = connection
         self._replayer = replayer
         self._retry_seconds = retry_seconds if attempts is None else math.inf

@@ -33,7 +33,7 @@ _BYTES_A_SECOND: Final = 16 * 1024 * 1024
 
 
 class CollectorReplayer:
-    """The thread, and what others may know of it. ``connections`` are its own connections; it shares the exports' breakers."""
+    """The thread that replays. ``connections`` are its own; the circuit breakers are shared with the exports."""
 
     def __init__(
         self,

@@ -63,8 +63,8 @@ def flow_id_of(event: object) -> uuid.UUID | None:
 class DatabaseIntegrationLogger:
     """One system's voice. ``source_system`` is who it is to the others. For any thread.
 
-    ``early_flush``: checkpoints are sent in some milliseconds, for people who watch; at hundreds a second, or where they may
-    take a fifth of a second, do without.
+    ``early_flush``: checkpoints are sent in milliseconds, for people who watch. Turn it off at hundreds a second, or
+    where a delay of 200 ms does not matter.
     """
 
     def __init__(self, source_system: str, *, early_flush: bool = True) -> None:

@@ -54,7 +54,7 @@ class Telemetry:
     _deadline: float = 0.0
 
     def stats(self) -> dict[str, dict[str, int]]:
-        """What became of this process's telemetry: for each signal, items by disposition; ``values`` changed; ``spool`` bytes.
+        """Counts of this process: for each signal, items by disposition; ``values`` changed; ``spool`` bytes.
 
         ``sent``, ``spooled`` and ``replayed`` (sent from the spool, be it another process's), ``console``, ``stderr``,
         ``refused`` (by the collector, for good), ``dropped`` (no step took them), ``overflowed`` (a queue was full).

@@ -76,8 +76,8 @@ def _guarded(loop: LoopThread, folder: Path, most: int) -> Iterator[Guarded]:
     authenticator = Authenticator(TokenFile(path), refusals, failures=AuthThrottle(most))
     over_grpc = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, authenticator=authenticator))
     over_http = loop.run(
-        serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready, pages={"/metrics": _metrics}, authenticator=authenticator,
-                   cors_origins=["https://app.example"])
+        serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready, pages={"/metrics": _metrics},
+                   authenticator=authenticator, cors_origins=["https://app.example"])
     )  # fmt: skip
     try:
         ingest, read, expired = (text for text, _ in made)

@@ -1,4 +1,4 @@
-"""Tokens of tenants at the listeners: what they send is theirs, over every transport and encoding, and nobody else's."""
+"""Tokens of tenants: what they send belongs to their tenant, over every transport and encoding."""
 
 import os
 import time

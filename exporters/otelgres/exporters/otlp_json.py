@@ -2,8 +2,8 @@
 
 OTLP's JSON is protobuf's JSON with three differences: ``traceId``, ``spanId`` and ``parentSpanId`` are hex, enums are
 integers, unknown keys are ignored. Which bytes are ids is decided by the message a field stands in, so an attribute
-that happens to be called ``traceId`` stays what it is. Refuses to know HTTP, exporters, and whether a value makes sense:
-an id of the wrong length passes, for whoever judges items one by one.
+that happens to be called ``traceId`` stays what it is. Values are
+not judged: an id of the wrong length passes, and the codec rejects the item.
 """
 
 import base64

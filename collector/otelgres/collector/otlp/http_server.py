@@ -63,8 +63,8 @@ async def serve_http(
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
     ``submit`` resolves once the batch's fate is final. ``ready`` says whether batches can be taken and what to show in
-    ``/readyz``; ``pages`` are further GET routes by path. With a ``authenticator`` telemetry and pages need a token, except the
-    two that say whether we live, which then say nothing else.
+    ``/readyz``; ``pages`` are further GET routes by path. With an ``authenticator`` telemetry and pages need a
+    token, except ``/healthz`` and ``/readyz``, which then show no details.
     """
     sock = listen("OTLP/HTTP", host, port, reuse_port=reuse_port, backlog=_BACKLOG)
     if tls is not None:

@@ -1,4 +1,4 @@
-"""Between the listeners and the store: batches wait here, together, until a writer commits them; then their senders hear.
+"""The queue between the listeners and the store: requests wait here until a writer commits them together.
 
 Group commit without a timer: a writer takes everything that waits, up to a bound, so a lone request is committed at
 once and a flood is committed in large groups. What waits is bounded in bytes and by how long it would wait: past either

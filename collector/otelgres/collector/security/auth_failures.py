@@ -37,7 +37,7 @@ class Reason(StrEnum):
 
 
 class AuthFailureCounts:
-    """Counts of one receiver's auth_failures since its start. Kept by the loop that serves; readable from any thread."""
+    """Failed authentications of one receiver since its start. Written by the serving loop; readable from any thread."""
 
     def __init__(self) -> None:
         self._counts: Counter[Reason] = Counter()

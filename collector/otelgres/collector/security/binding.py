@@ -12,7 +12,7 @@ class UnsafeBinding(ValueError):  # noqa: N818 (named for what the operator is t
 
 
 def check_binding(setting: str, host: str, *, tls: bool, authenticated: bool) -> None:
-    """Raises UnsafeBinding unless ``host`` may be served. ``setting`` names it; ``authenticated``: a token or certificate."""
+    """Raises UnsafeBinding unless ``host`` may be served. ``authenticated``: senders need a token or certificate."""
     if (tls and authenticated) or is_loopback(host):
         return
     lacking = []

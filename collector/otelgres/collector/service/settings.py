@@ -43,7 +43,7 @@ class ReceiverSettings:
     tls_client_ca: str | None = None
     """CA certificates (PEM): clients must show a certificate signed by one of them."""
     tokens_file: str | None = None
-    """Hashes of the tokens that open the listeners (`otelgres token new`), private to its owner; read again on change."""
+    """File with the hashes of accepted tokens (`otelgres token new`), private to its owner; read again on change."""
     redact: str = "off"
     """Secrets taken out of what arrives: `defaults` for the usual ones, a YAML file of rules, or `off`. Costs CPU."""
     cors_origins: str = ""

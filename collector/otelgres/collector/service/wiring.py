@@ -140,7 +140,7 @@ class Receiver:
         self._tasks.append(asyncio.create_task(self._publisher.run(self._maintenance.schema_known), name="metrics"))
 
     async def stop(self) -> None:
-        """Closes the listeners and lets what is inside be stored, within ``shutdown_seconds``. What is not was not acked."""
+        """Closes the listeners and stores what is queued, within ``shutdown_seconds``; the rest was not acked."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -11,7 +11,8 @@ from otelgres.collector.tools.chaos.ledger import SentLedger
 
 _STORED: Final = {
     ItemKind.SPAN: "SELECT attributes ->> %(key)s, count(*) FROM otel.spans GROUP BY 1",
-    ItemKind.LOG: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs WHERE attributes ? 'log.record.uid' GROUP BY 1",
+    ItemKind.LOG: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs "
+    "WHERE attributes ? 'log.record.uid' GROUP BY 1",
     ItemKind.LOG_WITHOUT_UID: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs "
     "WHERE NOT attributes ? 'log.record.uid' GROUP BY 1",
     ItemKind.POINT: "SELECT coalesce(value_int, sum::bigint), count(*) FROM otel.metric_points GROUP BY 1",
