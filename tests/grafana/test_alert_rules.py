@@ -13,6 +13,7 @@ from tests.sql.rows import Connection
 
 FILE = FOLDER / "provisioning" / "alerting" / "otelgres.yaml"
 ROOT = Path(__file__).parents[2]
+RUNBOOKS = "https://github.com/otelgres/otelgres/blob/main/docs/runbooks/"
 
 
 def rules() -> list[dict[str, Any]]:
@@ -39,7 +40,9 @@ def test_a_rule_is_as_grafana_wants_it(rule: dict[str, Any], database: str) -> N
     assert threshold["model"]["expression"] == "B"
     # What is left out would mean something else: no data is an alert, an error is one too.
     assert (rule["noDataState"], rule["execErrState"]) == ("OK", "Error")
-    assert (ROOT / rule["annotations"]["runbook_url"]).is_file()
+    address = rule["annotations"]["runbook_url"]
+    assert address.startswith(RUNBOOKS)
+    assert (ROOT / "docs" / "runbooks" / address.removeprefix(RUNBOOKS)).is_file()
     assert "$" not in query["model"]["rawSql"]
     assert query["model"]["format"] == "time_series"
     connection: psycopg.Connection[dict[str, Any]]

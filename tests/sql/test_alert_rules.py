@@ -187,6 +187,7 @@ def test_all_rules_together_by_the_reader_of_views(connection: Connection, ask: 
     assert [first["rule"], second["rule"]] == ["losses", "receiver_silent"]
     assert not any(row["firing"] for row in others)
     assert first["severity"] == "critical"
+    assert first["runbook"] == "https://github.com/otelgres/otelgres/blob/main/docs/runbooks/losses.md"
     assert first["hold"] == timedelta(0)
     rules = {row["rule"] for row in ask("SELECT rule FROM _otel.alert_rules")}
     told = {

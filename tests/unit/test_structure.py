@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("otel_setup", "collector", "exporters", "sql")
 LONGEST = 400
 TOP_LEVEL = {
-    ".ci", ".dockerignore", ".gitignore",
-    "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "Makefile", "README.md",
+    ".ci", ".dockerignore", ".editorconfig", ".gitattributes", ".github", ".gitignore", ".pre-commit-config.yaml",
+    "CHANGELOG.md", "CONTRIBUTING.md", "Dockerfile", "LICENSE", "MANIFEST.in", "Makefile", "README.md",
     "SECURITY.md", "collector", "docker-compose.yml", "docs", "exporters", "grafana", "otel-collector.yaml",
     "otel_setup", "pyproject.toml", "sql", "tests",
 }  # fmt: skip

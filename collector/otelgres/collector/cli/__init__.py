@@ -29,6 +29,7 @@ COMMANDS: Final = (
     "diagnose",
     "report",
     "export",
+    "files",
     "replay",
     "demo",
     "bench",

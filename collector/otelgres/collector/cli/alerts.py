@@ -143,7 +143,7 @@ def _unreachable_row(error: psycopg.Error) -> Row:
         "firing": True,
         "summary": f"query failed: {str(error).strip().splitlines()[0]}",
         "hold": timedelta(0),
-        "runbook": "docs/runbooks/database-away.md",
+        "runbook": "https://github.com/otelgres/otelgres/blob/main/docs/runbooks/database-away.md",
     }
 
 

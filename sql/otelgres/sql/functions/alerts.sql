@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 200 SET search_path = pg_catalog, pg_
 BEGIN
     RETURN QUERY
     SELECT e.rule, e.subject, e.severity, e.value, e.threshold, e.firing, e.summary, a.hold,
-           'docs/runbooks/' || replace(e.rule, '_', '-') || '.md'
+           'https://github.com/otelgres/otelgres/blob/main/docs/runbooks/' || replace(e.rule, '_', '-') || '.md'
     FROM (
         SELECT * FROM otel.alert_error_rate()
         UNION ALL

@@ -70,7 +70,7 @@ def message(alerts: Sequence[ActiveAlert]) -> dict[str, Any]:
             {
                 "status": "resolved" if held.ended else "firing",
                 "labels": {"alertname": held.rule, "subject": held.subject, "severity": held.severity},
-                "annotations": {"summary": held.summary, "runbook": held.runbook},
+                "annotations": {"summary": held.summary, "runbook_url": held.runbook},
                 "value": held.value,
                 "threshold": held.threshold,
                 "startsAt": held.since,

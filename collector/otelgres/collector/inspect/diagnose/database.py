@@ -134,7 +134,7 @@ def disk(context: Context) -> Iterator[Finding]:
             "disk",
             Severity.BROKEN if portion < _LEAST_PORTION else Severity.WARNING,
             f"{portion:.0%} of the disk below {folder} is free",
-            "docs/runbooks/disk-budget.md",
+            "https://github.com/otelgres/otelgres/blob/main/docs/runbooks/disk-budget.md",
         )
     else:
         yield fine("disk", f"{portion:.0%} of the database's disk is free")

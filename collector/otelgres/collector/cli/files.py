@@ -1,0 +1,112 @@
+"""``otelgres files``: writes out the files around the program: dashboards, alert rules, runbooks, stack, manifests.
+
+An installed wheel has them in ``share/doc/otelgres`` of its environment; an editable install uses the checkout's own.
+"""
+
+import json
+import shutil
+import tomllib
+from collections.abc import Mapping
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import click
+
+_FOLDER: Final = "share/doc/otelgres"
+_REPOSITORY: Final = "https://github.com/otelgres/otelgres"
+
+
+@click.command(short_help="Write dashboards, alert rules and the stack's files.")
+@click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.option("--list", "only_list", is_flag=True, help="Print the names of the files and write nothing.")
+@click.option("--force", is_flag=True, help="Overwrite files that exist and differ.")
+def files(folder: Path | None, only_list: bool, force: bool) -> None:
+    """Write into DIR: Grafana dashboards and alert rules, runbooks, docker-compose.yml, the Collector's configuration,
+    a systemd unit and Kubernetes manifests.
+
+    Without --force nothing is written if a file with other contents is in the way.
+    """
+    if not only_list and folder is None:
+        raise click.UsageError("Give the folder to write into, or --list.")
+    installed = distribution("otelgres")
+    sources = _sources(installed)
+    if only_list or folder is None:
+        for name in sources:
+            click.echo(name)
+        return
+    if not force:
+        _refuse_to_overwrite(folder, sources)
+    try:
+        for name, source in sources.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)  # with its mode: make-secrets.sh is executable
+            click.echo(target)
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
+    click.echo(f"""
+{len(sources)} files are in {folder}. To start the stack with Docker, in that folder:
+  docker build -t otelgres:local {_REPOSITORY}.git#v{installed.version}
+  sh docs/deploy/make-secrets.sh
+  docker compose up
+Other ways to deploy: {_REPOSITORY}/blob/main/docs/deploy.md""")
+
+
+def _refuse_to_overwrite(folder: Path, sources: Mapping[str, Path]) -> None:
+    try:
+        different = [
+            name
+            for name, source in sources.items()
+            if (folder / name).exists() and (folder / name).read_bytes() != source.read_bytes()
+        ]
+    except OSError as error:
+        raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error
+    if different:
+        raise click.ClickException(
+            f"nothing was written, because these files in {folder} have other contents: {', '.join(different)}. "
+            "Choose another folder, or overwrite them with --force."
+        )
+
+
+def _sources(installed: Distribution) -> dict[str, Path]:
+    """The files, by their names in the folder (with slashes, sorted). Raises ClickException if there are none."""
+    checkout = _checkout(installed)
+    found = _of_installation(installed) if checkout is None else _of_checkout(checkout)
+    if not found:
+        raise click.ClickException("this installation of otelgres has lost its files: install it again.")
+    return dict(sorted(found.items()))
+
+
+def _checkout(installed: Distribution) -> Path | None:
+    """The root of the source tree if the installation is editable (PEP 610)."""
+    origin = json.loads(installed.read_text("direct_url.json") or "{}")
+    if not origin.get("dir_info", {}).get("editable"):
+        return None
+    return Path(url2pathname(urlsplit(origin["url"]).path))
+
+
+def _of_checkout(root: Path) -> dict[str, Path]:
+    patterns = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["data-files"]
+    return {
+        path.relative_to(root).as_posix(): path
+        for several in patterns.values()
+        for pattern in several
+        for path in root.glob(pattern)
+    }
+
+
+def _of_installation(installed: Distribution) -> dict[str, Path]:
+    # `pip install --target` moves the folder beside the packages and leaves its former names in RECORD.
+    folders = [_FOLDER]
+    for recorded in installed.files or ():
+        before, found, _ = str(recorded).partition(f"{_FOLDER}/")
+        if found:
+            folders.append(before + found)
+            break
+    for folder in (Path(str(installed.locate_file(name))) for name in folders):
+        if folder.is_dir():
+            return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {}
