@@ -16,7 +16,7 @@ import pytest
 
 from tests.repository.checkout import ROOT, files
 
-SOURCES: Final = ("collector/otelgres/collector/", "exporters/otelgres/exporters/", "otel_setup/", "sql/")
+SOURCES: Final = ("collector/otelgres/", "exporters/otelgres/", "otel_setup/", "sql/otelgres/")
 # Everything below these folders, and these files, is what `otelgres files` writes.
 FOLDERS: Final = ("docs/deploy/", "docs/runbooks/", "grafana/")
 SINGLE: Final = ("docker-compose.yml", "otel-collector.yaml")
@@ -106,7 +106,7 @@ def test_the_wheel_is_the_packages_and_the_files_of_the_stack(built: Built) -> N
         names = set(archive.namelist())
     (information,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     data = information.replace(".dist-info", ".data/data/share/doc/otelgres/")
-    # A namespace package has a folder for each of its parts: collector/otelgres/collector/otelgres/collector is otelgres/collector.
+    # The source roots are left out: collector/otelgres/collector is otelgres/collector in the wheel.
     sources = [name for name in files() if name.startswith(SOURCES)]
     packages = {re.sub(r"^\w+/(?=otelgres/)", "", name) for name in sources}
     assert {name for name in names if not name.startswith(f"{information}/")} == packages | {
