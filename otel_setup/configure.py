@@ -15,7 +15,7 @@ from otel_setup.process.shutdown import Telemetry
 _logger = logging.getLogger("otel_setup")
 
 
-class _Process:
+class _TelemetryState:
     """What this process has configured."""
 
     lock = threading.RLock()
@@ -25,7 +25,7 @@ class _Process:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: setattr(_Process, "lock", threading.RLock()))
+    os.register_at_fork(after_in_child=lambda: setattr(_TelemetryState, "lock", threading.RLock()))
 
 
 def configure_telemetry(
@@ -44,7 +44,7 @@ def configure_telemetry(
     timeout: float | None = None,
     shutdown_timeout: float | None = None,
     in_flight: bool = True,
-    alive_seconds: float | None = None,
+    report_interval: float | None = None,
     threads: bool = True,
     install_signal_handlers: bool = True,
     spool: str | os.PathLike[str] | bool | None = None,
@@ -62,7 +62,7 @@ def configure_telemetry(
     and makes the schema if it may. ``metric_interval``, ``timeout`` (one export with its retries) and
     ``shutdown_timeout`` (flush at exit) are seconds: 60, 10 and 5. ``log_level`` is the least level exported; None
     exports what the root logger lets through and lowers the root logger from its default WARNING to INFO.
-    ``in_flight`` records starts of flows and phases, and every ``alive_seconds`` (15) that a process with open ones
+    ``in_flight`` records starts of flows and phases, and every ``report_interval`` (15) that a process with open ones
     lives. ``threads`` makes threads, timers and executor tasks part of the
     flow that started them.
 
@@ -90,7 +90,7 @@ def configure_telemetry(
         timeout=timeout,
         shutdown_timeout=shutdown_timeout,
         in_flight=in_flight,
-        alive_seconds=alive_seconds,
+        report_interval=report_interval,
         threads=threads,
         install_signal_handlers=install_signal_handlers,
         spool=spool,
@@ -105,19 +105,19 @@ def configure_telemetry(
 
 def current() -> Telemetry | None:
     """What this process has configured already."""
-    return _Process.telemetry
+    return _TelemetryState.telemetry
 
 
 def configure(arguments: Arguments) -> Telemetry:
     """``configure_telemetry`` with its arguments as one, and those that only our own callers have."""
-    with _Process.lock:
-        if _Process.telemetry is None:
-            _Process.arguments = arguments
-            _Process.telemetry = _set_up(arguments)
-        elif arguments not in (_Process.arguments, Arguments()) and not _Process.warned:
-            _Process.warned = True
+    with _TelemetryState.lock:
+        if _TelemetryState.telemetry is None:
+            _TelemetryState.arguments = arguments
+            _TelemetryState.telemetry = _set_up(arguments)
+        elif arguments not in (_TelemetryState.arguments, Arguments()) and not _TelemetryState.warned:
+            _TelemetryState.warned = True
             _logger.warning("configure_telemetry() was called again with other arguments: the first call's are kept")
-        return _Process.telemetry
+        return _TelemetryState.telemetry
 
 
 def shutdown_telemetry(timeout: float | None = None) -> bool:
@@ -125,7 +125,7 @@ def shutdown_telemetry(timeout: float | None = None) -> bool:
 
     True if all was handed over in time. A second call does nothing. Never raises.
     """
-    telemetry = _Process.telemetry
+    telemetry = _TelemetryState.telemetry
     if telemetry is None:
         return True
     sensible = isinstance(timeout, int | float) and 0 <= timeout < threading.TIMEOUT_MAX
@@ -135,8 +135,8 @@ def shutdown_telemetry(timeout: float | None = None) -> bool:
 def _set_up(arguments: Arguments) -> Telemetry:
     try:
         settings = resolve(arguments, os.environ)
-        for complaint in settings.complaints:
-            _logger.warning("configure_telemetry: %s", complaint)
+        for warning in settings.warnings:
+            _logger.warning("configure_telemetry: %s", warning)
         if settings.disabled:
             return Telemetry()
         # Late: the SDK and gRPC take a tenth of a second to import, which `import otel_setup` need not.

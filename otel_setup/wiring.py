@@ -19,33 +19,33 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 from otel_setup.api import providers
 from otel_setup.api.liveness import Liveness
-from otel_setup.config.processing import Keeping, default_spool
-from otel_setup.config.settings import LogBatches, Settings
-from otel_setup.export.circuit_breaker import Link
-from otel_setup.export.connection import Lane
-from otel_setup.export.fork_gate import ForkGate
-from otel_setup.export.outage import Outage
-from otel_setup.export.pipeline import Delivery, Live
-from otel_setup.export.replayer import Drain
-from otel_setup.export.shown_records import Shown
+from otel_setup.config.processing import ProcessingSettings, default_spool
+from otel_setup.config.settings import LogBatchSettings, TelemetrySettings
+from otel_setup.export.circuit_breaker import CircuitBreaker
+from otel_setup.export.connection import ExportConnection
+from otel_setup.export.fork_gate import ForkBarrier
+from otel_setup.export.outage import OutageLog
+from otel_setup.export.pipeline import CollectorStep, ExportPipeline
+from otel_setup.export.replayer import CollectorReplayer
+from otel_setup.export.shown_records import DeduplicatingConsole
 from otel_setup.export.stats import Counts
 from otel_setup.process import hooks
 from otel_setup.process.shutdown import Telemetry
 from otel_setup.sdk import log_bridge, self_metrics
 from otel_setup.sdk.context_processors import LogAttributes, SpanAttributes
-from otel_setup.sdk.exporters import LogDelivery, MetricDelivery, SpanDelivery
+from otel_setup.sdk.exporters import PipelineLogExporter, PipelineMetricExporter, PipelineSpanExporter
 from otel_setup.sdk.id_generator import FlowIdGenerator
-from otel_setup.sdk.log_filters import quieten
+from otel_setup.sdk.log_filters import limit_sdk_logging
 from otel_setup.sdk.resource import describe_process
-from otel_setup.sdk.sanitizer import Scrubber
-from otel_setup.sdk.suppression_filters import WithholdingLogs, WithholdingSampler
+from otel_setup.sdk.sanitizer import Sanitizer
+from otel_setup.sdk.suppression_filters import SuppressionLogProcessor, SuppressionSampler
 from otel_setup.sdk.thread_context import carry_into_threads
-from otelgres.exporters.background import ApartSink
+from otelgres.exporters.background import BackgroundExporter
 from otelgres.exporters.batch import Signal
-from otelgres.exporters.chain import Sink
-from otelgres.exporters.console import ConsoleSink
-from otelgres.exporters.otlp import OtlpSink
-from otelgres.exporters.spool.folder import FileSink
+from otelgres.exporters.chain import Exporter
+from otelgres.exporters.console import ConsoleExporter
+from otelgres.exporters.otlp import OtlpExporter
+from otelgres.exporters.spool.folder import SpoolExporter
 from otelgres.exporters.target import Database, Target
 
 _logger = logging.getLogger("otel_setup")
@@ -54,36 +54,44 @@ _logger = logging.getLogger("otel_setup")
 _DELAY_MS: Final = 200.0
 
 
-def build(settings: Settings) -> Telemetry:
+def build(settings: TelemetrySettings) -> Telemetry:
     """Builds, connects and registers everything. A signal that is off keeps a provider that exports nothing."""
-    quieten()
-    keeping, counts, gate = settings.keeping, Counts(), ForkGate()
+    limit_sdk_logging()
+    processing, counts, gate = settings.processing, Counts(), ForkBarrier()
     resource = describe_process(settings.resource)
-    spool = _spool(keeping, str(resource.attributes.get("service.name", "")))
-    outage = Outage(_places(spool))
-    links = {signal: Link() for signal in settings.targets}
+    spool = _spool(processing, str(resource.attributes.get("service.name", "")))
+    outage = OutageLog(_places(spool))
+    breakers = {signal: CircuitBreaker() for signal in settings.targets}
     targets: dict[Signal, Target | Database] = {
         signal: settings.database or target for signal, target in settings.targets.items()
     }
 
-    def lane(signal: Signal) -> Lane:
-        return Lane(lambda: _sink(signal, targets[signal]), gate, links[signal])
+    def connection(signal: Signal) -> ExportConnection:
+        return ExportConnection(lambda: _exporter(signal, targets[signal]), gate, breakers[signal])
 
     def refused(signal: Signal, items: int, reason: str) -> None:
         outage.refused(signal, targets[signal], items, reason)
 
     # With connections of its own: a live export never waits for one of the spool's.
-    drain = None if spool is None else Drain(spool, {signal: lane(signal) for signal in links}, counts, refused)
+    replayer = (
+        None
+        if spool is None
+        else CollectorReplayer(spool, {signal: connection(signal) for signal in breakers}, counts, refused)
+    )
     batches = settings.log_batches
-    deliveries = {}
+    pipelines = {}
     for signal, target in targets.items():
-        live = Live(lane(signal), drain, 0 if drain else target.timeout, batches.attempts if batches else None)
-        fallback = _fallback(keeping, spool, batches, signal)
-        deliveries[signal] = Delivery(signal, target, live, fallback, drain, counts, outage)
+        collector_step = CollectorStep(
+            connection(signal), replayer, 0 if replayer else target.timeout, batches.attempts if batches else None
+        )
+        fallback = _fallback(processing, spool, batches, signal)
+        pipelines[signal] = ExportPipeline(signal, target, collector_step, fallback, replayer, counts, outage)
     # Metrics first: the other two count themselves with it.
-    meter_provider = _meter_provider(resource, deliveries.get(Signal.METRICS), settings.metric_interval)
-    tracer_provider = _tracer_provider(resource, deliveries.get(Signal.TRACES), meter_provider, keeping, counts)
-    logger_provider = _logger_provider(resource, deliveries.get(Signal.LOGS), meter_provider, keeping, counts, batches)
+    meter_provider = _meter_provider(resource, pipelines.get(Signal.METRICS), settings.metric_interval)
+    tracer_provider = _tracer_provider(resource, pipelines.get(Signal.TRACES), meter_provider, processing, counts)
+    logger_provider = _logger_provider(
+        resource, pipelines.get(Signal.LOGS), meter_provider, processing, counts, batches
+    )
     self_metrics.report(
         meter_provider.get_meter(providers.SCOPE), counts, spool.bytes_used if spool is not None else lambda: 0
     )
@@ -97,55 +105,61 @@ def build(settings: Settings) -> Telemetry:
         )
     providers.tracer = tracer_provider.get_tracer(providers.SCOPE)
     providers.flush = tracer_provider.force_flush
-    has_logs = Signal.LOGS in deliveries
+    has_logs = Signal.LOGS in pipelines
     providers.events = logger_provider.get_logger(providers.SCOPE)
     providers.starts = providers.events if has_logs and settings.in_flight else None
-    providers.liveness = Liveness(providers.events, settings.alive_seconds) if providers.starts is not None else None
+    providers.liveness = Liveness(providers.events, settings.report_interval) if providers.starts is not None else None
     if settings.threads:
         carry_into_threads()
     telemetry = Telemetry(
         tracer_provider=tracer_provider,
         meter_provider=meter_provider,
         logger_provider=logger_provider,
-        deliveries=list(deliveries.values()),
+        pipelines=list(pipelines.values()),
         gate=gate,
         spool=spool,
-        drain=drain,
+        replayer=replayer,
         liveness=providers.liveness,
         counts=counts,
-        handler=log_bridge.install(logger_provider, settings.log_level, keeping.body_bytes, counts)
+        handler=log_bridge.install(logger_provider, settings.log_level, processing.body_bytes, counts)
         if has_logs and settings.capture_logs
         else None,
         shutdown_timeout=settings.shutdown_timeout,
     )
     hooks.install(telemetry, signals=settings.install_signal_handlers)
-    if drain is not None:
+    if replayer is not None:
         # What an earlier run has left need not wait for the first export of this one.
-        drain.start()
+        replayer.start()
     return telemetry
 
 
 # Each provider is told not to shut down at exit by itself: `hooks` ends all three together, within one deadline.
 
 
-def _meter_provider(resource: Resource, delivery: Delivery | None, interval: float) -> MeterProvider:
+def _meter_provider(resource: Resource, pipeline: ExportPipeline | None, interval: float) -> MeterProvider:
     readers = []
-    if delivery is not None:
-        readers.append(PeriodicExportingMetricReader(MetricDelivery(delivery), export_interval_millis=interval * 1e3))
+    if pipeline is not None:
+        readers.append(
+            PeriodicExportingMetricReader(PipelineMetricExporter(pipeline), export_interval_millis=interval * 1e3)
+        )
     return MeterProvider(metric_readers=readers, resource=resource, shutdown_on_exit=False)
 
 
 def _tracer_provider(
-    resource: Resource, delivery: Delivery | None, meters: MeterProvider, keeping: Keeping, counts: Counts
+    resource: Resource,
+    pipeline: ExportPipeline | None,
+    meters: MeterProvider,
+    processing: ProcessingSettings,
+    counts: Counts,
 ) -> TracerProvider:
     provider = TracerProvider(
         resource=resource, id_generator=FlowIdGenerator(), shutdown_on_exit=False, meter_provider=meters
     )
     # Around the one that OTEL_TRACES_SAMPLER names, which the SDK has just made.
-    provider.sampler = WithholdingSampler(provider.sampler)
-    if delivery is not None:
+    provider.sampler = SuppressionSampler(provider.sampler)
+    if pipeline is not None:
         processor = BatchSpanProcessor(
-            SpanDelivery(delivery, _scrubber(keeping, counts)),
+            PipelineSpanExporter(pipeline, _scrubber(processing, counts)),
             schedule_delay_millis=_delay("OTEL_BSP_SCHEDULE_DELAY"),
             meter_provider=meters,
         )
@@ -157,16 +171,16 @@ def _tracer_provider(
 
 def _logger_provider(
     resource: Resource,
-    delivery: Delivery | None,
+    pipeline: ExportPipeline | None,
     meters: MeterProvider,
-    keeping: Keeping,
+    processing: ProcessingSettings,
     counts: Counts,
-    batches: LogBatches | None,
+    batches: LogBatchSettings | None,
 ) -> LoggerProvider:
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False, meter_provider=meters)
-    if delivery is not None:
+    if pipeline is not None:
         processor = BatchLogRecordProcessor(
-            LogDelivery(delivery, _scrubber(keeping, counts)),
+            PipelineLogExporter(pipeline, _scrubber(processing, counts)),
             schedule_delay_millis=batches.seconds * 1e3 if batches else _delay("OTEL_BLRP_SCHEDULE_DELAY"),
             max_export_batch_size=batches.size if batches else None,
             max_queue_size=batches.queue if batches else None,
@@ -175,7 +189,7 @@ def _logger_provider(
         self_metrics.count_overflow(processor, Signal.LOGS, counts)
         provider.add_log_record_processor(log_bridge.RecordUid())
         provider.add_log_record_processor(LogAttributes())
-        provider.add_log_record_processor(WithholdingLogs(processor))
+        provider.add_log_record_processor(SuppressionLogProcessor(processor))
     return provider
 
 
@@ -184,41 +198,46 @@ def _delay(variable: str) -> float | None:
     return None if variable in os.environ else _DELAY_MS
 
 
-def _scrubber(keeping: Keeping, counts: Counts) -> Scrubber:
-    return Scrubber(keeping.redaction, keeping.attribute_bytes, keeping.body_bytes, counts)
+def _scrubber(processing: ProcessingSettings, counts: Counts) -> Sanitizer:
+    return Sanitizer(processing.redaction, processing.attribute_bytes, processing.body_bytes, counts)
 
 
-def _spool(keeping: Keeping, service_name: str) -> FileSink | None:
-    if "spool" not in keeping.fallback:
+def _spool(processing: ProcessingSettings, service_name: str) -> SpoolExporter | None:
+    if "spool" not in processing.fallback:
         return None
     try:
-        folder: Path = keeping.spool or default_spool(service_name)
+        folder: Path = processing.spool or default_spool(service_name)
     except RuntimeError:
         _logger.warning("configure_telemetry: there is no home directory to spool in: name one with spool=")
         return None
-    return FileSink(folder, max_bytes=keeping.spool_bytes)
+    return SpoolExporter(folder, max_bytes=processing.spool_bytes)
 
 
-def _sink(signal: Signal, target: Target | Database) -> ApartSink:
+def _exporter(signal: Signal, target: Target | Database) -> BackgroundExporter:
     if isinstance(target, Database):
         # Late: an application that sends to a collector needs no PostgreSQL driver.
-        from otelgres.exporters.postgres.direct import DirectSink
+        from otelgres.exporters.postgres.direct import PostgresExporter
 
-        return DirectSink(target, [signal])
-    return OtlpSink({signal: target})
+        return PostgresExporter(target, [signal])
+    return OtlpExporter({signal: target})
 
 
-def _fallback(keeping: Keeping, spool: FileSink | None, batches: LogBatches | None, signal: Signal) -> dict[str, Sink]:
-    made: dict[str, Sink] = {}
+def _fallback(
+    processing: ProcessingSettings, spool: SpoolExporter | None, batches: LogBatchSettings | None, signal: Signal
+) -> dict[str, Exporter]:
+    made: dict[str, Exporter] = {}
     if batches is None or signal is Signal.LOGS:
-        console = ConsoleSink("stdout")
-        made = {"console": Shown(batches.shown, console) if batches else console, "stderr": ConsoleSink("stderr")}
+        console = ConsoleExporter("stdout")
+        made = {
+            "console": DeduplicatingConsole(batches.already_printed, console) if batches else console,
+            "stderr": ConsoleExporter("stderr"),
+        }
     if spool is not None:
         made["spool"] = spool
-    return {step: made[step] for step in keeping.fallback if step in made}
+    return {step: made[step] for step in processing.fallback if step in made}
 
 
-def _places(spool: FileSink | None) -> dict[str, str]:
+def _places(spool: SpoolExporter | None) -> dict[str, str]:
     return {
         "spool": f"kept in {spool.folder if spool is not None else ''} to be sent later",
         "console": "printed on stdout",

@@ -15,52 +15,52 @@ from otel_setup.api import providers
 _log = logging.getLogger("otel_setup")
 
 # Company costs less than a request of one's own, and nobody sees a hundredth of a second.
-_COMPANY_SECONDS: Final = 0.01
+_COLLECT_SECONDS: Final = 0.01
 
 
-class _Hurry:
+class _FlushThread:
     """One process's thread; a fork's copy begins its own."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.asked = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="otelgres-prompt", daemon=True)
+        self.requested = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="otelgres-early-flush", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         while True:
-            self.asked.wait()
-            time.sleep(_COMPANY_SECONDS)
+            self.requested.wait()
+            time.sleep(_COLLECT_SECONDS)
             # Before the flush: what ends while it is at work asks for another one.
-            self.asked.clear()
+            self.requested.clear()
             try:
                 providers.flush()
             except Exception:  # noqa: BLE001 (the next batch will do)
                 _log.debug("spans were not handed over early", exc_info=True)
 
 
-_hurry: _Hurry | None = None
+_flusher: _FlushThread | None = None
 _lock = threading.Lock()
 
 
-def soon() -> None:
+def flush_soon() -> None:
     """What has ended until now is sent in some milliseconds. Waits for nothing; never raises."""
     try:
-        hurry = _hurry
-        if hurry is None or hurry.pid != os.getpid():
-            hurry = _begin()
-        if not hurry.asked.is_set():
-            hurry.asked.set()
+        flusher = _flusher
+        if flusher is None or flusher.pid != os.getpid():
+            flusher = _begin()
+        if not flusher.requested.is_set():
+            flusher.requested.set()
     except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
         _log.debug("spans are not handed over early", exc_info=True)
 
 
-def _begin() -> _Hurry:
-    global _hurry
+def _begin() -> _FlushThread:
+    global _flusher
     with _lock:
-        if _hurry is None or _hurry.pid != os.getpid():
-            _hurry = _Hurry()
-        return _hurry
+        if _flusher is None or _flusher.pid != os.getpid():
+            _flusher = _FlushThread()
+        return _flusher
 
 
 def _new_process() -> None:

@@ -22,7 +22,7 @@ class _Expectation:
         self._name, self._checkpoints, self._causes = name, checkpoints, causes
         self.due = 0.0
 
-    def tell(self) -> None:
+    def declare(self) -> None:
         self.due = time.monotonic() + _AGAIN_SECONDS
         record_event(
             EVENT,
@@ -49,11 +49,11 @@ def expected_checkpoints(
     named = [text(one.value if isinstance(one, enum.Enum) else one) for one in checkpoints]
     expectation = _Expectation(text(flow_name), named, {text(key): text(why) for key, why in (causes or {}).items()})
     _told[text(flow_name)] = expectation
-    expectation.tell()
+    expectation.declare()
 
 
 def remind(flow_name: str) -> None:
     """A flow of this name is at work: what it is expected to pass is told again, if that was long ago."""
     expectation = _told.get(flow_name)
     if expectation is not None and time.monotonic() > expectation.due:
-        expectation.tell()
+        expectation.declare()

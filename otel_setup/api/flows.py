@@ -71,7 +71,7 @@ class Handle:
         _checkpoint(name, attributes, self._context)
 
 
-class Scope(Decorator[Handle]):
+class SpanBlock(Decorator[Handle]):
     """An unopened flow or phase. Opening it again, or calling what it decorates, makes a new span each time."""
 
     def __init__(self, kind: str, name: object, flow_id: object, attributes: dict[str, Any]) -> None:
@@ -105,23 +105,23 @@ class Scope(Decorator[Handle]):
         if pid == os.getpid():
             _end(handle._span, error)
 
-    def _again(self) -> "Scope":
-        return Scope(self._kind, self._name, self._flow_id, self._attributes)
+    def _again(self) -> "SpanBlock":
+        return SpanBlock(self._kind, self._name, self._flow_id, self._attributes)
 
 
-def flow(name: str, flow_id: uuid.UUID | str | None = None, **attributes: Any) -> Scope:
+def flow(name: str, flow_id: uuid.UUID | str | None = None, **attributes: Any) -> SpanBlock:
     """A unit of work whose span is the root of the trace with id ``flow_id`` (None: a new one).
 
     ``flow_id`` is a UUID or its text; what is neither costs a warning and becomes a new id. Inside another trace it
     still starts a root of its own, with a link to the span around it; inside the trace of that very id it is a child.
     Dotted attribute names go in as ``**{"order.id": 7}``.
     """
-    return Scope("flow", name, flow_id, attributes)
+    return SpanBlock("flow", name, flow_id, attributes)
 
 
-def phase(name: str, **attributes: Any) -> Scope:
+def phase(name: str, **attributes: Any) -> SpanBlock:
     """A part of the current flow: a child span of the current span, or a root of its own where there is none."""
-    return Scope("phase", name, None, attributes)
+    return SpanBlock("phase", name, None, attributes)
 
 
 def checkpoint(name: str | enum.Enum, *, flow_id: uuid.UUID | str | None = None, **attributes: Any) -> None:

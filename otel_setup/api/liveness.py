@@ -18,10 +18,10 @@ from otel_setup.api.detach import detach
 
 ALIVE: Final = "otelgres.process.alive"
 END: Final = "otelgres.process.end"
-INTERVAL: Final = "otelgres.alive.interval"
+INTERVAL: Final = "otelgres.report.interval"
 # How long the end waits for a sign that is just being given, so that it comes after it.
-_LAST_SIGN: Final = 0.2
-_NOWHERE: Final = Context()
+_LAST_REPORT: Final = 0.2
+_EMPTY_CONTEXT: Final = Context()
 _log = logging.getLogger("otel_setup")
 
 
@@ -37,19 +37,19 @@ class Liveness:
         """Makes it a new process's own: nothing is open, and no thread has come along."""
         self._open: dict[int, None] = {}
         self._stopped = threading.Event()
-        self._not_begun = threading.Lock()
+        self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def opened(self, span_id: int) -> None:
         """A flow or phase has begun. Never waits."""
         self._open[span_id] = None
         # Taken by the first, for good.
-        if self._thread is None and self._not_begun.acquire(blocking=False):
+        if self._thread is None and self._start_lock.acquire(blocking=False):
             thread = threading.Thread(target=self._run, args=(self._stopped,), name="otelgres-alive", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # too many threads, or an interpreter on its way out: the next one tries again
-                self._not_begun.release()
+                self._start_lock.release()
             else:
                 self._thread = thread
 
@@ -62,22 +62,22 @@ class Liveness:
         self._stopped.set()
         thread = self._thread
         if thread is not None:
-            thread.join(_LAST_SIGN)
-            self._tell(END)
+            thread.join(_LAST_REPORT)
+            self._emit(END)
 
     def _run(self, stopped: threading.Event) -> None:
         while not stopped.wait(self.seconds):
             if self._open:
-                self._tell(ALIVE)
+                self._emit(ALIVE)
 
-    def _tell(self, event: str) -> None:
+    def _emit(self, event: str) -> None:
         # A thread is started in the context of the work that was at hand, which this is not about.
-        token = context.attach(_NOWHERE)
+        token = context.attach(_EMPTY_CONTEXT)
         try:
             self._logger.emit(
                 LogRecord(
                     timestamp=time.time_ns(),
-                    context=_NOWHERE,
+                    context=_EMPTY_CONTEXT,
                     severity_number=SeverityNumber.INFO,
                     severity_text="INFO",
                     attributes={

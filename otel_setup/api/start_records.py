@@ -30,7 +30,7 @@ def record_start(
         "thread.name": text(threading.current_thread().name),
     }
     if seconds is not None:
-        attributes["otelgres.alive.interval"] = seconds
+        attributes["otelgres.report.interval"] = seconds
     if flow_name:
         attributes["otelgres.flow.name"] = flow_name
     parent = getattr(span, "parent", None)

@@ -13,7 +13,7 @@ CONNECT_TIMEOUT: Final = 10
 QUERY_TIMEOUT: Final = 30.0
 
 
-def resolve_database(given: Any, environ: Mapping[str, str], complaints: list[str]) -> Database | None:
+def resolve_database(given: Any, environ: Mapping[str, str], warnings: list[str]) -> Database | None:
     """From argument ``dsn``, else from its variable; None where neither is there or makes sense."""
     if isinstance(given, Database):
         return given
@@ -24,7 +24,7 @@ def resolve_database(given: Any, environ: Mapping[str, str], complaints: list[st
         database = database_at(value) if isinstance(value, str) else None
         if database is not None:
             return database
-        complaints.append(f"{source} is no libpq URI (postgresql://…) or key/value string: it is left out")
+        warnings.append(f"{source} is no libpq URI (postgresql://…) or key/value string: it is left out")
     return None
 
 

@@ -1,6 +1,6 @@
 """What happens to telemetry beside being sent: where it is kept, what is hidden, how large a value may be.
 
-Pure, as ``settings``: arguments and ``OTELGRES_TELEMETRY_*`` in, decisions and complaints out.
+Pure, as ``settings``: arguments and ``OTELGRES_TELEMETRY_*`` in, decisions and warnings out.
 """
 
 import os
@@ -21,7 +21,7 @@ DEFAULT_ATTRIBUTE_BYTES: Final = 64 * 1024
 DEFAULT_BODY_BYTES: Final = 256 * 1024
 _VARIABLES: Final = ("SPOOL", "SPOOL_BYTES", "FALLBACK", "REDACT", "MAX_ATTRIBUTE_BYTES", "MAX_BODY_BYTES")
 # Read elsewhere, by what they are for.
-_OTHERS: Final = ("ALIVE_SECONDS", "DSN", "OPERATIONS_DIRECTORY")
+_OTHERS: Final = ("REPORT_INTERVAL", "DSN", "OPERATIONS_DIRECTORY")
 _OFF: Final = frozenset({"off", "none", "false", "no", "0"})
 _ON: Final = frozenset({"on", "true", "yes", "1"})
 # A cut value carries a marker of some dozen bytes.
@@ -29,7 +29,7 @@ _LEAST_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
+class ProcessingSettings:
     """``fallback`` are steps in order, at most once each; ``spool`` None means the default directory of the service."""
 
     fallback: tuple[str, ...]
@@ -40,26 +40,26 @@ class Keeping:
     body_bytes: int
 
 
-def resolve_keeping(given: Any, environ: Mapping[str, str], complaints: list[str]) -> Keeping:
-    """From the ``Arguments`` and ``environ``; what is not understood is added to ``complaints``."""
+def resolve_processing(given: Any, environ: Mapping[str, str], warnings: list[str]) -> ProcessingSettings:
+    """From the ``Arguments`` and ``environ``; what is not understood is added to ``warnings``."""
     unknown = sorted(
         name for name in environ if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in (*_VARIABLES, *_OTHERS)
     )
     if unknown:
-        complaints.append(
+        warnings.append(
             f"{', '.join(unknown)} is not known here: there are {PREFIX}{', '.join((*_VARIABLES, *_OTHERS))}"
         )
-    spool, off = _spool(given.spool, environ, complaints)
-    fallback = _fallback(given.fallback, environ, complaints)
-    return Keeping(
+    spool, off = _spool(given.spool, environ, warnings)
+    fallback = _fallback(given.fallback, environ, warnings)
+    return ProcessingSettings(
         fallback=tuple(step for step in fallback if not (off and step == "spool")),
         spool=spool,
-        spool_bytes=_bytes("spool_bytes", given.spool_bytes, environ, DEFAULT_SPOOL_BYTES, complaints),
-        redaction=_redaction(given.redact, environ, complaints),
+        spool_bytes=_bytes("spool_bytes", given.spool_bytes, environ, DEFAULT_SPOOL_BYTES, warnings),
+        redaction=_redaction(given.redact, environ, warnings),
         attribute_bytes=_bytes(
-            "max_attribute_bytes", given.max_attribute_bytes, environ, DEFAULT_ATTRIBUTE_BYTES, complaints
+            "max_attribute_bytes", given.max_attribute_bytes, environ, DEFAULT_ATTRIBUTE_BYTES, warnings
         ),
-        body_bytes=_bytes("max_body_bytes", given.max_body_bytes, environ, DEFAULT_BODY_BYTES, complaints),
+        body_bytes=_bytes("max_body_bytes", given.max_body_bytes, environ, DEFAULT_BODY_BYTES, warnings),
     )
 
 
@@ -77,7 +77,7 @@ def default_spool(service_name: str) -> Path:
     return state / "otelgres" / "telemetry" / name
 
 
-def _spool(given: Any, environ: Mapping[str, str], complaints: list[str]) -> tuple[Path | None, bool]:
+def _spool(given: Any, environ: Mapping[str, str], warnings: list[str]) -> tuple[Path | None, bool]:
     """The directory (None: the default) and whether the spool is off."""
     for source, value in (("spool", given), (PREFIX + "SPOOL", environ.get(PREFIX + "SPOOL", "").strip() or None)):
         if value is None or value is True:
@@ -87,11 +87,11 @@ def _spool(given: Any, environ: Mapping[str, str], complaints: list[str]) -> tup
         path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
         if path and isinstance(path, str) and "\0" not in path:
             return Path(path).absolute(), False
-        complaints.append(f"{source}={text(value)!r} is no directory: the default is used")
+        warnings.append(f"{source}={text(value)!r} is no directory: the default is used")
     return None, False
 
 
-def _fallback(given: Any, environ: Mapping[str, str], complaints: list[str]) -> tuple[str, ...]:
+def _fallback(given: Any, environ: Mapping[str, str], warnings: list[str]) -> tuple[str, ...]:
     name = PREFIX + "FALLBACK"
     for source, value in (("fallback", given), (name, environ.get(name))):
         if value is None or (value == "" and source == name):
@@ -100,11 +100,11 @@ def _fallback(given: Any, environ: Mapping[str, str], complaints: list[str]) -> 
             value = () if value.strip().lower() in _OFF else [part.strip().lower() for part in value.split(",")]
         if isinstance(value, Sequence) and all(step in STEPS for step in value):
             return tuple(dict.fromkeys(value))
-        complaints.append(f"{source}={text(value)!r} is not understood: name some of {', '.join(STEPS)}, in order")
+        warnings.append(f"{source}={text(value)!r} is not understood: name some of {', '.join(STEPS)}, in order")
     return STEPS
 
 
-def _redaction(given: Any, environ: Mapping[str, str], complaints: list[str]) -> Redaction | None:
+def _redaction(given: Any, environ: Mapping[str, str], warnings: list[str]) -> Redaction | None:
     name = PREFIX + "REDACT"
     for source, value in (("redact", given), (name, environ.get(name, "").strip().lower() or None)):
         if value is None:
@@ -119,13 +119,13 @@ def _redaction(given: Any, environ: Mapping[str, str], complaints: list[str]) ->
             try:
                 return rules(value)
             except ValueError as error:
-                complaints.append(f"{source} is not understood, and the default rules are used: {text(error)}")
+                warnings.append(f"{source} is not understood, and the default rules are used: {text(error)}")
                 continue
-        complaints.append(f"{source}={text(value)!r} is not understood: say True, False or rules; the default is used")
+        warnings.append(f"{source}={text(value)!r} is not understood: say True, False or rules; the default is used")
     return Redaction()
 
 
-def _bytes(argument: str, given: Any, environ: Mapping[str, str], default: int, complaints: list[str]) -> int:
+def _bytes(argument: str, given: Any, environ: Mapping[str, str], default: int, warnings: list[str]) -> int:
     variable = PREFIX + argument.upper()
     for source, value in ((argument, given), (variable, environ.get(variable, "").strip() or None)):
         if value is None:
@@ -136,5 +136,5 @@ def _bytes(argument: str, given: Any, environ: Mapping[str, str], default: int, 
                 return number
         except (TypeError, ValueError, OverflowError):
             pass
-        complaints.append(f"{source}={text(value)!r} is no number of bytes from {_LEAST_BYTES}: the default is used")
+        warnings.append(f"{source}={text(value)!r} is no number of bytes from {_LEAST_BYTES}: the default is used")
     return default

@@ -1,6 +1,6 @@
 """What the caller and the environment ask for, resolved to one record per signal. Arguments win over variables.
 
-Pure: environment in, settings and complaints out. Refuses to know the SDK's classes and to raise: what makes no sense
+Pure: environment in, settings and warnings out. Refuses to know the SDK's classes and to raise: what makes no sense
 is answered with the default and one sentence.
 """
 
@@ -14,25 +14,25 @@ from urllib.parse import unquote, urlsplit
 
 from otel_setup.api.values import text
 from otel_setup.config.database import resolve_database
-from otel_setup.config.processing import PREFIX, Keeping, resolve_keeping
+from otel_setup.config.processing import PREFIX, ProcessingSettings, resolve_processing
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.target import Compression, Database, Protocol, Target, is_loopback
 
 DEFAULT_EXPORT_TIMEOUT = 10.0
 DEFAULT_SHUTDOWN_TIMEOUT = 5.0
 DEFAULT_METRIC_INTERVAL = 60.0
-DEFAULT_ALIVE_SECONDS = 15.0
+DEFAULT_REPORT_INTERVAL = 15.0
 _DEFAULT_ENDPOINTS: Mapping[str, str] = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
 _OTLP_HTTP_PORT = 4318
-ALIVE_VARIABLE = PREFIX + "ALIVE_SECONDS"
+REPORT_INTERVAL_VARIABLE = PREFIX + "REPORT_INTERVAL"
 _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
-class LogBatches:
+class LogBatchSettings:
     """How log records are put together and tried, where ``initialize_logger`` says so. The other signals print nothing.
 
-    ``attempts`` are tries of one batch before the next step has it. ``shown`` says whether a handler of the application
+    ``attempts`` are tries of one batch before the next step has it. ``already_printed`` says whether a handler of the application
     has printed the records already, so that a fallback to the console need not.
     """
 
@@ -40,7 +40,7 @@ class LogBatches:
     seconds: float
     queue: int
     attempts: int
-    shown: Callable[[], bool]
+    already_printed: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Arguments:
     timeout: Any = None
     shutdown_timeout: Any = None
     in_flight: Any = True
-    alive_seconds: Any = None
+    report_interval: Any = None
     threads: Any = True
     install_signal_handlers: Any = True
     spool: Any = None
@@ -71,11 +71,11 @@ class Arguments:
     redact: Any = None
     max_attribute_bytes: Any = None
     max_body_bytes: Any = None
-    log_batches: LogBatches | None = None
+    log_batches: LogBatchSettings | None = None
 
 
 @dataclass(slots=True)
-class Settings:
+class TelemetrySettings:
     """Everything decided. ``targets`` lacks the signals that are off; ``database`` takes what would go to them.
 
     Times are seconds.
@@ -90,64 +90,64 @@ class Settings:
     metric_interval: float
     shutdown_timeout: float
     in_flight: bool
-    alive_seconds: float
+    report_interval: float
     threads: bool
     install_signal_handlers: bool
-    keeping: Keeping
-    log_batches: LogBatches | None
-    complaints: list[str] = field(default_factory=list)
+    processing: ProcessingSettings
+    log_batches: LogBatchSettings | None
+    warnings: list[str] = field(default_factory=list)
 
 
-def resolve(arguments: Arguments, environ: Mapping[str, str]) -> Settings:
-    """Settings from ``arguments`` and ``OTEL_*`` in ``environ``; ``complaints`` says what was not understood."""
-    complaints: list[str] = []
+def resolve(arguments: Arguments, environ: Mapping[str, str]) -> TelemetrySettings:
+    """Settings from ``arguments`` and ``OTEL_*`` in ``environ``; ``warnings`` says what was not understood."""
+    warnings: list[str] = []
     targets = {
-        signal: _target(signal, arguments, environ, complaints)
+        signal: _target(signal, arguments, environ, warnings)
         for signal in Signal
-        if _exported(signal, environ, complaints)
+        if _exported(signal, environ, warnings)
     }
     interval_ms = environ.get("OTEL_METRIC_EXPORT_INTERVAL")
-    return Settings(
+    return TelemetrySettings(
         disabled=environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         targets=targets,
         # An endpoint in the code outweighs a variable.
-        database=resolve_database(arguments.dsn, {} if arguments.endpoint is not None else environ, complaints),
-        resource=_resource(arguments, complaints),
-        log_level=_level(arguments.log_level, complaints),
+        database=resolve_database(arguments.dsn, {} if arguments.endpoint is not None else environ, warnings),
+        resource=_resource(arguments, warnings),
+        log_level=_level(arguments.log_level, warnings),
         capture_logs=bool(arguments.capture_logs),
         metric_interval=(
-            _seconds("metric_interval", arguments.metric_interval, complaints)
-            or _seconds("OTEL_METRIC_EXPORT_INTERVAL", interval_ms, complaints, scale=1e-3)
+            _seconds("metric_interval", arguments.metric_interval, warnings)
+            or _seconds("OTEL_METRIC_EXPORT_INTERVAL", interval_ms, warnings, scale=1e-3)
             or DEFAULT_METRIC_INTERVAL
         ),
         shutdown_timeout=(
-            _seconds("shutdown_timeout", arguments.shutdown_timeout, complaints) or DEFAULT_SHUTDOWN_TIMEOUT
+            _seconds("shutdown_timeout", arguments.shutdown_timeout, warnings) or DEFAULT_SHUTDOWN_TIMEOUT
         ),
         in_flight=bool(arguments.in_flight),
-        alive_seconds=(
-            _seconds("alive_seconds", arguments.alive_seconds, complaints)
-            or _seconds(ALIVE_VARIABLE, environ.get(ALIVE_VARIABLE), complaints)
-            or DEFAULT_ALIVE_SECONDS
+        report_interval=(
+            _seconds("report_interval", arguments.report_interval, warnings)
+            or _seconds(REPORT_INTERVAL_VARIABLE, environ.get(REPORT_INTERVAL_VARIABLE), warnings)
+            or DEFAULT_REPORT_INTERVAL
         ),
         threads=bool(arguments.threads),
         install_signal_handlers=bool(arguments.install_signal_handlers),
-        keeping=resolve_keeping(arguments, environ, complaints),
+        processing=resolve_processing(arguments, environ, warnings),
         log_batches=arguments.log_batches,
-        complaints=list(dict.fromkeys(complaints)),
+        warnings=list(dict.fromkeys(warnings)),
     )
 
 
-def _exported(signal: Signal, environ: Mapping[str, str], complaints: list[str]) -> bool:
+def _exported(signal: Signal, environ: Mapping[str, str], warnings: list[str]) -> bool:
     name = f"OTEL_{signal.name}_EXPORTER"
     value = environ.get(name, "").strip().lower()
     if value not in {"", "otlp", "none"}:
-        complaints.append(f"{name}={text(value)!r} is not known here (otlp or none); {signal.value} go out as OTLP")
+        warnings.append(f"{name}={text(value)!r} is not known here (otlp or none); {signal.value} go out as OTLP")
     return value != "none"
 
 
-def _target(signal: Signal, arguments: Arguments, environ: Mapping[str, str], complaints: list[str]) -> Target:
-    protocol = _protocol(signal, arguments, environ, complaints)
-    endpoint = _endpoint(signal, protocol, arguments, environ, complaints)
+def _target(signal: Signal, arguments: Arguments, environ: Mapping[str, str], warnings: list[str]) -> Target:
+    protocol = _protocol(signal, arguments, environ, warnings)
+    endpoint = _endpoint(signal, protocol, arguments, environ, warnings)
     parts = urlsplit(_with_authority(endpoint))
     loopback = is_loopback(parts.hostname)
     insecure = _otlp(environ, signal, "INSECURE")
@@ -162,13 +162,13 @@ def _target(signal: Signal, arguments: Arguments, environ: Mapping[str, str], co
             else loopback
         ),
         loopback=loopback,
-        headers=_headers(signal, protocol, arguments, environ, complaints),
+        headers=_headers(signal, protocol, arguments, environ, warnings),
         timeout=(
-            _seconds("timeout", arguments.timeout, complaints)
-            or _seconds("OTEL_EXPORTER_OTLP_TIMEOUT", _otlp(environ, signal, "TIMEOUT"), complaints)
+            _seconds("timeout", arguments.timeout, warnings)
+            or _seconds("OTEL_EXPORTER_OTLP_TIMEOUT", _otlp(environ, signal, "TIMEOUT"), warnings)
             or DEFAULT_EXPORT_TIMEOUT
         ),
-        compression=_compression(signal, protocol, environ, complaints),
+        compression=_compression(signal, protocol, environ, warnings),
         certificate=_otlp(environ, signal, "CERTIFICATE") or None,
         client_certificate=_otlp(environ, signal, "CLIENT_CERTIFICATE") or None,
         client_key=_otlp(environ, signal, "CLIENT_KEY") or None,
@@ -181,7 +181,7 @@ def _otlp(environ: Mapping[str, str], signal: Signal, name: str) -> str:
     return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
 
 
-def _protocol(signal: Signal, arguments: Arguments, environ: Mapping[str, str], complaints: list[str]) -> Protocol:
+def _protocol(signal: Signal, arguments: Arguments, environ: Mapping[str, str], warnings: list[str]) -> Protocol:
     for source, value in (
         ("protocol", arguments.protocol),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", _otlp(environ, signal, "PROTOCOL")),
@@ -191,13 +191,13 @@ def _protocol(signal: Signal, arguments: Arguments, environ: Mapping[str, str], 
         known = {"grpc": "grpc", "http/protobuf": "http/protobuf", "http": "http/protobuf"}.get(text(value).lower())
         if known:
             return cast(Protocol, known)
-        complaints.append(f"{source}={text(value)!r} is not known here: say 'grpc' or 'http/protobuf'")
+        warnings.append(f"{source}={text(value)!r} is not known here: say 'grpc' or 'http/protobuf'")
     endpoint = arguments.endpoint if isinstance(arguments.endpoint, str) else _otlp(environ, signal, "ENDPOINT")
     return "http/protobuf" if _port(_with_authority(endpoint)) == _OTLP_HTTP_PORT else "grpc"
 
 
 def _endpoint(
-    signal: Signal, protocol: Protocol, arguments: Arguments, environ: Mapping[str, str], complaints: list[str]
+    signal: Signal, protocol: Protocol, arguments: Arguments, environ: Mapping[str, str], warnings: list[str]
 ) -> str:
     given = arguments.endpoint
     own = environ.get(f"OTEL_EXPORTER_OTLP_{signal.name}_ENDPOINT", "").strip()
@@ -212,7 +212,7 @@ def _endpoint(
         endpoint = _with_authority(value) if isinstance(value, str) else ""
         scheme = urlsplit(endpoint).scheme if endpoint else "?"
         if not endpoint or scheme not in {"", "http", "https", "unix"} or (scheme == "unix" and protocol != "grpc"):
-            complaints.append(f"{source}={text(value)!r} is no endpoint: say http://host:port or https://host:port")
+            warnings.append(f"{source}={text(value)!r} is no endpoint: say http://host:port or https://host:port")
             continue
         if protocol == "grpc":
             return endpoint.removeprefix("//")
@@ -240,23 +240,23 @@ def _port(endpoint: str) -> int | None:
 
 
 def _headers(
-    signal: Signal, protocol: Protocol, arguments: Arguments, environ: Mapping[str, str], complaints: list[str]
+    signal: Signal, protocol: Protocol, arguments: Arguments, environ: Mapping[str, str], warnings: list[str]
 ) -> dict[str, str]:
-    """Headers by lower-case name; the caller's win one by one. Values stay out of complaints: they are secrets."""
+    """Headers by lower-case name; the caller's win one by one. Values stay out of warnings: they are secrets."""
     headers: dict[str, str] = {}
     for item in _otlp(environ, signal, "HEADERS").split(","):
         name, equals, value = item.partition("=")
         if equals and name.strip():
             headers[unquote(name).strip().lower()] = unquote(value).strip()
         elif item.strip():
-            complaints.append("OTEL_EXPORTER_OTLP_HEADERS has an entry without '=': it is left out")
+            warnings.append("OTEL_EXPORTER_OTLP_HEADERS has an entry without '=': it is left out")
     if isinstance(arguments.headers, Mapping):
         headers.update({text(name).strip().lower(): text(value) for name, value in arguments.headers.items()})
     elif arguments.headers is not None:
-        complaints.append("headers is not a mapping of names to values: it is left out")
+        warnings.append("headers is not a mapping of names to values: it is left out")
     # One header that the transport refuses would fail every export, so it is left out here and said once.
     for name in [name for name, value in headers.items() if not _sendable(name, value)]:
-        complaints.append(f"header {name!r} has a name or value that {protocol} cannot send: it is left out")
+        warnings.append(f"header {name!r} has a name or value that {protocol} cannot send: it is left out")
         del headers[name]
     return headers
 
@@ -265,15 +265,15 @@ def _sendable(name: str, value: str) -> bool:
     return bool(_METADATA_KEY.fullmatch(name)) and value.isascii() and value.isprintable()
 
 
-def _compression(signal: Signal, protocol: Protocol, environ: Mapping[str, str], complaints: list[str]) -> Compression:
+def _compression(signal: Signal, protocol: Protocol, environ: Mapping[str, str], warnings: list[str]) -> Compression:
     value = _otlp(environ, signal, "COMPRESSION").lower() or "none"
     if value in {"none", "gzip"} or (value == "deflate" and protocol == "http/protobuf"):
         return cast(Compression, value)
-    complaints.append(f"OTEL_EXPORTER_OTLP_COMPRESSION={text(value)!r} cannot be done over {protocol}: none is used")
+    warnings.append(f"OTEL_EXPORTER_OTLP_COMPRESSION={text(value)!r} cannot be done over {protocol}: none is used")
     return "none"
 
 
-def _seconds(name: str, value: Any, complaints: list[str], scale: float = 1.0) -> float | None:
+def _seconds(name: str, value: Any, warnings: list[str], scale: float = 1.0) -> float | None:
     """``value`` in seconds, or None for "not given" and, with a complaint, for what is no positive number."""
     if value is None or value == "":
         return None
@@ -283,27 +283,27 @@ def _seconds(name: str, value: Any, complaints: list[str], scale: float = 1.0) -
         seconds = math.nan
     if math.isfinite(seconds) and seconds > 0:
         return seconds
-    complaints.append(f"{name}={text(value)!r} is not a positive number: the default is used")
+    warnings.append(f"{name}={text(value)!r} is not a positive number: the default is used")
     return None
 
 
-def _level(value: Any, complaints: list[str]) -> int | None:
+def _level(value: Any, warnings: list[str]) -> int | None:
     if value is None:
         return None
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     level = logging.getLevelNamesMapping().get(text(value).strip().upper())
     if level is None:
-        complaints.append(f"log_level={text(value)!r} is no level of the logging module: the default is used")
+        warnings.append(f"log_level={text(value)!r} is no level of the logging module: the default is used")
     return level
 
 
-def _resource(arguments: Arguments, complaints: list[str]) -> dict[str, Any]:
+def _resource(arguments: Arguments, warnings: list[str]) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     if isinstance(arguments.resource_attributes, Mapping):
         attributes.update(arguments.resource_attributes)
     elif arguments.resource_attributes is not None:
-        complaints.append("resource_attributes is not a mapping: it is left out")
+        warnings.append("resource_attributes is not a mapping: it is left out")
     for name, value in (
         ("service.name", arguments.service_name),
         ("service.version", arguments.service_version),
@@ -314,5 +314,5 @@ def _resource(arguments: Arguments, complaints: list[str]) -> dict[str, Any]:
         if isinstance(value, str) and value:
             attributes[name] = value
         else:
-            complaints.append(f"{name} must be a text that is not empty: it is left out")
+            warnings.append(f"{name} must be a text that is not empty: it is left out")
     return attributes

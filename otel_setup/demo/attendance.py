@@ -44,7 +44,7 @@ class _Logs(LogRecordProcessor):
         return True
 
 
-class Attendance:
+class ParentLink:
     """Talks with the starting process: lines of JSON go out; in comes a last word, or the end of stdin if it died."""
 
     def __init__(self, telemetry: Telemetry) -> None:
@@ -59,7 +59,7 @@ class Attendance:
 
     def ready(self, port: int) -> None:
         """Says where this process listens."""
-        _say({"port": port})
+        _report({"port": port})
 
     def wait(self) -> None:
         """Returns when stdin closes: because the starting process has had enough, or because it is gone."""
@@ -68,9 +68,9 @@ class Attendance:
     def leave(self) -> None:
         """Flushes, and says how many spans and log records there were. Nothing may be recorded any more."""
         flushed = self._telemetry.shutdown(_ALONE_FLUSH_SECONDS if self._alone else _FLUSH_SECONDS)
-        _say({"spans": self._spans.ended, "logs": self._logs.emitted, "flushed": flushed})
+        _report({"spans": self._spans.ended, "logs": self._logs.emitted, "flushed": flushed})
 
 
-def _say(line: dict[str, int | bool]) -> None:
+def _report(line: dict[str, int | bool]) -> None:
     with contextlib.suppress(OSError):  # nobody listens any more
         print(json.dumps(line), flush=True)

@@ -19,12 +19,12 @@ class Inbox:
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
         messages = self._messages
 
-        class Connection(socketserver.StreamRequestHandler):
+        class QueueConnection(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 for line in self.rfile:
                     messages.put(json.loads(line))
 
-        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Connection)
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), QueueConnection)
         self.port: int = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -52,7 +52,15 @@ def _main() -> None:
     telemetry = configure_telemetry("otelgres-test-data", endpoint=endpoint, spool=False, fallback=("stderr",))
     run(experiment_id)
     shutdown_telemetry(20)
-    print(json.dumps({signal: fates["sent"] for signal, fates in telemetry.stats().items() if "sent" in fates}))
+    print(
+        json.dumps(
+            {
+                signal: dispositions["sent"]
+                for signal, dispositions in telemetry.stats().items()
+                if "sent" in dispositions
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

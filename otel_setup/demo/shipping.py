@@ -15,7 +15,7 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_setup import checkpoint, configure_telemetry, extract, phase
-from otel_setup.demo.attendance import Attendance
+from otel_setup.demo.attendance import ParentLink
 from otel_setup.demo.line_queue import Inbox
 
 log = logging.getLogger("shipping")
@@ -71,7 +71,7 @@ def main() -> None:
     """Consumes on a free port until stdin closes and the senders are gone."""
     # Nothing is kept for later: what one demo leaves would turn up in the next.
     telemetry = configure_telemetry(service_name="shipping", service_version="0.9.3", fallback=())
-    attendance = Attendance(telemetry)
+    attendance = ParentLink(telemetry)
     inbox = Inbox()
 
     def waiting(options: CallbackOptions) -> Iterable[Observation]:

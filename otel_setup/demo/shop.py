@@ -20,7 +20,7 @@ from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from werkzeug.serving import make_server
 
 from otel_setup import checkpoint, configure_telemetry, flow, inject, phase
-from otel_setup.demo.attendance import Attendance
+from otel_setup.demo.attendance import ParentLink
 from otel_setup.demo.line_queue import Outbox
 
 log = logging.getLogger("shop")
@@ -156,7 +156,7 @@ def main() -> None:
     log.setLevel(logging.DEBUG)
     RequestsInstrumentor().instrument()
 
-    attendance = Attendance(telemetry)
+    attendance = ParentLink(telemetry)
     with Outbox(arguments.shipping) as shipments:
         server = make_server("127.0.0.1", 0, create_app(arguments.stock, shipments), threaded=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -18,7 +18,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from werkzeug.serving import make_server
 
 from otel_setup import configure_telemetry, phase
-from otel_setup.demo.attendance import Attendance
+from otel_setup.demo.attendance import ParentLink
 
 log = logging.getLogger("stock")
 meter = metrics.get_meter("stock")
@@ -82,7 +82,7 @@ def main() -> None:
     """Serves on a free port until stdin closes."""
     # Nothing is kept for later: what one demo leaves would turn up in the next.
     telemetry = configure_telemetry(service_name="stock", service_version="2.0.1", fallback=())
-    attendance = Attendance(telemetry)
+    attendance = ParentLink(telemetry)
     room = Stockroom({"apples": 100_000, "bread": 100_000, "coffee": 100_000, "ice cream": 100_000, "fireworks": 0})
     meter.create_observable_gauge("stock.level", [room.observe], unit="{item}", description="Items left")
     server = make_server("127.0.0.1", 0, create_app(room), threaded=True)

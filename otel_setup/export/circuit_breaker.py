@@ -15,27 +15,27 @@ _LONGEST_WAIT: Final = 30.0
 _LONGEST_ASKED: Final = 60.0
 
 
-class Link:
+class CircuitBreaker:
     """Up until a try fails, then down until one works."""
 
     def __init__(self) -> None:
-        self.up = True
+        self.available = True
         self.reason = ""
         self._failures = 0
         self._retry_at = 0.0
 
-    def note(self, outcome: Outcome) -> None:
+    def record(self, outcome: Outcome) -> None:
         """Learns from one answer. A refusal for good is an answer, too: somebody is there."""
         if not isinstance(outcome, Overloaded | Unavailable):
-            self.up = True
+            self.available = True
             self._failures = 0
             return
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._failures) * random.uniform(0.8, 1.2)  # noqa: S311
         self._failures = min(self._failures + 1, 10)
         self._retry_at = time.monotonic() + max(wait, min(outcome.retry_after, _LONGEST_ASKED))
         self.reason = outcome.message
-        self.up = False
+        self.available = False
 
-    def wait(self) -> float:
+    def retry_in(self) -> float:
         """Seconds until the next try makes sense; 0 for now."""
-        return 0.0 if self.up else max(0.0, self._retry_at - time.monotonic())
+        return 0.0 if self.available else max(0.0, self._retry_at - time.monotonic())

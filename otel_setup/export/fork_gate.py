@@ -12,7 +12,7 @@ from contextlib import contextmanager
 LONGEST_WAIT = 0.25
 
 
-class ForkGate:
+class ForkBarrier:
     """Exports pass through ``passing``; a fork closes the gate and waits for those inside."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ _logger = logging.getLogger("otel_setup")
 _SECONDS_BETWEEN_WARNINGS: Final = 60.0
 
 
-class Outage:
+class OutageLog:
     """Which signals do not get through; warns when the first one fails and says when the last one works again.
 
     ``places`` says of each step what it does with telemetry. Called on export threads; a lost race costs one line.
@@ -38,10 +38,10 @@ class Outage:
 
     def report(self, signal: Signal, target: Target | Database, step: str, reason: str) -> None:
         """An export did not get through for ``reason``; ``step`` took the batch, or "" if nothing did."""
-        self.tell(target, step, reason)
+        self.warn(target, step, reason)
         self._failing.add(signal)
 
-    def tell(self, target: Target | Database, step: str, reason: str) -> None:
+    def warn(self, target: Target | Database, step: str, reason: str) -> None:
         """Warns that ``target`` is not reached, unless that was said already."""
         if not self._failing and time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + _SECONDS_BETWEEN_WARNINGS

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from otel_setup.export.connection import Lane
-from otel_setup.export.outage import Outage
-from otel_setup.export.replayer import Drain
-from otel_setup.export.stats import Counts, Fate
+from otel_setup.export.connection import ExportConnection
+from otel_setup.export.outage import OutageLog
+from otel_setup.export.replayer import CollectorReplayer
+from otel_setup.export.stats import Counts, Disposition
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.chain import Chain, Sink, wants_it_again
+from otelgres.exporters.chain import Chain, Exporter, is_retryable
 from otelgres.exporters.items import count_items
 from otelgres.exporters.outcome import Accepted, Outcome, Unavailable
 from otelgres.exporters.target import Database, Target
@@ -27,26 +27,32 @@ _Item = TypeVar("_Item")
 COLLECTOR: Final = "collector"
 # gRPC servers take 4 MiB unless told otherwise: a batch beyond goes in parts, or would be refused with all its items.
 _LARGEST_REQUEST: Final = 3 * 1024 * 1024
-_FATES: Final[Mapping[str, Fate]] = {
+_DISPOSITIONS: Final[Mapping[str, Disposition]] = {
     COLLECTOR: "sent", "spool": "spooled", "console": "console", "stderr": "stderr",
 }  # fmt: skip
 
 
-class Live:
-    """The collector as a step: tried where that makes sense, left to the drain's probing where it does not."""
+class CollectorStep:
+    """The collector as a step: tried where that makes sense, left to the replayer's probing where it does not."""
 
-    def __init__(self, lane: Lane, drain: Drain | None, patience: float, attempts: int | None = None) -> None:
-        """Without a spool a batch is tried for ``patience`` seconds or, where that is given, ``attempts`` times."""
-        self.lane = lane
-        self._drain = drain
-        self._patience = patience if attempts is None else math.inf
+    def __init__(
+        self,
+        connection: ExportConnection,
+        replayer: CollectorReplayer | None,
+        retry_seconds: float,
+        attempts: int | None = None,
+    ) -> None:
+        """Without a spool a batch is tried for ``retry_seconds`` seconds or, where that is given, ``attempts`` times."""
+        self.connection = connection
+        self._replayer = replayer
+        self._retry_seconds = retry_seconds if attempts is None else math.inf
         self._attempts = math.inf if attempts is None else attempts
         self.forked()
 
     def forked(self) -> None:
         """In the child."""
-        self._leaving = threading.Event()
-        self.lane.forked()
+        self._stopping = threading.Event()
+        self.connection.forked()
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
         """What the collector answered; Unavailable at once where it is known to be away."""
@@ -54,30 +60,30 @@ class Live:
 
     def close(self) -> None:
         """Closes the connection."""
-        self.lane.close()
+        self.connection.close()
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """No batch waits for another try any more."""
-        self._leaving.set()
+        self._stopping.set()
 
     def _send(self, batch: Batch) -> Outcome:
-        link = self.lane.link
-        if not link.up and ((self._drain is not None and self._drain.probing) or link.wait()):
-            return Unavailable(link.wait(), link.reason)
-        deadline = time.monotonic() + self._patience
-        outcome = self.lane.send(batch)
+        breaker = self.connection.breaker
+        if not breaker.available and ((self._replayer is not None and self._replayer.probing) or breaker.retry_in()):
+            return Unavailable(breaker.retry_in(), breaker.reason)
+        deadline = time.monotonic() + self._retry_seconds
+        outcome = self.connection.send(batch)
         tries = 1
-        while self._drain is None and tries < self._attempts and wants_it_again(outcome):
-            wait = link.wait()
-            if time.monotonic() + wait > deadline or self._leaving.wait(wait):
+        while self._replayer is None and tries < self._attempts and is_retryable(outcome):
+            wait = breaker.retry_in()
+            if time.monotonic() + wait > deadline or self._stopping.wait(wait):
                 break
-            outcome = self.lane.send(batch)
+            outcome = self.connection.send(batch)
             tries += 1
         return outcome
 
 
 @dataclass(slots=True)
-class Record:
+class ExportStats:
     """How exports went: batches that the collector took and did not take, when last (since 1970), and why not."""
 
     flushes: int = 0
@@ -87,33 +93,33 @@ class Record:
     reason: str = ""
 
 
-class Delivery:
+class ExportPipeline:
     """The chain of one signal, with everything that happens on it counted and, now and then, told."""
 
     def __init__(
         self,
         signal: Signal,
         target: Target | Database,
-        live: Live,
-        fallback: Mapping[str, Sink],
-        drain: Drain | None,
+        collector_step: CollectorStep,
+        fallback: Mapping[str, Exporter],
+        replayer: CollectorReplayer | None,
         counts: Counts,
-        outage: Outage,
+        outage: OutageLog,
     ) -> None:
         self.signal = signal
         self._target = target
-        self._live = live
-        self._chain = Chain({COLLECTOR: live, **fallback}, self._note)
-        self._drain = drain
+        self._collector = collector_step
+        self._chain = Chain({COLLECTOR: collector_step, **fallback}, self._note)
+        self._replayer = replayer
         self._counts = counts
         self._outage = outage
         self._closed = False
-        self.record = Record()
+        self.stats = ExportStats()
 
     @property
     def failing(self) -> bool:
         """Whether the last export found no collector."""
-        return not self._live.lane.link.up
+        return not self._collector.connection.breaker.available
 
     def export(self, items: Sequence[_Item], encode: Callable[[Sequence[_Item]], Any]) -> bool:
         """Encodes ``items`` as one request, or several if they are large; True if each has found a place.
@@ -132,31 +138,33 @@ class Delivery:
             return self._halves(items, encode)
         return self._place(Batch(self.signal, payload))
 
-    def hurry(self) -> None:
+    def stop_retrying(self) -> None:
         """The process wants to end: what is left is tried once and not again."""
-        self._live.hurry()
+        self._collector.stop_retrying()
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Time is running out: the answer under way is not waited for, and the collector is not asked again."""
-        self._live.hurry()
-        self._live.lane.cut()
+        self._collector.stop_retrying()
+        self._collector.connection.abort()
 
     def close(self) -> None:
         """Refuses further exports. Returns at once; a second call does nothing."""
         if not self._closed:
             self._closed = True
-            self.cut()
-            self._live.close()
+            self.abort()
+            self._collector.close()
 
     def give_up(self) -> None:
         """Time was up before everything had found a place: closes, and says so."""
         self.close()
-        self._outage.tell(self._target, "", self._live.lane.link.reason or "no answer before the process ended")
+        self._outage.warn(
+            self._target, "", self._collector.connection.breaker.reason or "no answer before the process ended"
+        )
 
     def forked(self) -> None:
         """In the child."""
-        self._live.forked()
-        self.record = Record()
+        self._collector.forked()
+        self.stats = ExportStats()
 
     def _halves(self, items: Sequence[_Item], encode: Callable[[Sequence[_Item]], Any]) -> bool:
         middle = len(items) // 2
@@ -167,36 +175,36 @@ class Delivery:
         if self._closed:
             self._counts.add(self.signal, "dropped", count_items(batch))
             return False
-        if self._drain is not None:
-            self._drain.start()
+        if self._replayer is not None:
+            self._replayer.start()
         outcome = self._chain.write([batch])[0]
-        if wants_it_again(outcome):
+        if is_retryable(outcome):
             self._counts.add(self.signal, "dropped", count_items(batch))
-            self._outage.report(self.signal, self._target, "", self._live.lane.link.reason)
+            self._outage.report(self.signal, self._target, "", self._collector.connection.breaker.reason)
         return isinstance(outcome, Accepted)
 
     def _note(self, step: str, batch: Batch, outcome: Outcome) -> None:
         if step == COLLECTOR:
             self._remember(outcome)
-        if wants_it_again(outcome):
+        if is_retryable(outcome):
             return
         items = count_items(batch)
         rejected = min(outcome.rejected, items) if isinstance(outcome, Accepted) else items
         self._counts.add(self.signal, "refused", rejected)
-        self._counts.add(self.signal, _FATES[step], items - rejected)
+        self._counts.add(self.signal, _DISPOSITIONS[step], items - rejected)
         if step == COLLECTOR:
             self._outage.over(self.signal, self._target)
             self._outage.refused(self.signal, self._target, rejected, outcome.message)
             return
-        self._outage.report(self.signal, self._target, step, self._live.lane.link.reason)
-        if step == "spool" and self._drain is not None:
-            self._drain.wake()
+        self._outage.report(self.signal, self._target, step, self._collector.connection.breaker.reason)
+        if step == "spool" and self._replayer is not None:
+            self._replayer.wake()
 
     def _remember(self, outcome: Outcome) -> None:
-        if wants_it_again(outcome):
-            self.record.errors += 1
-            self.record.last_error = time.time()
-            self.record.reason = self._live.lane.link.reason
+        if is_retryable(outcome):
+            self.stats.errors += 1
+            self.stats.last_error = time.time()
+            self.stats.reason = self._collector.connection.breaker.reason
         else:
-            self.record.flushes += 1
-            self.record.last_flush = time.time()
+            self.stats.flushes += 1
+            self.stats.last_flush = time.time()

@@ -13,38 +13,38 @@ from typing import Final
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 
-from otel_setup.export.connection import Lane
+from otel_setup.export.connection import ExportConnection
 from otel_setup.export.stats import Counts
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.chain import wants_it_again
+from otelgres.exporters.chain import is_retryable
 from otelgres.exporters.items import count_items
 from otelgres.exporters.outcome import Accepted, Outcome
-from otelgres.exporters.spool.folder import Claimed, FileSink, claim, spool_files
+from otelgres.exporters.spool.folder import ClaimedFile, SpoolExporter, claim, spool_files
 from otelgres.exporters.spool.records import REFUSED, SENT
 
 _logger = logging.getLogger("otel_setup")
 # Another process may have died and left something.
 _SECONDS_BETWEEN_LOOKS: Final = 30.0
-# A link that may be tried again by the time its pass ends.
+# A breaker that may be tried again by the time its pass ends.
 _SHORTEST_WAIT: Final = 0.05
 # After each batch it pauses for as long as that took, and for as long as its bytes take at this rate: at least half of
 # the collector's time, and of this process's, stays for live telemetry.
 _BYTES_A_SECOND: Final = 16 * 1024 * 1024
 
 
-class Drain:
-    """The thread, and what others may know of it. ``lanes`` are its own connections; it shares the exports' links."""
+class CollectorReplayer:
+    """The thread, and what others may know of it. ``connections`` are its own connections; it shares the exports' breakers."""
 
     def __init__(
         self,
-        spool: FileSink,
-        lanes: Mapping[Signal, Lane],
+        spool: SpoolExporter,
+        connections: Mapping[Signal, ExportConnection],
         counts: Counts,
         refused: Callable[[Signal, int, str], None],
     ) -> None:
         """``refused`` is told how many items of a signal the collector refused for good, and why."""
         self._spool = spool
-        self._lanes = lanes
+        self._connections = connections
         self._counts = counts
         self._refused = refused
         self.forked()
@@ -54,12 +54,12 @@ class Drain:
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._pid = 0
-        self._hurried = False
+        self._final_pass = False
         self._stopping = False
         self._found = False
         self._failed: set[Signal] = set()
-        for lane in self._lanes.values():
-            lane.forked()
+        for connection in self._connections.values():
+            connection.forked()
 
     @property
     def probing(self) -> bool:
@@ -72,7 +72,7 @@ class Drain:
             return
         self._pid = os.getpid()
         try:
-            threading.Thread(target=self._run, name="otelgres-drain", daemon=True).start()
+            threading.Thread(target=self._run, name="otelgres-replayer", daemon=True).start()
         except RuntimeError:  # no thread can be had: the next run of the application sends it
             self._stopping = True
 
@@ -84,13 +84,13 @@ class Drain:
     def finish(self, timeout: float) -> None:
         """The process ends: sends at full speed for at most ``timeout`` seconds, where the collector answers."""
         if self._pid == os.getpid() and not self._stopping:
-            self._hurried = True
+            self._final_pass = True
             self.wake()
             self._idle.wait(timeout)
         self._stopping = True
         self._wake.set()
-        for lane in self._lanes.values():
-            lane.cut()
+        for connection in self._connections.values():
+            connection.abort()
 
     def _run(self) -> None:
         attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
@@ -109,8 +109,12 @@ class Drain:
     def _pass(self) -> float:
         """Sends what it can; seconds until the next pass makes sense."""
         # At the end each signal is tried once more, however lately it failed.
-        self._failed = set() if self._hurried else {signal for signal, lane in self._lanes.items() if lane.link.wait()}
-        left = bool(self._lanes) and self._send_files()
+        self._failed = (
+            set()
+            if self._final_pass
+            else {signal for signal, connection in self._connections.items() if connection.breaker.retry_in()}
+        )
+        left = bool(self._connections) and self._send_files()
         if self._spool.holds() and not left and not self._all_failed():
             # Only now: with the collector away, each pass would leave one more small file.
             self._spool.seal()
@@ -118,7 +122,7 @@ class Drain:
         self._found = left
         if not left or not self._failed:
             return _SECONDS_BETWEEN_LOOKS
-        return max(_SHORTEST_WAIT, min(self._lanes[signal].link.wait() for signal in self._failed))
+        return max(_SHORTEST_WAIT, min(self._connections[signal].breaker.retry_in() for signal in self._failed))
 
     def _send_files(self) -> bool:
         """Whether anything is left that is ours to send."""
@@ -136,30 +140,30 @@ class Drain:
         return left
 
     def _all_failed(self) -> bool:
-        return len(self._failed) == len(self._lanes)
+        return len(self._failed) == len(self._connections)
 
-    def _send_file(self, claimed: Claimed) -> None:
+    def _send_file(self, claimed: ClaimedFile) -> None:
         for record in claimed.pending():
-            lane = self._lanes.get(record.batch.signal)
+            connection = self._connections.get(record.batch.signal)
             if self._stopping:
                 return
-            if lane is None or record.batch.signal in self._failed:
+            if connection is None or record.batch.signal in self._failed:
                 continue
             began = time.monotonic()
-            outcome = lane.send(record.batch)
-            if wants_it_again(outcome):
+            outcome = connection.send(record.batch)
+            if is_retryable(outcome):
                 self._failed.add(record.batch.signal)
                 continue
             claimed.settle(record, SENT if isinstance(outcome, Accepted) else REFUSED)
             self._count(record.batch, outcome)
-            if not self._hurried:
+            if not self._final_pass:
                 self._pause(max(time.monotonic() - began, len(record.batch.payload) / _BYTES_A_SECOND))
         if claimed.damaged and not claimed.pending():
             self._counts.changed("damaged", claimed.damaged)
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while not self._hurried and (rest := deadline - time.monotonic()) > 0:
+        while not self._final_pass and (rest := deadline - time.monotonic()) > 0:
             self._wake.wait(rest)
             self._wake.clear()
 

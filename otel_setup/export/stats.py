@@ -10,8 +10,8 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from otelgres.exporters.batch import Signal
 
-Fate: TypeAlias = Literal["sent", "spooled", "replayed", "console", "stderr", "refused", "dropped", "overflowed"]
-FATES: Final[tuple[Fate, ...]] = get_args(Fate)
+Disposition: TypeAlias = Literal["sent", "spooled", "replayed", "console", "stderr", "refused", "dropped", "overflowed"]
+DISPOSITIONS: Final[tuple[Disposition, ...]] = get_args(Disposition)
 Change: TypeAlias = Literal["truncated", "redacted", "damaged"]
 CHANGES: Final[tuple[Change, ...]] = get_args(Change)
 
@@ -27,15 +27,15 @@ class Counts:
         """From zero: what the parent did is counted there."""
         # Reentrant: a signal handler may read what the main thread is just reading.
         self._lock = threading.RLock()
-        self._items = {signal: dict.fromkeys(FATES, 0) for signal in Signal}
+        self._items = {signal: dict.fromkeys(DISPOSITIONS, 0) for signal in Signal}
         self._changes = dict.fromkeys(CHANGES, 0)
         self._overflow = {signal: itertools.count() for signal in Signal}
         self._looks = dict.fromkeys(Signal, 0)
 
-    def add(self, signal: Signal, fate: Fate, items: int) -> None:
-        """``items`` of ``signal`` met this fate."""
+    def add(self, signal: Signal, disposition: Disposition, items: int) -> None:
+        """``items`` of ``signal`` met this disposition."""
         with self._lock:
-            self._items[signal][fate] += items
+            self._items[signal][disposition] += items
 
     def changed(self, change: Change, number: int) -> None:
         """``number`` values were truncated or redacted, or stretches of spool files found damaged."""
@@ -57,10 +57,10 @@ class Counts:
         """How many items of ``signal`` wait for their batch."""
         return self._queues[signal]() if signal in self._queues else 0
 
-    def items(self) -> dict[Signal, dict[Fate, int]]:
-        """How many items of each signal met each fate."""
+    def items(self) -> dict[Signal, dict[Disposition, int]]:
+        """How many items of each signal met each disposition."""
         with self._lock:
-            found = {signal: dict(fates) for signal, fates in self._items.items()}
+            found = {signal: dict(dispositions) for signal, dispositions in self._items.items()}
             for signal, counter in self._overflow.items():
                 # Looking at an atomic counter moves it: what the looks added is taken off.
                 found[signal]["overflowed"] += next(counter) - self._looks[signal]

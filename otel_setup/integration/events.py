@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from otel_setup.api.early_flush import soon
+from otel_setup.api.early_flush import flush_soon
 from otel_setup.api.events import record_event
 from otel_setup.api.flows import checkpoint as record_checkpoint
 from otel_setup.api.ids import parse_flow_id
@@ -63,13 +63,13 @@ def flow_id_of(event: object) -> uuid.UUID | None:
 class DatabaseIntegrationLogger:
     """One system's voice. ``source_system`` is who it is to the others. For any thread.
 
-    ``prompt``: checkpoints are sent in some milliseconds, for people who watch; at hundreds a second, or where they may
+    ``early_flush``: checkpoints are sent in some milliseconds, for people who watch; at hundreds a second, or where they may
     take a fifth of a second, do without.
     """
 
-    def __init__(self, source_system: str, *, prompt: bool = True) -> None:
+    def __init__(self, source_system: str, *, early_flush: bool = True) -> None:
         self.source_system = source_system
-        self._prompt = prompt
+        self._early_flush = early_flush
 
     def log_checkpoint(
         self,
@@ -99,8 +99,8 @@ class DatabaseIntegrationLogger:
             attributes |= {key: value for key, value in given.items() if value is not None}
             attributes |= {"source_system": self.source_system, "event_type": _word(event_type)}
             record_checkpoint(checkpoint, flow_id=flow_id or flow_id_of(event), **attributes)
-            if self._prompt:
-                soon()
+            if self._early_flush:
+                flush_soon()
         except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
             _log.debug("a checkpoint was not recorded", exc_info=True)
 

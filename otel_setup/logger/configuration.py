@@ -1,6 +1,6 @@
 """The configuration decided: levels, handlers, and where records are stored. Secrets are never shown.
 
-Pure: a mapping and the environment in, settings and complaints out. Refuses to connect.
+Pure: a mapping and the environment in, settings and warnings out. Refuses to connect.
 """
 
 from collections.abc import Mapping
@@ -30,61 +30,61 @@ class LoggerSettings:
     endpoint: str | None
     database: Database | None
     table_prefix: str
-    complaints: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def resolve(document: Mapping[Any, Any], environ: Mapping[str, str]) -> LoggerSettings:
     """Settings from ``document`` and ``environ``. Blocks beside ``logging`` and ``database`` are somebody else's."""
-    complaints: list[str] = []
+    warnings: list[str] = []
     block = document.get("logging")
-    general = rules.take(block, "logging", rules.LOGGING, complaints, (*rules.SECTIONS, "components"))
+    general = rules.take(block, "logging", rules.LOGGING, warnings, (*rules.SECTIONS, "components"))
     inside = block if isinstance(block, Mapping) else {}
     sections = {
-        name: rules.take(inside.get(name), f"logging.{name}", section, complaints)
+        name: rules.take(inside.get(name), f"logging.{name}", section, warnings)
         for name, section in rules.SECTIONS.items()
     }
-    access = rules.take(document.get("database"), "database", rules.DATABASE, complaints)
+    access = rules.take(document.get("database"), "database", rules.DATABASE, warnings)
     records = sections["database"]
     endpoint = records["endpoint"] or environ.get(_ENDPOINT, "").strip() or None
     database = None
     if isinstance(document.get("database"), Mapping):
-        database = _database(access, records, environ, complaints)
+        database = _database(access, records, environ, warnings)
     elif records["enabled"] and endpoint is None:
-        complaints.append(
+        warnings.append(
             f"there is no block database: {rules.DATABASE_BLOCK}; nor a collector in logging.database.endpoint or "
             f"{_ENDPOINT}: records are not stored"
         )
     return LoggerSettings(
         level=general["level"],
-        components=_components(inside.get("components"), complaints),
+        components=_components(inside.get("components"), warnings),
         console=sections["console"],
         file=sections["file"],
         records=records,
         endpoint=endpoint,
         database=database,
         table_prefix=access["table_prefix"],
-        complaints=tuple(dict.fromkeys(complaints)),
+        warnings=tuple(dict.fromkeys(warnings)),
     )
 
 
-def _components(block: Any, complaints: list[str]) -> dict[str, int]:
+def _components(block: Any, warnings: list[str]) -> dict[str, int]:
     levels: dict[str, int] = {}
     if block is None:
         return levels
     if not isinstance(block, Mapping):
-        complaints.append("logging.components must be a mapping of logger names to levels: it is left out")
+        warnings.append("logging.components must be a mapping of logger names to levels: it is left out")
         return levels
     for name, value in block.items():
         rule = rules.Rule(rules.LEVELS, None, rules.level)
         try:
             levels[text(name)] = rules.level(value)
         except ValueError:
-            complaints.append(rules.wrong(f"logging.components.{text(name)}", value, rule))
+            warnings.append(rules.wrong(f"logging.components.{text(name)}", value, rule))
     return levels
 
 
 def _database(
-    access: Mapping[str, Any], records: Mapping[str, Any], environ: Mapping[str, str], complaints: list[str]
+    access: Mapping[str, Any], records: Mapping[str, Any], environ: Mapping[str, str], warnings: list[str]
 ) -> Database | None:
     from psycopg.conninfo import make_conninfo  # late: without a database block nobody needs the driver
 
@@ -97,5 +97,5 @@ def _database(
     timeouts = {"timeout": records["query_timeout"], "connect_timeout": records["connect_timeout"]}
     found = database_at(dsn, password=password, **timeouts)
     if found is None:
-        complaints.append(rules.wrong("database.dsn", dsn, rules.DATABASE["dsn"]) + " and records are not stored")
+        warnings.append(rules.wrong("database.dsn", dsn, rules.DATABASE["dsn"]) + " and records are not stored")
     return found

@@ -26,7 +26,7 @@ SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n 
 """
 
 
-class Upkeep:
+class LoggerMaintenance:
     """For one database and table prefix. ``stores``: this process stores there by itself, and tends the schema."""
 
     def __init__(self, database: Database, prefix: str, keep_days: int, *, stores: bool) -> None:

@@ -123,22 +123,22 @@ DATABASE: Final[Mapping[str, Rule]] = {
 
 
 def take(
-    block: Any, place: str, rules: Mapping[str, Rule], complaints: list[str], more: tuple[str, ...] = ()
+    block: Any, place: str, rules: Mapping[str, Rule], warnings: list[str], more: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """The value of each rule from ``block``, which stands at ``place``; ``more`` are keys that others look at."""
     found = {key: rule.default for key, rule in rules.items()}
     if block is None:
         return found
     if not isinstance(block, Mapping):
-        complaints.append(
+        warnings.append(
             f"{place} is {_kind(block)}; it must be a mapping of {_names([*rules, *more])}: defaults are used"
         )
         return found
     for key, value in block.items():
         if key in rules:
-            _put(found, key, value, f"{place}.{key}", rules[key], complaints)
+            _put(found, key, value, f"{place}.{key}", rules[key], warnings)
         elif key not in more:
-            complaints.append(unknown(f"{place}.{text(key)}", key, [*rules, *more]))
+            warnings.append(unknown(f"{place}.{text(key)}", key, [*rules, *more]))
     return found
 
 
@@ -156,13 +156,13 @@ def wrong(place: str, value: Any, rule: Rule) -> str:
     return f"{place} is {shown}; it must be {rule.allowed}: {instead}"
 
 
-def _put(found: dict[str, Any], key: str, value: Any, place: str, rule: Rule, complaints: list[str]) -> None:
+def _put(found: dict[str, Any], key: str, value: Any, place: str, rule: Rule, warnings: list[str]) -> None:
     if value is None and rule.default is None:
         return
     try:
         found[key] = rule.check(value)
     except Exception:  # noqa: BLE001 — a value from anywhere, in a format string for instance
-        complaints.append(wrong(place, value, rule))
+        warnings.append(wrong(place, value, rule))
 
 
 def _default(rule: Rule) -> str:

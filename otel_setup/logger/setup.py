@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from otel_setup import configure
 from otel_setup.api.values import text
-from otel_setup.config.settings import Arguments, LogBatches
+from otel_setup.config.settings import Arguments, LogBatchSettings
 from otel_setup.logger import configuration, configuration_file, handlers
 
 if TYPE_CHECKING:
-    from otel_setup.logger.maintenance import Upkeep
+    from otel_setup.logger.maintenance import LoggerMaintenance
     from otel_setup.process.shutdown import Telemetry
 
 _logger = logging.getLogger("otel_setup")
@@ -25,16 +25,16 @@ _PREFIX: Final = "otelgres.table_prefix"
 _LAST_RECORDS: Final = 2.0
 
 
-class _Process:
+class _LoggerState:
     """What this process has set up."""
 
     lock = threading.RLock()
     done = False
     result = False
-    ours = False
+    configured_by_logger = False
     handlers: list[logging.Handler] = []  # noqa: RUF012 (one process, one list)
     telemetry: "Telemetry | None" = None
-    upkeep: "Upkeep | None" = None
+    maintenance: "LoggerMaintenance | None" = None
 
 
 def initialize_logger(config: str | os.PathLike[str] | Mapping[str, Any] | None = None) -> bool:
@@ -46,21 +46,21 @@ def initialize_logger(config: str | os.PathLike[str] | Mapping[str, Any] | None 
     False: the configuration cannot be read (the console is set up all the same), or storing could not be set up. A
     database that cannot be reached is no failure: its records take the fallback. A second call changes nothing.
     """
-    with _Process.lock:
-        if _Process.done:
-            if _Process.telemetry is not None and _Process.telemetry.ended:
+    with _LoggerState.lock:
+        if _LoggerState.done:
+            if _LoggerState.telemetry is not None and _LoggerState.telemetry.ended:
                 _logger.warning(
                     "initialize_logger: logging was shut down, which a process does once; nothing is stored"
                 )
                 return False
-            return _Process.result
-        _Process.done = True
+            return _LoggerState.result
+        _LoggerState.done = True
         try:
-            _Process.result = _set_up(config)
+            _LoggerState.result = _set_up(config)
         except Exception:  # an application without logging is better than no application
             _logger.warning("initialize_logger: logging could not be set up", exc_info=True)
-            _Process.result = False
-        return _Process.result
+            _LoggerState.result = False
+        return _LoggerState.result
 
 
 def get_logger(name: str) -> logging.Logger:
@@ -73,17 +73,17 @@ def shutdown_logging(timeout: float | None = None) -> bool:
 
     The console stays. A second call does nothing. Never raises.
     """
-    with _Process.lock:
-        if _Process.upkeep is not None:
-            _Process.upkeep.stop()
+    with _LoggerState.lock:
+        if _LoggerState.maintenance is not None:
+            _LoggerState.maintenance.stop()
         in_time = True
-        if _Process.telemetry is not None:
-            in_time = _last_records(_Process.telemetry)
-            if _Process.ours:
+        if _LoggerState.telemetry is not None:
+            in_time = _last_records(_LoggerState.telemetry)
+            if _LoggerState.configured_by_logger:
                 in_time = configure.shutdown_telemetry(timeout) and in_time
-        for handler in [kept for kept in _Process.handlers if isinstance(kept, logging.FileHandler)]:
+        for handler in [kept for kept in _LoggerState.handlers if isinstance(kept, logging.FileHandler)]:
             logging.getLogger().removeHandler(handler)
-            _Process.handlers.remove(handler)
+            _LoggerState.handlers.remove(handler)
             handler.close()
         return in_time
 
@@ -98,7 +98,7 @@ def logging_status() -> dict[str, Any]:
     """
     from otel_setup.logger.status import status
 
-    return status(_Process.telemetry)
+    return status(_LoggerState.telemetry)
 
 
 def _set_up(config: Any) -> bool:
@@ -112,8 +112,8 @@ def _set_up(config: Any) -> bool:
     console, unwritten = _install(found)
     if not readable:
         _logger.error("initialize_logger: %s; records go to the console only", problem)
-    for complaint in (*found.complaints, *unwritten):
-        _logger.warning("initialize_logger: %s", complaint)
+    for warning in (*found.warnings, *unwritten):
+        _logger.warning("initialize_logger: %s", warning)
     stored = not found.records["enabled"] or _store(found, console)
     # Last: what sends records has an opinion on the root logger's level, too.
     logging.getLogger().setLevel(found.level)
@@ -137,7 +137,7 @@ def _install(found: configuration.LoggerSettings) -> "tuple[handlers.Console | N
     # Somebody who turns the console off does not want the last resort of stdlib there either.
     for handler in made or [logging.NullHandler()]:
         root.addHandler(handler)
-        _Process.handlers.append(handler)
+        _LoggerState.handlers.append(handler)
     return console, unwritten
 
 
@@ -146,20 +146,20 @@ def _store(found: configuration.LoggerSettings, console: "handlers.Console | Non
     if found.endpoint is None and found.database is None:
         return True
     telemetry = configure.current()
-    _Process.ours = telemetry is None
+    _LoggerState.configured_by_logger = telemetry is None
     if telemetry is None:
         telemetry = configure.configure(_arguments(found, console))
-    _Process.telemetry = telemetry
+    _LoggerState.telemetry = telemetry
     if telemetry.logger_provider is None:
         return os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
-    if not _Process.ours:
+    if not _LoggerState.configured_by_logger:
         _adopt(telemetry, found.table_prefix)
     from otel_setup.logger.status import report
 
     report(telemetry)
     atexit.register(shutdown_logging)
     if found.database is not None:
-        _tend(found)
+        _maintain(found)
     return True
 
 
@@ -172,12 +172,12 @@ def _arguments(found: configuration.LoggerSettings, console: "handlers.Console |
         endpoint=found.endpoint,
         resource_attributes={_PREFIX: found.table_prefix},
         spool=records["spool"] or False,
-        log_batches=LogBatches(
+        log_batches=LogBatchSettings(
             size=records["batch_size"],
             seconds=records["flush_interval"],
             queue=max(records["queue_size"], records["batch_size"]),
             attempts=records["retry_attempts"] + 1,
-            shown=lambda: console is not None and not console.broken,
+            already_printed=lambda: console is not None and not console.broken,
         ),
     )
 
@@ -194,32 +194,35 @@ def _adopt(telemetry: "Telemetry", prefix: str) -> None:
     )
 
 
-def _tend(found: configuration.LoggerSettings) -> None:
-    from otel_setup.logger.maintenance import Upkeep
+def _maintain(found: configuration.LoggerSettings) -> None:
+    from otel_setup.logger.maintenance import LoggerMaintenance
 
     assert found.database is not None
-    upkeep = Upkeep(
-        found.database, found.table_prefix, found.records["retention_days"], stores=_Process.ours and not found.endpoint
+    maintenance = LoggerMaintenance(
+        found.database,
+        found.table_prefix,
+        found.records["retention_days"],
+        stores=_LoggerState.configured_by_logger and not found.endpoint,
     )
-    _Process.upkeep = upkeep
-    upkeep.start()
-    upkeep.wait(found.records["connect_timeout"])
+    _LoggerState.maintenance = maintenance
+    maintenance.start()
+    maintenance.wait(found.records["connect_timeout"])
 
 
 def _last_records(telemetry: "Telemetry") -> bool:
-    if telemetry.ended or any(delivery.failing for delivery in telemetry.deliveries):
+    if telemetry.ended or any(pipeline.failing for pipeline in telemetry.pipelines):
         return True
     return telemetry.force_flush(_LAST_RECORDS)
 
 
 def _forked() -> None:
-    _Process.lock = threading.RLock()
-    if _Process.upkeep is not None and _Process.telemetry is not None and not _Process.telemetry.ended:
-        _Process.upkeep.forked()
+    _LoggerState.lock = threading.RLock()
+    if _LoggerState.maintenance is not None and _LoggerState.telemetry is not None and not _LoggerState.telemetry.ended:
+        _LoggerState.maintenance.forked()
         try:
-            _Process.upkeep.start()
+            _LoggerState.maintenance.start()
         except RuntimeError:
-            _logger.debug("no thread for upkeep in this process", exc_info=True)
+            _logger.debug("no thread for maintenance in this process", exc_info=True)
 
 
 if hasattr(os, "register_at_fork"):

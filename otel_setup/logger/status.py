@@ -10,23 +10,23 @@ from typing import Any
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_setup.api import providers
-from otel_setup.export.pipeline import Delivery, Record
-from otel_setup.export.stats import FATES
+from otel_setup.export.pipeline import ExportPipeline, ExportStats
+from otel_setup.export.stats import DISPOSITIONS
 from otel_setup.process.shutdown import Telemetry
 from otelgres.exporters.batch import Signal
 
 
 def status(telemetry: Telemetry | None) -> dict[str, Any]:
-    """Log records by fate and waiting, batches taken and not, when last, and why not."""
-    delivery = _delivery(telemetry)
+    """Log records by disposition and waiting, batches taken and not, when last, and why not."""
+    pipeline = _pipeline(telemetry)
     counts = telemetry.counts if telemetry is not None else None
-    record = delivery.record if delivery is not None else Record()
-    fates = counts.items()[Signal.LOGS] if counts is not None else dict.fromkeys(FATES, 0)
+    record = pipeline.stats if pipeline is not None else ExportStats()
+    dispositions = counts.items()[Signal.LOGS] if counts is not None else dict.fromkeys(DISPOSITIONS, 0)
     return {
-        "storing": delivery is not None and telemetry is not None and not telemetry.ended,
-        "connected": delivery is not None and record.last_flush is not None and not delivery.failing,
+        "storing": pipeline is not None and telemetry is not None and not telemetry.ended,
+        "connected": pipeline is not None and record.last_flush is not None and not pipeline.failing,
         "queued": counts.queued(Signal.LOGS) if counts is not None else 0,
-        **{str(fate): number for fate, number in fates.items()},
+        **{str(disposition): number for disposition, number in dispositions.items()},
         "flushes": record.flushes,
         "errors": record.errors,
         "last_flush": _time(record.last_flush),
@@ -37,13 +37,16 @@ def status(telemetry: Telemetry | None) -> dict[str, Any]:
 
 def report(telemetry: Telemetry) -> None:
     """Registers the instruments, which are read once an export interval."""
-    delivery, counts, meters = _delivery(telemetry), telemetry.counts, telemetry.meter_provider
-    if delivery is None or counts is None or meters is None:
+    pipeline, counts, meters = _pipeline(telemetry), telemetry.counts, telemetry.meter_provider
+    if pipeline is None or counts is None or meters is None:
         return
     meter = meters.get_meter(providers.SCOPE)
 
     def records(_: CallbackOptions) -> Iterable[Observation]:
-        return [Observation(number, {"otelgres.fate": fate}) for fate, number in counts.items()[Signal.LOGS].items()]
+        return [
+            Observation(number, {"otelgres.disposition": disposition})
+            for disposition, number in counts.items()[Signal.LOGS].items()
+        ]
 
     def one(look: Callable[[], float | None]) -> list[Callable[[CallbackOptions], Iterable[Observation]]]:
         return [lambda _: [] if (number := look()) is None else [Observation(number)]]
@@ -52,10 +55,10 @@ def report(telemetry: Telemetry) -> None:
         "otelgres.logger.records", [records], "{record}", "Log records by what became of them."
     )
     meter.create_observable_counter(
-        "otelgres.logger.flushes", one(lambda: delivery.record.flushes), "{batch}", "Batches that were taken."
+        "otelgres.logger.flushes", one(lambda: pipeline.stats.flushes), "{batch}", "Batches that were taken."
     )
     meter.create_observable_counter(
-        "otelgres.logger.errors", one(lambda: delivery.record.errors), "{batch}", "Batches that were not taken."
+        "otelgres.logger.errors", one(lambda: pipeline.stats.errors), "{batch}", "Batches that were not taken."
     )
     meter.create_observable_gauge(
         "otelgres.logger.queued",
@@ -65,18 +68,18 @@ def report(telemetry: Telemetry) -> None:
     )
     meter.create_observable_gauge(
         "otelgres.logger.last_flush",
-        one(lambda: delivery.record.last_flush),
+        one(lambda: pipeline.stats.last_flush),
         "s",
         "When a batch was taken last, since 1970.",
     )
     meter.create_observable_gauge(
-        "otelgres.logger.last_error", one(lambda: delivery.record.last_error), "s", "When one was not, since 1970."
+        "otelgres.logger.last_error", one(lambda: pipeline.stats.last_error), "s", "When one was not, since 1970."
     )
 
 
-def _delivery(telemetry: Telemetry | None) -> Delivery | None:
-    deliveries = telemetry.deliveries if telemetry is not None else []
-    return next((delivery for delivery in deliveries if delivery.signal is Signal.LOGS), None)
+def _pipeline(telemetry: Telemetry | None) -> ExportPipeline | None:
+    pipelines = telemetry.pipelines if telemetry is not None else []
+    return next((pipeline for pipeline in pipelines if pipeline.signal is Signal.LOGS), None)
 
 
 def _time(seconds: float | None) -> datetime | None:

@@ -18,7 +18,7 @@ from opentelemetry import context
 from otel_setup.api.context_managers import Decorator
 from otel_setup.api.detach import detach
 from otel_setup.api.exceptions import exception_attributes
-from otel_setup.api.flows import Scope, flow
+from otel_setup.api.flows import SpanBlock, flow
 from otel_setup.api.flows import phase as span_of
 from otel_setup.api.values import text
 from otel_setup.pipelines.context import (
@@ -92,12 +92,12 @@ class _Given:
     attributes: Mapping[str, Any]
 
 
-class NodeScope(Decorator[Node]):
+class NodeBlock(Decorator[Node]):
     """An unopened node. Opening it again, or calling what it decorates, is the same node once more."""
 
     def __init__(self, given: _Given) -> None:
         self._given = given
-        self._open: list[tuple[Node, Node | None, LoggingContext, Scope, object, int]] = []
+        self._open: list[tuple[Node, Node | None, LoggingContext, SpanBlock, object, int]] = []
 
     def __enter__(self) -> Node:
         """Begins it: told at once, by the start of its span and as running."""
@@ -138,8 +138,8 @@ class NodeScope(Decorator[Node]):
         scope.__exit__(kind, error, traceback)
         carried.__exit__(kind, error, traceback)
 
-    def _again(self) -> "NodeScope":
-        return NodeScope(self._given)
+    def _again(self) -> "NodeBlock":
+        return NodeBlock(self._given)
 
 
 def pipeline(
@@ -150,7 +150,7 @@ def pipeline(
     parts: int | None = None,
     node_id: str | None = None,
     **attributes: Any,
-) -> NodeScope:
+) -> NodeBlock:
     """A whole pipeline: a flow of its own, in experiment ``experiment_id`` (None: that of the context, else a new one).
 
     ``parts`` is how many phases it will have, so that those not begun count. The experiment's name is the context's,
@@ -168,7 +168,7 @@ def phase(
     weight: float | None = None,
     node_id: str | None = None,
     **attributes: Any,
-) -> NodeScope:
+) -> NodeBlock:
     """A phase of the pipeline: ``units`` are how many there are to do, ``parts`` how many steps it will have.
 
     ``node_id`` is the parent's and the name, unless given: two parts of a name in one parent are the same node.
@@ -185,7 +185,7 @@ def step(
     weight: float | None = None,
     node_id: str | None = None,
     **attributes: Any,
-) -> NodeScope:
+) -> NodeBlock:
     """A step of a phase; arguments as for ``phase``."""
     return _scope("step", name, node_id, attributes, total=units, unit=unit, parts=parts, weight=weight)
 
@@ -198,7 +198,7 @@ def substep(
     weight: float | None = None,
     node_id: str | None = None,
     **attributes: Any,
-) -> NodeScope:
+) -> NodeBlock:
     """A substep of a step; arguments as for ``phase``."""
     return _scope("substep", name, node_id, attributes, total=units, unit=unit, weight=weight)
 
@@ -211,8 +211,8 @@ def _scope(
     experiment_id: object = None,
     experiment_name: str | None = None,
     **told: Any,
-) -> NodeScope:
-    return NodeScope(
+) -> NodeBlock:
+    return NodeBlock(
         _Given(
             level=level,
             name=text(name)[:_LONGEST_NAME],

@@ -17,7 +17,7 @@ from otel_setup.sdk.resource import process_identity
 def prepare(telemetry: Telemetry) -> None:
     """Before a fork: lets exports under way finish, where the collector answers and the wait is short."""
     if telemetry.gate is not None:
-        telemetry.gate.close(wait=not any(delivery.failing for delivery in telemetry.deliveries))
+        telemetry.gate.close(wait=not any(pipeline.failing for pipeline in telemetry.pipelines))
 
 
 def resume(telemetry: Telemetry) -> None:
@@ -38,10 +38,10 @@ def adopt(telemetry: Telemetry) -> None:
         telemetry.liveness.forked()
     if telemetry.ended:
         return
-    if telemetry.drain is not None:
-        telemetry.drain.forked()
-    for delivery in telemetry.deliveries:
-        delivery.forked()
+    if telemetry.replayer is not None:
+        telemetry.replayer.forked()
+    for pipeline in telemetry.pipelines:
+        pipeline.forked()
     identity = Resource(process_identity())
     for provider in (telemetry.tracer_provider, telemetry.meter_provider, telemetry.logger_provider):
         if provider is not None:

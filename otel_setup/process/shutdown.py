@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from otel_setup.api.liveness import Liveness
-    from otel_setup.export.fork_gate import ForkGate
-    from otel_setup.export.pipeline import Delivery
-    from otel_setup.export.replayer import Drain
+    from otel_setup.export.fork_gate import ForkBarrier
+    from otel_setup.export.pipeline import ExportPipeline
+    from otel_setup.export.replayer import CollectorReplayer
     from otel_setup.export.stats import Counts
-    from otelgres.exporters.spool.folder import FileSink
+    from otelgres.exporters.spool.folder import SpoolExporter
 
 _logger = logging.getLogger("otel_setup")
 # The share of the time for an end that may be spent on a collector which does not answer. The rest is for the spool:
 # full queues of three signals are encoded and written in a third of a second.
 _ASKING: Final = 0.6
 # At the end, and only where the collector answers, the spool is sent for at most this many seconds.
-_LONGEST_DRAIN: Final = 1.0
+_LONGEST_REPLAY: Final = 1.0
 
 
 @dataclass(eq=False)
@@ -41,10 +41,10 @@ class Telemetry:
     tracer_provider: "TracerProvider | None" = None
     meter_provider: "MeterProvider | None" = None
     logger_provider: "LoggerProvider | None" = None
-    deliveries: "list[Delivery]" = field(default_factory=list)
-    gate: "ForkGate | None" = None
-    spool: "FileSink | None" = None
-    drain: "Drain | None" = None
+    pipelines: "list[ExportPipeline]" = field(default_factory=list)
+    gate: "ForkBarrier | None" = None
+    spool: "SpoolExporter | None" = None
+    replayer: "CollectorReplayer | None" = None
     liveness: "Liveness | None" = None
     counts: "Counts | None" = None
     handler: logging.Handler | None = None
@@ -54,7 +54,7 @@ class Telemetry:
     _deadline: float = 0.0
 
     def stats(self) -> dict[str, dict[str, int]]:
-        """What became of this process's telemetry: for each signal, items by fate; ``values`` changed; ``spool`` bytes.
+        """What became of this process's telemetry: for each signal, items by disposition; ``values`` changed; ``spool`` bytes.
 
         ``sent``, ``spooled`` and ``replayed`` (sent from the spool, be it another process's), ``console``, ``stderr``,
         ``refused`` (by the collector, for good), ``dropped`` (no step took them), ``overflowed`` (a queue was full).
@@ -63,8 +63,8 @@ class Telemetry:
         if self.counts is None:
             return {}
         found = {
-            signal.value: {str(fate): number for fate, number in fates.items()}
-            for signal, fates in self.counts.items().items()
+            signal.value: {str(disposition): number for disposition, number in dispositions.items()}
+            for signal, dispositions in self.counts.items().items()
         }
         found["values"] = {str(change): number for change, number in self.counts.changes().items()}
         found["spool"] = {"bytes": self.spool.bytes_used() if self.spool is not None else 0}
@@ -90,22 +90,22 @@ class Telemetry:
             self._deadline = time.monotonic() + timeout
             if self.handler is not None:
                 logging.getLogger().removeHandler(self.handler)
-            for delivery in self.deliveries:
-                delivery.hurry()
+            for pipeline in self.pipelines:
+                pipeline.stop_retrying()
             providers = (self.meter_provider, self.tracer_provider)
             ends = [provider.shutdown for provider in providers if provider is not None]
             self._ending = _start([*ends, self._end_logs])
             if not _join(self._ending, self._deadline - timeout * (1 - _ASKING)):
-                for delivery in self.deliveries:
-                    delivery.cut()
+                for pipeline in self.pipelines:
+                    pipeline.abort()
         in_time = _join(self._ending, self._deadline)
-        if self.drain is not None:
-            self.drain.finish(max(0.0, min(_LONGEST_DRAIN, self._deadline - time.monotonic())))
-        for delivery in self.deliveries:
+        if self.replayer is not None:
+            self.replayer.finish(max(0.0, min(_LONGEST_REPLAY, self._deadline - time.monotonic())))
+        for pipeline in self.pipelines:
             if in_time:
-                delivery.close()
+                pipeline.close()
             else:
-                delivery.give_up()
+                pipeline.give_up()
         if self.spool is not None and in_time:
             self.spool.close()
         return in_time

@@ -19,9 +19,9 @@ from otel_setup.api.context_managers import Decorator
 from otel_setup.api.detach import detach
 from otel_setup.api.events import record_event
 from otel_setup.api.exceptions import exception_attributes
-from otel_setup.api.flows import Handle, Scope, checkpoint
+from otel_setup.api.flows import Handle, SpanBlock, checkpoint
 from otel_setup.api.ids import parse_flow_id
-from otel_setup.api.suppression import is_withheld, withhold
+from otel_setup.api.suppression import is_suppressed, suppress_telemetry
 from otel_setup.api.values import text
 from otel_setup.runs import current
 from otel_setup.runs.counting import count_records
@@ -52,8 +52,8 @@ class Execution:
         self.metrics = LogMetricsCollector()
         self._handle = handle
         # Changed and copied by single operations: a lock could be held when a signal handler or a fork comes.
-        self._said: dict[str, Any] = {}
-        self._told_at = 0.0
+        self._reported: dict[str, Any] = {}
+        self._reported_at = 0.0
 
     def phase(self, name: str, **fields: Any) -> RunPhase:
         """A phase: a span, a time in the summary, and ``execution_phase`` on every record inside."""
@@ -68,9 +68,9 @@ class Execution:
 
         ``success=False`` makes the run a failed one, with or without an exception. Never raises.
         """
-        self._say(results)
+        self._report(results)
         if results.get("success") is False:
-            self._handle.fail(text(results.get("failure_type") or self._said.get("failure_type") or "failed"))
+            self._handle.fail(text(results.get("failure_type") or self._reported.get("failure_type") or "failed"))
         self._tell(results)
 
     def fail(self, failure_type: str, **results: Any) -> None:
@@ -84,10 +84,10 @@ class Execution:
     def processed(self, what: str, number: int = 1) -> None:
         """``number`` more of ``what`` are done: column ``<what>_processed``, and a rate in the summary."""
         result = {f"{what}_processed": self.metrics.count_processed(what, number)}
-        self._say(result)
+        self._report(result)
         now = time.monotonic()
-        if now - self._told_at >= _TELL_SECONDS:
-            self._told_at = now
+        if now - self._reported_at >= _TELL_SECONDS:
+            self._reported_at = now
             self._tell(result)
 
     def error(self, error: BaseException, message: str | None = None, **details: Any) -> None:
@@ -104,17 +104,17 @@ class Execution:
     @property
     def results(self) -> dict[str, Any]:
         """What was said so far."""
-        return dict(self._said)
+        return dict(self._reported)
 
-    def _say(self, results: Mapping[str, Any]) -> None:
-        self._said.update(results)
+    def _report(self, results: Mapping[str, Any]) -> None:
+        self._reported.update(results)
         self._handle.set(**results)
 
     def _tell(self, results: Mapping[str, Any]) -> None:
         record_event(EVENT, results, where=self._handle.context)
 
     def _begin(self, facts: Mapping[str, Any]) -> None:
-        self._said.update(facts)
+        self._reported.update(facts)
         # A run that dies at once is seen by its first checkpoint, and known by its first event.
         checkpoint(BEGIN)
         self._tell(facts)
@@ -125,15 +125,15 @@ class Execution:
         said = self.results
         if failed and error is not None:
             kind = exception_attributes(error)["exception.type"]
-            self._say({"success": False, "failure_type": said.get("failure_type") or kind})
+            self._report({"success": False, "failure_type": said.get("failure_type") or kind})
         elif "success" not in said:
-            self._say({"success": True})
+            self._report({"success": True})
         self._handle.set(performance_summary=self.metrics.summary())
 
 
 class _Opened(NamedTuple):
     execution: Execution
-    scope: Scope
+    scope: SpanBlock
     carried: ContextAttributes
     token: Any
     outer: Any
@@ -160,13 +160,13 @@ class Run(Decorator[Execution]):
         demo_mode = defaults.demo_mode if self._demo_mode is None else self._demo_mode
         wanted = defaults.writes if self._writes is None else self._writes
         # Inside a run that is not written, no other is.
-        writes = wanted and not demo_mode and not is_withheld()
-        outer = context.attach(context.get_current() if writes else withhold())
+        writes = wanted and not demo_mode and not is_suppressed()
+        outer = context.attach(context.get_current() if writes else suppress_telemetry())
         flow_id, key = _identity(self._execution_id)
         carried = context_attributes({**key, **self._carried})
         carried.__enter__()
         facts = {"demo_mode": demo_mode, **self._facts}
-        scope = Scope("flow", self._name, flow_id, facts)
+        scope = SpanBlock("flow", self._name, flow_id, facts)
         execution = Execution(self._name, scope.__enter__(), writes=writes, demo_mode=demo_mode)
         token = context.attach(current.with_execution(execution))
         self._open.append(_Opened(execution, scope, carried, token, outer))

@@ -12,7 +12,7 @@ from otel_setup.runs.defaults import defaults
 from otel_setup.runs.execution import current_run
 
 if TYPE_CHECKING:
-    from otel_setup.sdk.log_bridge import Bridge
+    from otel_setup.sdk.log_bridge import LogBridge
 
 
 class DatabaseLogHandler(logging.Handler):
@@ -25,7 +25,7 @@ class DatabaseLogHandler(logging.Handler):
 
     def __init__(self, service_name: str | None = None, *, level: int = logging.NOTSET, **telemetry: Any) -> None:
         super().__init__(level)
-        self._bridge: Bridge | None = None
+        self._bridge: LogBridge | None = None
         if defaults.writes and not defaults.demo_mode:
             telemetry = {"capture_logs": False, **telemetry}
             self._bridge = _bridge(current() or configure_telemetry(service_name, **telemetry))
@@ -39,23 +39,23 @@ class DatabaseLogHandler(logging.Handler):
             self._bridge.handle(record)
 
 
-def _bridge(telemetry: Any) -> "Bridge | None":
+def _bridge(telemetry: Any) -> "LogBridge | None":
     provider = telemetry.logger_provider
     if provider is None:
         return None
     from otel_setup.export.stats import Counts
-    from otel_setup.sdk.log_bridge import Bridge
+    from otel_setup.sdk.log_bridge import LogBridge
 
-    return Bridge(provider, logging.NOTSET, 256 * 1024, Counts())
+    return LogBridge(provider, logging.NOTSET, 256 * 1024, Counts())
 
 
 def _bridged(name: str) -> bool:
     """Whether what this logger says reaches a bridge on the way up."""
-    from otel_setup.sdk.log_bridge import Bridge
+    from otel_setup.sdk.log_bridge import LogBridge
 
     logger: logging.Logger | None = logging.getLogger(name)
     while logger is not None:
-        if any(isinstance(handler, Bridge) for handler in logger.handlers):
+        if any(isinstance(handler, LogBridge) for handler in logger.handlers):
             return True
         logger = logger.parent if logger.propagate else None
     return False

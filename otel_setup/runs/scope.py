@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from otel_setup.api.context_attributes import ContextAttributes, context_attributes
 from otel_setup.api.context_managers import Decorator
-from otel_setup.api.flows import Handle, Scope
+from otel_setup.api.flows import Handle, SpanBlock
 from otel_setup.api.flows import phase as span_of_phase
 from otel_setup.runs import current
 from otel_setup.runs.metrics import LogMetricsCollector
@@ -30,7 +30,7 @@ class RunPhase(Decorator[Handle]):
         self._name = name
         self._fields = fields
         self._collector = collector
-        self._open: list[tuple[ContextAttributes, Scope, float]] = []
+        self._open: list[tuple[ContextAttributes, SpanBlock, float]] = []
 
     def __enter__(self) -> Handle:
         """Begins it: from here on every record names the phase."""

@@ -25,7 +25,7 @@ from otel_setup.api.exceptions import exception_attributes
 from otel_setup.api.ids import record_uid
 from otel_setup.api.values import clean, text
 from otel_setup.export.stats import Counts
-from otel_setup.sdk.truncation import Cutter
+from otel_setup.sdk.truncation import Truncator
 
 RECORD_UID = "log.record.uid"
 _EVENT_NAME = "otel.event.name"
@@ -56,7 +56,7 @@ class RecordUid(LogRecordProcessor):
         return True
 
 
-class Bridge(LoggingHandler):
+class LogBridge(LoggingHandler):
     """The root logger's way into OpenTelemetry. Emitting never raises and never waits for the network."""
 
     def __init__(self, provider: LoggerProvider, level: int, body_bytes: int, counts: Counts) -> None:
@@ -84,7 +84,7 @@ class Bridge(LoggingHandler):
             body = translated.body
             if type(body) is str and len(body) > self._body_bytes:
                 # `scrub` would cut it too, but the queue holds two thousand records until then.
-                cutter = Cutter(self._body_bytes)
+                cutter = Truncator(self._body_bytes)
                 translated.body = cutter.fit(body)
                 self._counts.changed("truncated", cutter.cuts)
             self._logger(record.name).emit(translated)
@@ -115,13 +115,13 @@ class Bridge(LoggingHandler):
         last_resort.handle(record)
 
 
-def install(provider: LoggerProvider, level: int | None, body_bytes: int, counts: Counts) -> Bridge:
+def install(provider: LoggerProvider, level: int | None, body_bytes: int, counts: Counts) -> LogBridge:
     """Puts a bridge on the root logger and lets records of ``level`` (None: INFO) and above reach it.
 
     A root level other than logging's default WARNING was chosen by the application and is kept, unless ``level`` asks
     for more. A text longer than ``body_bytes`` is cut before it is queued.
     """
-    bridge = Bridge(provider, level or logging.NOTSET, body_bytes, counts)
+    bridge = LogBridge(provider, level or logging.NOTSET, body_bytes, counts)
     root = logging.getLogger()
     if level is not None:
         root.setLevel(min(root.level, level))

@@ -33,7 +33,7 @@ class _OnceEach(logging.Filter):
         return True
 
 
-def quieten() -> None:
+def limit_sdk_logging() -> None:
     """Installs the filters. Once per process; the caller sees to that."""
     processor = logging.getLogger(_PROCESSOR_LOGGER)
     processor.setLevel(logging.WARNING)

@@ -17,7 +17,7 @@ from opentelemetry.trace import Status
 
 from otel_setup.api.values import clean, text
 from otel_setup.export.stats import Counts
-from otel_setup.sdk.truncation import Cutter
+from otel_setup.sdk.truncation import Truncator
 from otelgres.exporters.redaction import REDACTED, Redaction
 
 # Ours, written by ourselves: looking for secrets in them would be for nothing.
@@ -31,7 +31,7 @@ _BAD, _OWN, _SECRET, _OPEN = "bad", "own", "secret", "open"
 _REMEMBERED_NAMES: Final = 4096
 
 
-class Scrubber:
+class Sanitizer:
     """One signal's. ``attribute_bytes`` and ``body_bytes`` are what one value may have, in UTF-8."""
 
     def __init__(self, redaction: Redaction | None, attribute_bytes: int, body_bytes: int, counts: Counts) -> None:
@@ -149,7 +149,7 @@ class Scrubber:
             return value
         if self._redaction is not None:
             value = self._contents(value)
-        cutter = Cutter(limit)
+        cutter = Truncator(limit)
         fit = cutter.fit(value)
         self._truncated += cutter.cuts
         return fit
@@ -158,7 +158,7 @@ class Scrubber:
         # Four bytes a character at most: what is short is not measured.
         if len(value) * 4 <= limit:
             return value
-        cutter = Cutter(limit)
+        cutter = Truncator(limit)
         fit: str = cutter.fit(value)
         self._truncated += cutter.cuts
         # A giant is redacted after it is cut: looking through megabytes of it takes longer than sending them.

@@ -18,10 +18,10 @@ def report(meter: Meter, counts: Counts, spool_bytes: Callable[[], int]) -> None
 
     def items(_: CallbackOptions) -> Iterable[Observation]:
         return [
-            Observation(number, {"otelgres.signal": signal.value, "otelgres.fate": fate})
-            for signal, fates in counts.items().items()
-            for fate, number in fates.items()
-            if number and fate != "sent"
+            Observation(number, {"otelgres.signal": signal.value, "otelgres.disposition": disposition})
+            for signal, dispositions in counts.items().items()
+            for disposition, number in dispositions.items()
+            if number and disposition != "sent"
         ]
 
     def values(_: CallbackOptions) -> Iterable[Observation]:

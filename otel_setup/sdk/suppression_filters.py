@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
-from otel_setup.api.suppression import is_withheld
+from otel_setup.api.suppression import is_suppressed
 
 
-class WithholdingSampler(Sampler):
+class SuppressionSampler(Sampler):
     """Asks ``sampler`` for every span but those that are withheld: they are dropped, whatever it would say."""
 
     def __init__(self, sampler: Sampler) -> None:
@@ -32,7 +32,7 @@ class WithholdingSampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """What becomes of a span that is about to start."""
-        if is_withheld(parent_context):
+        if is_suppressed(parent_context):
             return SamplingResult(Decision.DROP)
         return self._sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
@@ -41,7 +41,7 @@ class WithholdingSampler(Sampler):
         return self._sampler.get_description()
 
 
-class WithholdingLogs(LogRecordProcessor):
+class SuppressionLogProcessor(LogRecordProcessor):
     """Passes on to ``processor`` what is not withheld."""
 
     def __init__(self, processor: LogRecordProcessor) -> None:
@@ -49,7 +49,7 @@ class WithholdingLogs(LogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Hands a record on, or does not."""
-        if not is_withheld(log_record.log_record.context):
+        if not is_suppressed(log_record.log_record.context):
             self._processor.on_emit(log_record)
 
     def shutdown(self) -> None:

@@ -10,7 +10,7 @@ _NAMED: Final = "otelgres.truncated"
 _MARKER_ROOM: Final = 48
 
 
-class Cutter:
+class Truncator:
     """For one value: ``fit`` it, then ask how many ``cuts`` that took. The limit is bytes of UTF-8."""
 
     def __init__(self, limit: int) -> None:

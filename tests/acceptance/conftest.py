@@ -1,4 +1,4 @@
-"""What the doors' tests share: a loop of its own for the servers that a module starts."""
+"""What the listeners' tests share: a loop of its own for the servers that a module starts."""
 
 from collections.abc import Iterator
 

@@ -14,7 +14,7 @@ from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Accepted, Outcome
 
 T = TypeVar("T")
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class Desk:
@@ -31,7 +31,7 @@ class Desk:
 
     async def until(self, count: int) -> None:
         """Wait until ``count`` batches have come in."""
-        async with asyncio.timeout(PATIENCE), self._arrival:
+        async with asyncio.timeout(TIMEOUT), self._arrival:
             await self._arrival.wait_for(lambda: len(self.batches) >= count)
 
     async def submit(self, batch: Batch) -> Outcome:
@@ -57,7 +57,7 @@ class LoopThread:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return self.start(coroutine).result(PATIENCE)
+        return self.start(coroutine).result(TIMEOUT)
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
@@ -71,7 +71,7 @@ class LoopThread:
 
         self.run(cancel_all())
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT)
         self.loop.close()
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.acceptance.desk import PATIENCE
+from tests.acceptance.desk import TIMEOUT
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # What a stream may send before the server says a word (RFC 9113, 6.5.2).
@@ -34,7 +34,7 @@ class Http2:
         self._pings = 0
         self.ended: set[int] = set()
         self.goaway = False
-        self.max_streams: int | None = None
+        self.max_concurrent_streams: int | None = None
         settings = b"" if initial_window is None else struct.pack(">HI", 4, initial_window)
         sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(_SETTINGS, 0, 0, settings))
 
@@ -97,7 +97,7 @@ class Http2:
                 if key == 4:
                     self._first_window = value
                 elif key == 3:
-                    self.max_streams = value
+                    self.max_concurrent_streams = value
             self._sock.sendall(frame(_SETTINGS, 1, 0, b""))
         elif kind == _PING:
             if flags & 1:
@@ -125,5 +125,5 @@ class Http2:
 @contextmanager
 def http2(port: int, *, initial_window: int | None = None) -> Iterator[Http2]:
     """A connection to a plain-text gRPC server; ``initial_window`` is what we let its answers send at first."""
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         yield Http2(sock, initial_window)

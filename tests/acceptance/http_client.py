@@ -16,7 +16,7 @@ from otelgres.collector.otlp.http_app import BodyLimits
 from otelgres.collector.otlp.http_server import serve_http
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.otlp_json import request_to_json
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread
+from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -59,7 +59,7 @@ class Answer:
 
 
 def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         chunked = isinstance(body, list)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -77,7 +77,7 @@ def post(
 
 @contextmanager
 def raw(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         yield sock
 
 

@@ -26,7 +26,7 @@ from tests import postgres
 T = TypeVar("T")
 OTELGRES = (sys.executable, "-c", "from otelgres.collector.cli import main; main()")
 # Half a minute is what a start can take when every core has ten others waiting for it; a hang is told by pytest anyway.
-PATIENCE = 90.0
+TIMEOUT = 90.0
 _LOOK_AGAIN = 0.05
 
 
@@ -36,19 +36,19 @@ def environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
-def eventually(look: Callable[[], T], what: str, patience: float = PATIENCE) -> T:
-    """What ``look`` returns once that is true; an AssertionError naming ``what`` when patience ends."""
-    deadline = time.monotonic() + patience
+def eventually(look: Callable[[], T], what: str, timeout: float = TIMEOUT) -> T:
+    """What ``look`` returns once that is true; an AssertionError naming ``what`` when timeout ends."""
+    deadline = time.monotonic() + timeout
     while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {patience} s in vain for {what}"
+        assert time.monotonic() < deadline, f"waited {timeout} s in vain for {what}"
         threading.Event().wait(_LOOK_AGAIN)
     return found
 
 
-def run_otelgres(*arguments: str, patience: float = PATIENCE, **environ: str) -> "subprocess.CompletedProcess[str]":
+def run_otelgres(*arguments: str, timeout: float = TIMEOUT, **environ: str) -> "subprocess.CompletedProcess[str]":
     """Runs a command to its end."""
     return subprocess.run(
-        [*OTELGRES, *arguments], capture_output=True, text=True, timeout=patience, env=environment(**environ)
+        [*OTELGRES, *arguments], capture_output=True, text=True, timeout=timeout, env=environment(**environ)
     )
 
 
@@ -71,7 +71,7 @@ class OtelgresProcess:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
         if self.process.stdout is not None:
             self.process.stdout.close()
         self._errors.close()
@@ -85,20 +85,20 @@ class OtelgresProcess:
     def ready(self) -> dict[str, Any]:
         """The first line on stdout, which is JSON. Waits for it; an end of the process is an AssertionError."""
         assert self.process.stdout is not None
-        watchdog = threading.Timer(PATIENCE, self.process.kill)
+        watchdog = threading.Timer(TIMEOUT, self.process.kill)
         watchdog.start()
         try:
             line = self.process.stdout.readline()
         finally:
             watchdog.cancel()
-        assert line, f"it ended with {self.process.wait(PATIENCE)}: {self.errors}"
+        assert line, f"it ended with {self.process.wait(TIMEOUT)}: {self.errors}"
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Sends the signal and returns the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT)
 
 
 class Serving:
@@ -158,4 +158,4 @@ def send_span(http: str, span_id: str, trace_id: str = "5b8aa5a2d2c872e8321cf373
         "endTimeUnixNano": str(now + 1000),
     }
     request = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
-    return httpx.post(f"{http}/v1/traces", json=request, timeout=PATIENCE).status_code
+    return httpx.post(f"{http}/v1/traces", json=request, timeout=TIMEOUT).status_code

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from otelgres.collector.inspect.alerts.state import AGAIN_AFTER, State
+from otelgres.collector.inspect.alerts.state import REPEAT_INTERVAL, AlertState
 from tests.acceptance.receiver_process import OtelgresProcess, eventually, run_otelgres
 
 LOSE = """
@@ -23,7 +23,7 @@ class Desk:
     """An HTTP server that remembers what it was told, and says no as often as it is asked to."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.notified: list[dict[str, Any]] = []
         self.headers: list[str | None] = []
         self.refusals: list[int] = []
         desk = self
@@ -36,7 +36,7 @@ class Desk:
                     self.send_response(desk.refusals.pop(0))
                     self.send_header("Location", "/elsewhere")
                 else:
-                    desk.told.append(json.loads(body))
+                    desk.notified.append(json.loads(body))
                     self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -50,7 +50,10 @@ class Desk:
 
     def alerts(self, status: str) -> list[str]:
         return [
-            alert["labels"]["alertname"] for told in self.told for alert in told["alerts"] if alert["status"] == status
+            alert["labels"]["alertname"]
+            for told in self.notified
+            for alert in told["alerts"]
+            if alert["status"] == status
         ]
 
 
@@ -84,23 +87,23 @@ def test_once(ready: str) -> None:
     assert said == "flow_p95 of nightly fires at 3600000.5\n"
     assert run_otelgres("alerts", OTELGRES_DSN=ready).returncode == 0
     assert "quiet    losses" in run_otelgres("alerts", "--all", OTELGRES_DSN=ready).stdout
-    assert run_otelgres("alerts", "--off", "losses/a_reason", OTELGRES_DSN=ready).returncode == 0
+    assert run_otelgres("alerts", "--disable", "losses/a_reason", OTELGRES_DSN=ready).returncode == 0
     assert "a_reason" not in run_otelgres("alerts", "--all", OTELGRES_DSN=ready).stdout
-    assert "there is no rule" in run_otelgres("alerts", "--off", "nothing", OTELGRES_DSN=ready).stderr
+    assert "there is no rule" in run_otelgres("alerts", "--disable", "nothing", OTELGRES_DSN=ready).stderr
 
 
-def test_a_webhook_is_told_once_until_it_ends(ready: str, desk: Desk, tmp_path: Path) -> None:
+def test_a_webhook_gets_an_alert_once_until_it_ends(ready: str, desk: Desk, tmp_path: Path) -> None:
     headers = tmp_path / "headers"
     headers.write_text("X-Key: secret\n")
     headers.chmod(0o600)
     state = tmp_path / "state.json"
-    arguments = ("alerts", "--watch", "--every", "0.2", "--webhook", desk.url, "--state", str(state))
+    arguments = ("alerts", "--watch", "--interval", "0.2", "--webhook", desk.url, "--state", str(state))
     # One answer that asks for another try at once, and three that spend all tries of a look.
     desk.refusals = [503, 302]
     with psycopg.connect(ready, autocommit=True) as connection:
         connection.execute(LOSE)
         with OtelgresProcess(*arguments, "--header-file", str(headers), OTELGRES_DSN=ready) as watch:
-            eventually(lambda: desk.told, "the alert")
+            eventually(lambda: desk.notified, "the alert")
             assert watch.stop() == 0
         assert desk.headers[0] == "secret"
         # It was told, and a restart knows that.
@@ -111,19 +114,19 @@ def test_a_webhook_is_told_once_until_it_ends(ready: str, desk: Desk, tmp_path: 
             assert watch.stop() == 0
     assert desk.alerts("firing") == ["losses"]
     assert desk.alerts("resolved") == ["losses"]
-    first, last = desk.told[0]["alerts"][0], desk.told[-1]["alerts"][0]
+    first, last = desk.notified[0]["alerts"][0], desk.notified[-1]["alerts"][0]
     assert first["fingerprint"] == last["fingerprint"]
     assert last["endsAt"] > last["startsAt"]
 
 
 def test_a_database_that_is_away_is_an_alert(desk: Desk, tmp_path: Path) -> None:
-    arguments = ("alerts", "--watch", "--every", "0.2", "--webhook", desk.url, "--state", str(tmp_path / "state"))
+    arguments = ("alerts", "--watch", "--interval", "0.2", "--webhook", desk.url, "--state", str(tmp_path / "state"))
     with OtelgresProcess(*arguments, OTELGRES_DSN="postgresql://x:geheim@127.0.0.1:1/y") as watch:
-        eventually(lambda: desk.told, "the alert")
+        eventually(lambda: desk.notified, "the alert")
         assert watch.stop() == 0
         assert "geheim" not in watch.errors
-    assert desk.alerts("firing") == ["database_away"]
-    assert "geheim" not in json.dumps(desk.told)
+    assert desk.alerts("firing") == ["database_unreachable"]
+    assert "geheim" not in json.dumps(desk.notified)
 
 
 def row(rule: str, *, firing: bool = True, hold: float = 60) -> dict[str, Any]:
@@ -131,35 +134,35 @@ def row(rule: str, *, firing: bool = True, hold: float = 60) -> dict[str, Any]:
             "summary": "", "hold": timedelta(seconds=hold), "runbook": ""}  # fmt: skip
 
 
-def test_who_is_told_when(tmp_path: Path) -> None:
+def test_when_alerts_are_sent(tmp_path: Path) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
 
     def after(seconds: float) -> datetime:
         return start + timedelta(seconds=seconds)
 
     file = tmp_path / "state.json"
-    state = State(file)
-    assert state.see([row("r")], after(0)) == [], "it has to hold first"
-    assert state.see([row("r", firing=False)], after(30)) == []
-    assert state.see([row("r")], after(40)) == [], "it began anew"
-    due = state.see([row("r")], after(100))
+    state = AlertState(file)
+    assert state.update([row("r")], after(0)) == [], "it has to hold first"
+    assert state.update([row("r", firing=False)], after(30)) == []
+    assert state.update([row("r")], after(40)) == [], "it began anew"
+    due = state.update([row("r")], after(100))
     assert [held.since for held in due] == [after(40).isoformat()]
-    assert state.see([row("r")], after(110)) == due, "not delivered"
-    state.delivered(due, after(110))
-    state = State(file)
-    assert state.see([row("r")], after(120)) == [], "told, over a restart"
-    again = state.see([row("r")], after(110) + AGAIN_AFTER)
+    assert state.update([row("r")], after(110)) == due, "not delivered"
+    state.mark_notified(due, after(110))
+    state = AlertState(file)
+    assert state.update([row("r")], after(120)) == [], "told, over a restart"
+    again = state.update([row("r")], after(110) + REPEAT_INTERVAL)
     assert [held.rule for held in again] == ["r"], "it still holds, hours later"
-    state.delivered(again, after(110) + AGAIN_AFTER)
-    (ended,) = state.see([], after(130) + AGAIN_AFTER)
+    state.mark_notified(again, after(110) + REPEAT_INTERVAL)
+    (ended,) = state.update([], after(130) + REPEAT_INTERVAL)
     assert ended.ended
-    assert state.see([], after(140) + AGAIN_AFTER) == [ended], "its end was not delivered"
-    state.delivered([ended], after(140) + AGAIN_AFTER)
-    assert state.see([], after(150) + AGAIN_AFTER) == []
+    assert state.update([], after(140) + REPEAT_INTERVAL) == [ended], "its end was not delivered"
+    state.mark_notified([ended], after(140) + REPEAT_INTERVAL)
+    assert state.update([], after(150) + REPEAT_INTERVAL) == []
     assert state.held == []
 
 
 def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text('[{"rule": 1}]')
-    assert State(file).held == []
+    assert AlertState(file).held == []

@@ -16,7 +16,7 @@ def bench(*arguments: str) -> Any:
     """What a measurement prints as JSON."""
     with temporary_data() as folder:
         before = {child.pid for child in psutil.Process().children(recursive=True)}
-        done = run_otelgres("bench", *arguments, "--json", "--folder", str(folder), patience=240)
+        done = run_otelgres("bench", *arguments, "--json", "--folder", str(folder), timeout=240)
         assert done.returncode == 0, done.stderr
         assert list(Path(folder).iterdir()) == []
         assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
@@ -48,7 +48,7 @@ def test_latency_sees_every_flow() -> None:
     assert 0 < result["p50"] < 150
 
 
-def test_tail_tells_every_record() -> None:
+def test_tail_prints_every_record() -> None:
     [result] = bench("tail", "--rate", "50", "--seconds", "1")
     assert (result["records"], result["lost"]) == (50, 0)
     assert result["p50"] < 250

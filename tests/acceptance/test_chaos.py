@@ -11,15 +11,15 @@ import psutil
 import psycopg
 import pytest
 
-from otelgres.collector.tools.chaos.items import Items, Kind
-from otelgres.collector.tools.chaos.ledger import Ledger
+from otelgres.collector.tools.chaos.items import ItemKind, Items
+from otelgres.collector.tools.chaos.ledger import SentLedger
 from otelgres.collector.tools.chaos.reconciliation import settle
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
 from tests.acceptance.receiver_process import OtelgresProcess, eventually
 
-PATIENCE = 240.0
+TIMEOUT = 240.0
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def temporary() -> Iterator[Path]:
 def test_nothing_acknowledged_is_lost_or_doubled_whatever_is_killed(temporary: Path) -> None:
     arguments = ("chaos", "--seconds", "20", "--seed", "4", "--kills", "6", "--json")
     with OtelgresProcess(*arguments, TMPDIR=str(temporary)) as process:
-        answer, _ = process.process.communicate(timeout=PATIENCE)
+        answer, _ = process.process.communicate(timeout=TIMEOUT)
         result = json.loads(answer)
         assert process.process.returncode == 0, (result, process.errors)
     assert result["right"]
@@ -66,27 +66,27 @@ def working_directory(process: psutil.Process) -> str:
 
 
 def test_the_account_sees_what_is_lost_doubled_and_invented(database: str) -> None:
-    items, ledger = Items(3, time.time_ns()), Ledger()
+    items, ledger = Items(3, time.time_ns()), SentLedger()
     writer = PostgresWriter(database)
 
-    def store(kind: Kind, *requests: Sequence[int]) -> None:
+    def store(kind: ItemKind, *requests: Sequence[int]) -> None:
         batches = [Batch(kind.signal, items.request(kind, numbers)) for numbers in requests]
         assert writer.write(batches) == [Accepted()] * len(batches)
 
-    for kind in Kind:
+    for kind in ItemKind:
         ledger.acked(kind, ledger.take(kind, 5))
-    store(Kind.SPAN, range(5))
-    store(Kind.LOG, [0, 1, 2], [4])
-    store(Kind.LOG_WITHOUT_UID, range(5), [0, 1])
-    store(Kind.POINT, range(7))
+    store(ItemKind.SPAN, range(5))
+    store(ItemKind.LOG, [0, 1, 2], [4])
+    store(ItemKind.LOG_WITHOUT_UID, range(5), [0, 1])
+    store(ItemKind.POINT, range(7))
     writer.close()
     account = settle(ledger, database)
     wrong = {kind: (line.lost, line.doubled, line.invented) for kind, line in account.lines.items()}
     assert wrong == {
-        Kind.SPAN: (0, 0, 0),
-        Kind.LOG: (1, 0, 0),
-        Kind.LOG_WITHOUT_UID: (0, 2, 0),
-        Kind.POINT: (0, 0, 2),
+        ItemKind.SPAN: (0, 0, 0),
+        ItemKind.LOG: (1, 0, 0),
+        ItemKind.LOG_WITHOUT_UID: (0, 2, 0),
+        ItemKind.POINT: (0, 0, 2),
     }
     assert [line.right for line in account.lines.values()] == [True, False, False, False]
     assert not account.right

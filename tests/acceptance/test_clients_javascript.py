@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, served
 
 SOURCES = Path(__file__).with_name("javascript")
 NODE, NPM = shutil.which("node"), shutil.which("npm")
@@ -68,7 +68,7 @@ def sent(request: pytest.FixtureRequest, receiver: Serving, sender: Path) -> dic
         [str(NODE), str(sender), request.param, receiver.http],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         env=environment(),
     )
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from opentelemetry.trace.span import TraceState
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, served
 
 # One of each kind that an attribute can have, and the odd ones with what jsonb shows for them.
 VALUES: dict[str, Any] = {
@@ -324,7 +324,7 @@ def test_otel_setup(receiver: Serving, protocol: str, tmp_path: Path) -> None:
         [sys.executable, "-c", APPLICATION, endpoint, protocol, str(flow_id)],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         env=environment(XDG_STATE_HOME=str(tmp_path)),
     )
     assert done.returncode == 0, done.stderr

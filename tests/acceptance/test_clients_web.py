@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, served
 
 APPLICATION = """
 import logging
@@ -63,14 +63,14 @@ def instrumented(source: Path, **environ: str) -> Iterator[int]:
         env=environment(**environ),
     ) as process:
         assert process.stdout is not None
-        watchdog = threading.Timer(PATIENCE, process.kill)
+        watchdog = threading.Timer(TIMEOUT, process.kill)
         watchdog.start()
         try:
             line = process.stdout.readline()
             assert line, process.communicate()[1]
             yield int(line)
             process.send_signal(2)
-            assert process.wait(PATIENCE) == 0
+            assert process.wait(TIMEOUT) == 0
         finally:
             watchdog.cancel()
             process.kill()
@@ -89,10 +89,10 @@ def test_its_requests_are_spans_and_its_lines_are_logs(receiver: Serving, tmp_pa
     }
     with instrumented(tmp_path / "shop.py", **environ) as port:
         shop = f"http://127.0.0.1:{port}/orders/"
-        assert requests.get(shop + "1", timeout=PATIENCE).json() == {"order": 1}
-        assert requests.get(shop + "7", timeout=PATIENCE).json() == {"order": 8}
-        assert requests.get(shop + "13", timeout=PATIENCE).status_code == 500
-        assert requests.get(f"http://127.0.0.1:{port}/nowhere", timeout=PATIENCE).status_code == 404
+        assert requests.get(shop + "1", timeout=TIMEOUT).json() == {"order": 1}
+        assert requests.get(shop + "7", timeout=TIMEOUT).json() == {"order": 8}
+        assert requests.get(shop + "13", timeout=TIMEOUT).status_code == 500
+        assert requests.get(f"http://127.0.0.1:{port}/nowhere", timeout=TIMEOUT).status_code == 404
 
     spans = receiver.rows("SELECT * FROM otel.spans WHERE service_name = %s ORDER BY start_time_unix_nano", service)
     served_spans = [span for span in spans if span["kind"] == "SERVER"]

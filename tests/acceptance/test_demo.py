@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from otelgres.collector.tools.demo.findings import Findings
-from otelgres.collector.tools.demo.system import Sent
+from otelgres.collector.tools.demo.system import SentItems
 from otelgres.collector.tools.demo.verdict import problem
 from tests.postgres import temporary_data
 
@@ -90,9 +90,9 @@ class Watched:
                 continue
         return lines
 
-    def left(self, patience: float = 0.0) -> list[psutil.Process]:
-        """What has not ended although the command has, after ``patience`` seconds; none for one that ends in order."""
-        alive = psutil.wait_procs(self.seen - {self._root}, timeout=patience)[1]
+    def left(self, timeout: float = 0.0) -> list[psutil.Process]:
+        """What has not ended although the command has, after ``timeout`` seconds; none for one that ends in order."""
+        alive = psutil.wait_procs(self.seen - {self._root}, timeout=timeout)[1]
         # A zombie has ended; it is for the system's first process to say so.
         return [process for process in alive if _status(process) not in {None, psutil.STATUS_ZOMBIE}]
 
@@ -182,7 +182,7 @@ def test_it_uses_a_receiver_that_runs_and_leaves_it_running(data: Path) -> None:
                         {"began": began},
                     ).fetchall()
                 )
-                for what, views in {"spans": ["spans"], "logs": ["logs", "span_starts", "process_signs"]}.items()
+                for what, views in {"spans": ["spans"], "logs": ["logs", "span_starts", "process_liveness"]}.items()
             }
             assert stored == {what: said["sent"][what] for what in ("spans", "logs")}
             stalled = connection.execute(
@@ -242,7 +242,7 @@ def found(**changes: Any) -> Findings:
     return Findings(**empty | {"found": complete, "orders": [{"outcome": "taken", "orders": 2}]} | changes)
 
 
-SENT = Sent(
+SENT = SentItems(
     spans=dict.fromkeys(("shop", "stock", "shipping"), 5),
     logs=dict.fromkeys(("shop", "stock", "shipping"), 3),
     answers={"taken": 2, "no answer": 1},

@@ -23,7 +23,7 @@ from tests.sql import rows
 
 
 def look(*arguments: str, **environ: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
-    done = run_otelgres("diagnose", "--json", "--seconds", "3", *arguments, patience=90, **environ)
+    done = run_otelgres("diagnose", "--json", "--timeout", "3", *arguments, timeout=90, **environ)
     assert "Traceback" not in done.stderr, done.stderr
     found: dict[str, list[dict[str, Any]]] = {}
     for line in done.stdout.splitlines():
@@ -60,7 +60,7 @@ def test_all_is_well(receiver: Serving) -> None:
     assert set(found) >= {"database", "schema", "rights", "disk", "ports", "receivers", "alerts"}
 
 
-def test_nobody_at_the_doors(receiver: Serving) -> None:
+def test_no_listener_is_reported(receiver: Serving) -> None:
     status, found = look("--http", "http://127.0.0.1:1", "--grpc", "127.0.0.1:1", OTELGRES_DSN=receiver.dsn)
     assert status == 2
     assert severities(found, "ports") == ["broken"] * 2
@@ -153,7 +153,7 @@ def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("SELECT _otel.make_partition('spans', now()), _otel.make_partition('logs', now())")
         connection.execute(
-            "INSERT INTO _otel.receivers (id, host, pid, version, started_at, seen_at, numbers) "
+            "INSERT INTO _otel.receivers (id, host, pid, version, started_at, last_seen, numbers) "
             """VALUES (gen_random_uuid(), 'here', 1, '1', now(), now(), '[["otelgres_spool_age_seconds", {}, 900]]')"""
         )
         rows.put(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, served
 
 APPLICATION = """
 import enum, os, sys
@@ -20,7 +20,7 @@ class Stop(enum.Enum):
 configure_telemetry(service_name="shop")
 expected_checkpoints("PUBLISHED", ["PUBLISHED", "RECEIVED", "DELIVERED"], {"DELIVERED": "no user is connected"})
 expected_checkpoints("order", ["ACCEPTED", Stop.PAID])
-logger = DatabaseIntegrationLogger("Shop", prompt=sys.argv[1] == "prompt")
+logger = DatabaseIntegrationLogger("Shop", early_flush=sys.argv[1] == "prompt")
 logger.log_checkpoint("PUBLISHED", "00000000-0000-4000-8000-000000000001")
 logger.log_checkpoint("RECEIVED", "00000000-0000-4000-8000-000000000001")
 child = os.fork()
@@ -54,12 +54,12 @@ def test_checkpoints_are_there_at_once_and_the_missing_one_is_named(receiver: Se
     with start(receiver, "prompt") as application:
         found = [{"checkpoint": name} for name in ("DELIVERED", "PUBLISHED", "RECEIVED")]
         eventually(lambda: receiver.rows(SEEN) == found, "the checkpoints of both processes")
-        application.communicate("", PATIENCE)
+        application.communicate("", TIMEOUT)
         assert application.returncode == 0
-    expected = receiver.rows("SELECT flow_name, checkpoints, told_by FROM otel.expected_checkpoints ORDER BY 1")
+    expected = receiver.rows("SELECT flow_name, checkpoints, declared_by FROM otel.expected_checkpoints ORDER BY 1")
     assert expected == [
-        {"flow_name": "PUBLISHED", "checkpoints": ["PUBLISHED", "RECEIVED", "DELIVERED"], "told_by": "shop"},
-        {"flow_name": "order", "checkpoints": ["ACCEPTED", "PAID"], "told_by": "shop"},
+        {"flow_name": "PUBLISHED", "checkpoints": ["PUBLISHED", "RECEIVED", "DELIVERED"], "declared_by": "shop"},
+        {"flow_name": "order", "checkpoints": ["ACCEPTED", "PAID"], "declared_by": "shop"},
     ]
     missing = receiver.rows("SELECT name, missing, likely_cause FROM otel.incomplete_flows ORDER BY 1")
     assert missing == [
@@ -73,5 +73,5 @@ def test_without_hurry_they_come_with_the_batch(receiver: Serving) -> None:
         assert application.stdout is not None
         assert application.stdout.readline() == "told\n"
         assert receiver.rows(SEEN) == []
-        application.communicate("", PATIENCE)
+        application.communicate("", TIMEOUT)
     assert [row["checkpoint"] for row in receiver.rows(SEEN)][-2:] == ["PUBLISHED", "RECEIVED"]

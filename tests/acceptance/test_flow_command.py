@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, run_otelgres, served
 
 FLOW = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 HUNG = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8058")
@@ -62,7 +62,7 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
             eventually(lambda: receiver.rows(query), "the checkpoint alone")
         finally:
             os.kill(application.pid, signal.SIGKILL)
-            application.wait(PATIENCE)
+            application.wait(TIMEOUT)
             if application.stdout:
                 application.stdout.close()
         with psycopg.connect(receiver.dsn) as connection:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, run_otelgres, served
 
 EVERY = "0.5"
 HANGING = """
@@ -41,7 +41,7 @@ class Application:
         self.process = subprocess.Popen(
             [sys.executable, "-c", source, service],
             env=environment(
-                OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_TELEMETRY_ALIVE_SECONDS=every
+                OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_TELEMETRY_REPORT_INTERVAL=every
             ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -56,7 +56,7 @@ class Application:
 
     def __exit__(self, *_: object) -> None:
         self.process.kill()
-        self.process.communicate(timeout=PATIENCE)
+        self.process.communicate(timeout=TIMEOUT)
 
     def in_flight(self) -> list[dict[str, Any]]:
         return self.receiver.rows(IN_FLIGHT, self.service)
@@ -71,7 +71,7 @@ class Application:
         return eventually(look, f"{self.service} to be {state}")
 
 
-def test_what_hangs_is_running_with_ever_fresh_signs(receiver: Serving) -> None:
+def test_hanging_work_is_running_and_keeps_reporting(receiver: Serving) -> None:
     with Application(receiver, "hanging") as application:
         flow, phase = application.in_state("running")
         assert (flow["type"], flow["name"], phase["type"], phase["name"]) == (
@@ -86,24 +86,24 @@ def test_what_hangs_is_running_with_ever_fresh_signs(receiver: Serving) -> None:
         assert phase["host_name"]
         assert phase["reason"] is None
         assert phase["last_activity"] is None
-        assert phase["sign_interval"].total_seconds() == float(EVERY)
+        assert phase["report_interval"].total_seconds() == float(EVERY)
         # More than four intervals later it still is what it was.
         eventually(
-            lambda: application.in_flight()[0]["last_sign"] > flow["last_sign"] + 5 * flow["sign_interval"],
-            "five signs of life",
+            lambda: application.in_flight()[0]["last_seen"] > flow["last_seen"] + 5 * flow["report_interval"],
+            "five liveness records",
         )
         later = application.in_state("running")
-        assert later[0]["running"] > 5 * flow["sign_interval"]
-        (sign, *_) = receiver.rows("SELECT * FROM otel.process_signs WHERE service_name = 'hanging' ORDER BY time")
-        assert (sign["sign"], sign["open_work"], sign["pid"]) == ("alive", 2, application.process.pid)
+        assert later[0]["running"] > 5 * flow["report_interval"]
+        (sign, *_) = receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = 'hanging' ORDER BY time")
+        assert (sign["event"], sign["open_work"], sign["pid"]) == ("alive", 2, application.process.pid)
         # Signs of life are no lines of a log.
         assert receiver.rows("SELECT * FROM otel.logs WHERE service_name = 'hanging'") == []
 
-        application.process.communicate("\n", timeout=PATIENCE)
+        application.process.communicate("\n", timeout=TIMEOUT)
         eventually(lambda: not application.in_flight(), "what has ended to be gone")
-        signs = receiver.rows("SELECT * FROM otel.process_signs WHERE service_name = 'hanging' ORDER BY time")
-        assert [row["sign"] for row in signs].count("end") == 1
-        assert (signs[-1]["sign"], signs[-1]["open_work"]) == ("end", 0)
+        signs = receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = 'hanging' ORDER BY time")
+        assert [row["event"] for row in signs].count("end") == 1
+        assert (signs[-1]["event"], signs[-1]["open_work"]) == ("end", 0)
 
 
 def test_what_is_killed_is_abandoned(receiver: Serving) -> None:
@@ -111,13 +111,13 @@ def test_what_is_killed_is_abandoned(receiver: Serving) -> None:
         application.in_state("running")
         os.kill(application.process.pid, signal.SIGKILL)
         flow, phase = application.in_state("abandoned")
-        assert "no sign of life for" in phase["reason"]
+        assert "no report for" in phase["reason"]
         shown = run_otelgres("monitor", OTELGRES_DSN=receiver.dsn).stdout
         (line,) = (line for line in shown.splitlines() if line.startswith("flow killed flow"))
         assert line.endswith("abandoned")
         drawn = run_otelgres("flow", str(flow["flow_id"]), OTELGRES_DSN=receiver.dsn).stdout
         assert "open: phase waiting of killed, began " in drawn
-        assert "has not ended: abandoned, no sign of life for" in drawn
+        assert "has not ended: abandoned, no report for" in drawn
         receiver.rows("SELECT 1 FROM otel.alert_stalled_work()")
 
 
@@ -153,7 +153,7 @@ sys.stdin.readline()
 def test_what_is_open_when_its_process_ends_in_order_is_abandoned_at_once(receiver: Serving) -> None:
     with Application(receiver, "left open", LEFT_OPEN, every="600") as application:
         application.in_state("running")
-        application.process.communicate("\n", timeout=PATIENCE)
+        application.process.communicate("\n", timeout=TIMEOUT)
         (row, _) = application.in_state("abandoned")
         assert row["reason"].startswith("its process ended at ")
 
@@ -185,7 +185,7 @@ def test_a_forked_child_lives_for_itself(receiver: Serving) -> None:
         def both_live() -> bool:
             # By signs of their own: the begin alone would have been too long ago.
             found = application.in_flight()
-            return all(row["last_sign"] - row["start_time"] > 5 * row["sign_interval"] for row in found)
+            return all(row["last_seen"] - row["start_time"] > 5 * row["report_interval"] for row in found)
 
         eventually(both_live, "five signs of each")
         assert {row["state"] for row in application.in_flight()} == {"running"}
@@ -201,7 +201,7 @@ def test_a_forked_child_lives_for_itself(receiver: Serving) -> None:
 QUIET = """
 import os, sys, threading, time
 from otel_setup import configure_telemetry, flow, shutdown_telemetry
-configure_telemetry(service_name=sys.argv[1], in_flight=sys.argv[2] == "1", alive_seconds=0.05)
+configure_telemetry(service_name=sys.argv[1], in_flight=sys.argv[2] == "1", report_interval=0.05)
 time.sleep(0.3)
 assert "otelgres-alive" not in {thread.name for thread in threading.enumerate()}
 if sys.argv[2] == "0":
@@ -219,8 +219,8 @@ def test_without_work_or_without_in_flight_nothing_is_said(receiver: Serving, in
         env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}"),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert receiver.rows("SELECT * FROM otel.process_signs WHERE service_name = %s", service) == []
+    assert receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = %s", service) == []
     assert receiver.rows("SELECT * FROM otel.span_starts WHERE service_name = %s", service) == []

@@ -18,7 +18,7 @@ import pytest
 
 from otel_setup.integration import flow_id_of
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, served
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "redis_flow.py"
@@ -91,17 +91,17 @@ def story(cluster: Cluster, migrated: str, redis_url: str) -> Iterator[Story]:
         command = [sys.executable, str(EXAMPLE)]
         with subprocess.Popen([*command, "subscriber"], env=env, stdin=-1, stdout=-1, text=True) as subscriber:
             assert subscriber.stdout is not None
-            watchdog = threading.Timer(PATIENCE, subscriber.kill)
+            watchdog = threading.Timer(TIMEOUT, subscriber.kill)
             watchdog.start()
             assert subscriber.stdout.readline() == "subscribed\n"
             done = subprocess.run(
-                [*command, "publisher", "20"], env=env, capture_output=True, text=True, timeout=PATIENCE
+                [*command, "publisher", "20"], env=env, capture_output=True, text=True, timeout=TIMEOUT
             )
             assert (done.returncode, done.stderr) == (0, "")
             flows = [uuid.UUID(line) for line in done.stdout.split()]
             query = "SELECT count(*) AS n FROM compat.integration_events WHERE checkpoint = 'WEBSOCKET_DELIVERED'"
             eventually(lambda: receiver.rows(query) == [{"n": 20}], "everything to be delivered")
-            said, _ = subscriber.communicate("\n", PATIENCE)
+            said, _ = subscriber.communicate("\n", TIMEOUT)
             watchdog.cancel()
             assert subscriber.returncode == 0
         yield Story(receiver, flows, json.loads(said))
@@ -131,9 +131,9 @@ def test_events_have_every_column(story: Story) -> None:
     assert ids[0]["n"] == ids[0]["ids"] >= 83
 
 
-def test_what_is_expected_is_told_and_nothing_is_missing(story: Story) -> None:
-    (told,) = story.receiver.rows("SELECT flow_name, checkpoints, told_by FROM otel.expected_checkpoints")
-    assert told == {"flow_name": "PATTERN_PUBLISHED", "checkpoints": PATH, "told_by": "detector"}
+def test_expected_checkpoints_are_recorded_and_none_is_missing(story: Story) -> None:
+    (told,) = story.receiver.rows("SELECT flow_name, checkpoints, declared_by FROM otel.expected_checkpoints")
+    assert told == {"flow_name": "PATTERN_PUBLISHED", "checkpoints": PATH, "declared_by": "detector"}
     assert story.receiver.rows("SELECT * FROM otel.incomplete_flows") == []
     days = story.receiver.rows("SELECT flows, p99_latency_ms FROM compat.pattern_latency_trends")
     assert sum(day["flows"] for day in days) == 20

@@ -34,7 +34,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import PATIENCE, OtelgresProcess, environment, eventually, rows, serve
+from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, environment, eventually, rows, serve
 
 CONFIG = Path(__file__).parents[2] / "otel-collector.yaml"
 MANIFEST = Path(__file__).with_name("collector_build") / "manifest.yaml"
@@ -100,7 +100,7 @@ class Stock:
     def end(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(PATIENCE)
+            self._process.wait(TIMEOUT)
             self._process = None
 
     def _healthy(self) -> bool:
@@ -155,7 +155,7 @@ def stock(otelcol: Path, ours: Ours, tmp_path: Path) -> Iterator[Stock]:
 
 def test_the_file_is_valid(otelcol: Path) -> None:
     done = subprocess.run(
-        [otelcol, "validate", "--config", CONFIG], capture_output=True, text=True, timeout=PATIENCE, env=environment()
+        [otelcol, "validate", "--config", CONFIG], capture_output=True, text=True, timeout=TIMEOUT, env=environment()
     )
     assert done.returncode == 0, done.stderr
     assert "deprecated" not in done.stderr

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from otelgres.collector.embedded import Cluster
-from otelgres.collector.service.settings import Settings
+from otelgres.collector.service.settings import ReceiverSettings
 from tests import postgres
-from tests.acceptance.receiver_process import PATIENCE, OtelgresProcess, environment
+from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, environment
 
 FOLDER = Path(__file__).parents[2] / "docs" / "deploy" / "kubernetes"
 DOCUMENTS: list[dict[str, Any]] = [
@@ -54,7 +54,7 @@ def test_a_pod_has_no_rights_and_mounts_what_it_names(kind: str) -> None:
     paths = [mount["mountPath"] for mount in one["volumeMounts"]]
     for variable in one["env"]:
         name, value = variable["name"], variable["value"]
-        assert hasattr(Settings, name.removeprefix("OTELGRES_").lower()), name
+        assert hasattr(ReceiverSettings, name.removeprefix("OTELGRES_").lower()), name
         if value.startswith("/"):
             assert any(value.startswith(path) for path in paths), f"nothing is mounted for {name}"
             # Elsewhere the mode would be asked for, and a group may read it.
@@ -76,7 +76,7 @@ def test_services_and_policies_mean_the_receiver() -> None:
     assert policy["podSelector"]["matchLabels"] == labels
     assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == set(ports)
     assert find("Job")["metadata"]["labels"] != labels, "or it would be sent telemetry"
-    assert receiver["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > Settings().stop_seconds
+    assert receiver["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > ReceiverSettings().shutdown_seconds
 
 
 def test_what_the_pods_run_does_its_work(postgres_version: str, tmp_path: Path) -> None:
@@ -97,9 +97,9 @@ def test_what_the_pods_run_does_its_work(postgres_version: str, tmp_path: Path) 
         ) as running:
             http = running.ready()["http"]
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-                assert httpx.get(http + said[probe]["httpGet"]["path"], timeout=PATIENCE).status_code == 200
+                assert httpx.get(http + said[probe]["httpGet"]["path"], timeout=TIMEOUT).status_code == 200
             annotations = find("StatefulSet")["spec"]["template"]["metadata"]["annotations"]
-            numbers = httpx.get(http + annotations["prometheus.io/path"], timeout=PATIENCE)
+            numbers = httpx.get(http + annotations["prometheus.io/path"], timeout=TIMEOUT)
             assert "otelgres_database_up" in numbers.text
             assert running.stop() == 0
 
@@ -109,7 +109,7 @@ def schema(server: Cluster, said: dict[str, Any], folder: Path, path: str) -> No
     (script,) = said["args"]
     done = subprocess.run(
         ["/bin/sh", "-euc", script.replace("/run/secrets/otelgres", str(folder))],
-        capture_output=True, text=True, timeout=PATIENCE, cwd=folder,
+        capture_output=True, text=True, timeout=TIMEOUT, cwd=folder,
         env=environment(OTELGRES_DSN=server.dsn, PATH=path),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

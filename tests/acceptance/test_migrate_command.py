@@ -10,7 +10,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import OTELGRES, PATIENCE, environment, rows, run_otelgres, serve
+from tests.acceptance.receiver_process import OTELGRES, TIMEOUT, environment, rows, run_otelgres, serve
 
 EXPERIMENT = str(uuid.uuid5(uuid.NAMESPACE_URL, "test data"))
 DELETES = "--i-know-this-deletes-data"
@@ -22,7 +22,7 @@ def migrate(dsn: str, *arguments: str, answer: str = "") -> "subprocess.Complete
         input=answer,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         env=environment(OTELGRES_DSN=dsn),
     )
 

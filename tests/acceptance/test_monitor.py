@@ -94,7 +94,7 @@ def test_on_a_terminal_of_80_columns(ready: str) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
     process = subprocess.Popen(
-        [*OTELGRES, "monitor", "--watch", "--every", "0.3"],
+        [*OTELGRES, "monitor", "--watch", "--interval", "0.3"],
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env=environment(OTELGRES_DSN=ready, TERM="xterm-256color"),
     )  # fmt: skip

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, rows, run_otelgres, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, rows, run_otelgres, served
 
 ROOT = Path(__file__).parents[2]
 APPLICATION = """
@@ -70,7 +70,7 @@ def receiver(cluster: Cluster, migrated: str, folder: Path) -> Iterator[Serving]
             ),
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
         assert (done.returncode, done.stderr) == (0, "")
         yield receiver
@@ -194,7 +194,7 @@ def test_the_example_runs_and_statements_are_recorded_by_themselves(receiver: Se
         env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_DSN=receiver.dsn),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert "add_lead {'data_quality': 'medium'" in done.stdout

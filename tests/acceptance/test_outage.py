@@ -25,10 +25,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otelgres.collector.queue.spool_folder import take_slot
 from otelgres.collector.queue.sqlite_spool import Spool
-from otelgres.collector.tools.chaos.items import NUMBER_KEY, Items, Kind
-from otelgres.collector.tools.chaos.processes import Database
+from otelgres.collector.tools.chaos.items import NUMBER_KEY, ItemKind, Items
+from otelgres.collector.tools.chaos.processes import DatabaseProcess
 from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder
-from otelgres.collector.tools.chaos.transports import Answer, Grpc, Http, Transport
+from otelgres.collector.tools.chaos.transports import Answer, ChaosTransport, Grpc, Http
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.sql.migrate import migrate
 from tests.acceptance.proxy import proxied
@@ -43,7 +43,7 @@ class Receiver:
 
     def __init__(self, dsn: str, spool: Path, **environ: str) -> None:
         self.grpc, self.http = free_addresses(2)
-        self._environ = {"OTELGRES_DSN": dsn, "OTELGRES_SPOOL": str(spool), "OTELGRES_STOP_SECONDS": "2", **environ}
+        self._environ = {"OTELGRES_DSN": dsn, "OTELGRES_SPOOL": str(spool), "OTELGRES_SHUTDOWN_SECONDS": "2", **environ}
         self.process = self._start()
 
     def _start(self) -> OtelgresProcess:
@@ -82,14 +82,14 @@ def receiving(dsn: str, spool: Path, **environ: str) -> Iterator[Receiver]:
         receiver.process.__exit__()
 
 
-def send(transport: Transport, kind: Kind, numbers: range) -> Answer:
+def send(transport: ChaosTransport, kind: ItemKind, numbers: range) -> Answer:
     try:
         return transport.send(kind.signal, ITEMS.request(kind, numbers))
     finally:
         transport.close()
 
 
-def doors(receiver: Receiver) -> list[Transport]:
+def doors(receiver: Receiver) -> list[ChaosTransport]:
     return [Grpc(receiver.grpc), Http(receiver.http, as_json=False), Http(receiver.http, as_json=True)]
 
 
@@ -111,20 +111,20 @@ def losses(dsn: str) -> dict[str, int]:
 
 def test_a_real_server_away_at_the_start_and_again_later(tmp_path: Path) -> None:
     with temporary_folder() as folder:
-        database = Database(folder)
+        database = DatabaseProcess(folder)
         try:
             with receiving(database.dsn, tmp_path) as receiver:
                 assert receiver.status("/readyz") == 503
                 early, later = fresh(), fresh()
                 for transport in doors(receiver):
-                    assert send(transport, Kind.SPAN, early).said in ("grpc OK", "http 200")
+                    assert send(transport, ItemKind.SPAN, early).said in ("grpc OK", "http 200")
                 database.start()
                 receiver.until_ready()
                 eventually(lambda: stored(database.direct_dsn, "spans") == list(early), "what came before the server")
                 database.end(immediate=True)
                 assert receiver.status("/readyz") == 503
                 for transport in doors(receiver):
-                    assert send(transport, Kind.LOG, later).taken
+                    assert send(transport, ItemKind.LOG, later).taken
                 database.start()
                 receiver.until_ready()
                 eventually(lambda: stored(database.direct_dsn) == list(later), "what came while it was away")
@@ -139,9 +139,9 @@ def test_a_full_spool_asks_clients_to_come_back_and_they_do(
         receiver.until_ready()
         proxy.refuse()
         taken: list[range] = []
-        while send(Http(receiver.http, as_json=False), Kind.SPAN, numbers := fresh(3)).taken:
+        while send(Http(receiver.http, as_json=False), ItemKind.SPAN, numbers := fresh(3)).taken:
             taken.append(numbers)
-        payload = ITEMS.request(Kind.SPAN, numbers)
+        payload = ITEMS.request(ItemKind.SPAN, numbers)
 
         connection = http.client.HTTPConnection(receiver.http, timeout=20)
         connection.request("POST", "/v1/traces", payload, {"Content-Type": "application/x-protobuf"})
@@ -190,7 +190,7 @@ def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: 
         with receiving(dsn, tmp_path) as receiver:
             sent = [fresh() for _ in range(3)]
             for numbers in sent:
-                assert send(Grpc(receiver.grpc), Kind.LOG_WITHOUT_UID, numbers).taken
+                assert send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers).taken
             receiver.process.process.kill()
             receiver.process.process.wait()
             (segment,) = tmp_path.rglob("*.sqlite")
@@ -214,7 +214,7 @@ def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_
         with receiving(dsn, tmp_path) as receiver:
             sent = [fresh(40) for _ in range(5)]
             for numbers in sent:
-                assert send(Grpc(receiver.grpc), Kind.LOG_WITHOUT_UID, numbers).taken
+                assert send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers).taken
             receiver.process.process.kill()
             receiver.process.process.wait()
             (path,) = tmp_path.rglob(file)
@@ -234,7 +234,7 @@ def test_a_spool_that_cannot_be_read_just_now_is_read_later(database: str, tmp_p
         proxy.refuse()
         with receiving(dsn, tmp_path) as receiver:
             numbers = fresh()
-            assert send(Grpc(receiver.grpc), Kind.LOG, numbers).taken
+            assert send(Grpc(receiver.grpc), ItemKind.LOG, numbers).taken
             receiver.process.process.kill()
             receiver.process.process.wait()
             (segment,) = tmp_path.rglob("*.sqlite")
@@ -251,13 +251,13 @@ def test_a_spool_that_cannot_be_read_just_now_is_read_later(database: str, tmp_p
             assert losses(database) == {}
 
 
-def test_a_kill_in_mid_drain_doubles_nothing(database: str, tmp_path: Path) -> None:
+def test_a_kill_during_replay_duplicates_nothing(database: str, tmp_path: Path) -> None:
     with proxied(database) as (proxy, dsn), receiving(dsn, tmp_path) as receiver:
         receiver.until_ready()
         proxy.refuse()
         sent = [fresh(1000) for _ in range(16)]
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
-            answers = pool.map(lambda numbers: send(Grpc(receiver.grpc), Kind.LOG_WITHOUT_UID, numbers), sent)
+            answers = pool.map(lambda numbers: send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers), sent)
         assert all(answer.taken for answer in answers)
         proxy.bytes_per_second = 1_000_000
         proxy.mend()
@@ -285,10 +285,10 @@ def test_a_read_only_database_is_one_that_is_away(database: str, tmp_path: Path)
     with receiving(database, tmp_path) as receiver:
         receiver.until_ready()
         before, during = fresh(), fresh()
-        assert send(Grpc(receiver.grpc), Kind.LOG, before).taken
+        assert send(Grpc(receiver.grpc), ItemKind.LOG, before).taken
         assert stored(database) == list(before)
         make("SET default_transaction_read_only = on")
-        assert send(Grpc(receiver.grpc), Kind.LOG, during).taken
+        assert send(Grpc(receiver.grpc), ItemKind.LOG, during).taken
         assert stored(database) == list(before)
         make("RESET default_transaction_read_only")
         eventually(lambda: stored(database) == [*before, *during], "what came meanwhile")
@@ -302,7 +302,7 @@ def test_migrations_run_while_data_arrives(empty_database: str, tmp_path: Path) 
         def load(busy: Callable[[], bool]) -> None:
             while busy():
                 numbers = fresh(40)
-                assert transport.send(Signal.TRACES, ITEMS.request(Kind.SPAN, numbers)).taken
+                assert transport.send(Signal.TRACES, ITEMS.request(ItemKind.SPAN, numbers)).taken
                 sent.extend(numbers)
 
         first = [pool.submit(migrate, empty_database) for _ in range(2)]
@@ -328,8 +328,8 @@ def test_two_receivers_with_the_same_flows_and_the_same_new_days(database: str, 
         one.until_ready()
         other.until_ready()
         # The same spans in other company, in another order, at one moment, each needing partitions of many days.
-        forwards = [ITEMS.request(Kind.SPAN, numbers[at : at + 100]) for at in range(0, 1000, 100)]
-        backwards = [ITEMS.request(Kind.SPAN, numbers[at : at + 125][::-1]) for at in range(875, -1, -125)]
+        forwards = [ITEMS.request(ItemKind.SPAN, numbers[at : at + 100]) for at in range(0, 1000, 100)]
+        backwards = [ITEMS.request(ItemKind.SPAN, numbers[at : at + 125][::-1]) for at in range(875, -1, -125)]
         work = [(one, payload) for payload in forwards] + [(other, payload) for payload in backwards]
 
         def deliver(receiver: Receiver, payload: bytes) -> Answer:
@@ -352,7 +352,7 @@ def test_two_receivers_with_the_same_flows_and_the_same_new_days(database: str, 
             assert "Traceback" not in receiver.process.errors
 
 
-def test_what_postgresql_cannot_store_costs_no_neighbour(database: str, tmp_path: Path) -> None:
+def test_a_batch_postgresql_cannot_store_does_not_affect_others(database: str, tmp_path: Path) -> None:
     poison = fresh()
     with psycopg.connect(database) as connection:
         connection.execute(
@@ -366,11 +366,11 @@ def test_what_postgresql_cannot_store_costs_no_neighbour(database: str, tmp_path
         requests.insert(5, poison)
         with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
             sending = [
-                pool.submit(send, doors(receiver)[number % 3], Kind.LOG, numbers)
+                pool.submit(send, doors(receiver)[number % 3], ItemKind.LOG, numbers)
                 for number, numbers in enumerate(requests)
             ]
-            size = sum(len(ITEMS.request(Kind.LOG, numbers)) for numbers in requests)
-            eventually(lambda: waiting_bytes(receiver) >= size, "all of them waiting")
+            size = sum(len(ITEMS.request(ItemKind.LOG, numbers)) for numbers in requests)
+            eventually(lambda: queued_bytes(receiver) >= size, "all of them waiting")
             proxy.mend()
             answers = [each.result(30) for each in sending]
         assert [answer.said for answer in answers if not answer.taken] == ["http 400"]
@@ -379,7 +379,7 @@ def test_what_postgresql_cannot_store_costs_no_neighbour(database: str, tmp_path
         eventually(lambda: losses(database) == {"not_storable": 1}, "the ledger's row")
 
 
-def test_a_slow_database_holds_senders_back_before_they_lose_patience(database: str, tmp_path: Path) -> None:
+def test_a_slow_database_rejects_requests_before_clients_time_out(database: str, tmp_path: Path) -> None:
     with proxied(database) as (proxy, dsn), receiving(dsn, tmp_path) as receiver:
         receiver.until_ready()
         proxy.bytes_per_second = 200_000
@@ -389,7 +389,7 @@ def test_a_slow_database_holds_senders_back_before_they_lose_patience(database: 
         def deliver(numbers: range) -> list[str]:
             heard = []
             transport = Grpc(receiver.grpc)
-            payload = ITEMS.request(Kind.LOG_WITHOUT_UID, numbers)
+            payload = ITEMS.request(ItemKind.LOG_WITHOUT_UID, numbers)
             while not (answer := transport.send(Signal.LOGS, payload)).taken:
                 assert not answer.final, answer
                 heard.append(answer.said)
@@ -404,12 +404,12 @@ def test_a_slow_database_holds_senders_back_before_they_lose_patience(database: 
         assert stored(database) == sorted(itertools.chain(*sent))
 
 
-def waiting_bytes(receiver: Receiver) -> float:
+def queued_bytes(receiver: Receiver) -> float:
     connection = http.client.HTTPConnection(receiver.http, timeout=20)
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("otelgres_waiting_bytes"))
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("otelgres_queue_bytes"))
 
 
 @pytest.mark.parametrize("at_start", [True, False])
@@ -420,10 +420,10 @@ def test_a_stop_ends_although_the_database_keeps_silent(database: str, tmp_path:
         with receiving(dsn, tmp_path) as receiver, concurrent.futures.ThreadPoolExecutor(1) as pool:
             if not at_start:
                 receiver.until_ready()
-                assert send(Grpc(receiver.grpc), Kind.LOG, fresh()).taken
+                assert send(Grpc(receiver.grpc), ItemKind.LOG, fresh()).taken
                 proxy.freeze()
-                waiting = pool.submit(send, Http(receiver.http, as_json=True), Kind.LOG, fresh())
-                eventually(lambda: waiting_bytes(receiver) > 0, "a request that waits")
+                waiting = pool.submit(send, Http(receiver.http, as_json=True), ItemKind.LOG, fresh())
+                eventually(lambda: queued_bytes(receiver) > 0, "a request that waits")
             assert receiver.process.stop() == 0
             if not at_start:
                 assert not waiting.result(30).final

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from otelgres.collector.tools.chaos.disk import SmallDisk
-from otelgres.collector.tools.chaos.items import Kind
-from otelgres.collector.tools.chaos.processes import Database
+from otelgres.collector.tools.chaos.items import ItemKind
+from otelgres.collector.tools.chaos.processes import DatabaseProcess
 from otelgres.collector.tools.chaos.run import temporary_folder
 from otelgres.collector.tools.chaos.transports import Grpc
 from tests.acceptance.receiver_process import eventually
@@ -39,7 +39,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def test_a_full_disk_of_the_database_costs_nothing(disk: SmallDisk, tmp_path: Path) -> None:
-    database = Database(disk.folder)
+    database = DatabaseProcess(disk.folder)
     try:
         database.start()
         with receiving(database.direct_dsn, tmp_path) as receiver:
@@ -50,7 +50,7 @@ def test_a_full_disk_of_the_database_costs_nothing(disk: SmallDisk, tmp_path: Pa
 
             def refused() -> bool:
                 numbers = fresh(500)
-                assert send(Grpc(receiver.grpc), Kind.SPAN, numbers).taken
+                assert send(Grpc(receiver.grpc), ItemKind.SPAN, numbers).taken
                 taken.append(numbers)
                 return "No space left on device" in receiver.process.errors
 

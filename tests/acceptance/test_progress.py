@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import OTELGRES, PATIENCE, environment, run_otelgres, served
+from tests.acceptance.receiver_process import OTELGRES, TIMEOUT, environment, run_otelgres, served
 
 RECORD = '{"timeUnixNano":"1700000000000000000","body":{"stringValue":"x"}}'
 LINE = f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{RECORD}]}}]}}]}}\n'
@@ -31,7 +31,7 @@ def on_a_terminal(*arguments: str, **environ: str) -> tuple[int, str]:
     finally:
         os.close(ours)
         process.kill()
-    return process.wait(PATIENCE), re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    return process.wait(TIMEOUT), re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
 
 
 def test_migrations(empty_database: str) -> None:

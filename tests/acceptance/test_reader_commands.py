@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, run_otelgres, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, run_otelgres, served
 
 LOGIN = "somebody_who_looks"
 APPLICATION = """
@@ -31,7 +31,7 @@ shutdown_telemetry()
 def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
     with served(cluster, migrated) as receiver:
         env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}")
-        subprocess.run([sys.executable, "-c", APPLICATION], env=env, timeout=PATIENCE, check=True)
+        subprocess.run([sys.executable, "-c", APPLICATION], env=env, timeout=TIMEOUT, check=True)
         eventually(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
         made = run_otelgres("role", "create", LOGIN, "--kind", "reader", OTELGRES_DSN=receiver.dsn)
         assert made.returncode == 0, made.stderr

@@ -1,4 +1,4 @@
-"""Redaction and the ledger at the doors: secrets never reach the database, refusals do, as counts."""
+"""Redaction and the ledger at the listeners: secrets never reach the database, refusals do, as counts."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otelgres.collector.processors.redaction import Redactor, redaction_of
+from otelgres.collector.processors.redaction import Redactor, load_redaction
 from otelgres.collector.service.settings import SettingError
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.redaction import Redaction
@@ -81,17 +81,17 @@ def test_secrets_are_gone_everywhere_and_the_rest_stays(signal: Signal) -> None:
 def test_rules_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text("keys: ['^patient']\nvalues: ['[A-Z]{3}-[0-9]{4}']\ndefaults: false\n")
-    rules = redaction_of(str(file))
+    rules = load_redaction(str(file))
     assert rules is not None
     assert rules.hides("patient.name")
     assert not rules.hides("password")
     assert rules.text("case ABC-1234") == "case [redacted]"
-    assert redaction_of("off") is None
+    assert load_redaction("off") is None
     file.write_text("keys: ['(']")
     with pytest.raises(SettingError, match="redact must be"):
-        redaction_of(str(file))
+        load_redaction(str(file))
     with pytest.raises(SettingError, match="redact must be"):
-        redaction_of(str(tmp_path / "nothing"))
+        load_redaction(str(tmp_path / "nothing"))
 
 
 def test_the_receiver_redacts_and_enters_what_it_refused(database: str, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import pytest
 
 from otelgres.collector.embedded import Cluster
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.spool.folder import FileSink, spool_files
+from otelgres.exporters.spool.folder import SpoolExporter, spool_files
 from tests import postgres
 from tests.acceptance.receiver_process import (
-    PATIENCE,
+    TIMEOUT,
     Serving,
     environment,
     eventually,
@@ -83,7 +83,7 @@ def left_behind(spool: Path, end: str) -> None:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             process.kill()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
 
 
 def stored(dsn: str) -> tuple[dict[str, int], dict[str, int]]:
@@ -131,7 +131,7 @@ def test_the_next_run_of_the_application_delivers_too(cluster: Cluster, migrated
         source = "work('next run', 0, 50)\nsys.stdin.read()"
         with application(source, spool, f"http://{receiver.grpc}") as process:
             eventually(lambda: not spool_files(spool), "the spool to be empty")
-            process.communicate("", timeout=PATIENCE)
+            process.communicate("", timeout=TIMEOUT)
         expected = EXPECTED | {"next run": 50}
         assert stored(receiver.dsn) == (expected, expected)
 
@@ -169,7 +169,7 @@ def test_a_receiver_killed_under_a_working_application_costs_nothing(
                 with serve(dsn, str(tmp_path / "receiver spool"), *ports) as second:
                     second.ready()
                     eventually(lambda: not spool_files(spool), "the spool to be empty")
-                    working.communicate("\n", timeout=PATIENCE)
+                    working.communicate("\n", timeout=TIMEOUT)
                     assert working.returncode == 0
                     assert second.stop() == 0, second.errors
         expected = {"before": 400, "during": 1000, "after": 100}
@@ -214,7 +214,7 @@ def test_json_lines_of_the_stock_collector_are_sent_and_kept_unless_told(
 
 
 def test_with_nobody_there_nothing_is_lost_and_files_in_use_are_left(tmp_path: Path) -> None:
-    living, dead = FileSink(tmp_path), FileSink(tmp_path)
+    living, dead = SpoolExporter(tmp_path), SpoolExporter(tmp_path)
     for sink in (living, dead):
         sink.write([Batch(Signal.LOGS, b"\n\x00")])
     dead.close()

@@ -120,7 +120,7 @@ def test_compliance_lists_every_run_and_every_gap(dsn: str) -> None:
     assert {row["outcome"] for row in found["runs"]} == {"succeeded", "failed", "abandoned"}
     assert {(row["reason"], row["runs"]) for row in found["reasons"]} == {("refused", 4), ("abandoned", 1)}
     (gap,) = found["gaps"]
-    assert (uuid.UUID(gap["run"]), gap["last_sign_of_life"]) == (ABANDONED, LAST.isoformat())
+    assert (uuid.UUID(gap["run"]), gap["last_seen"]) == (ABANDONED, LAST.isoformat())
     assert [(row["reason"], row["count"]) for row in found["losses"]] == [("x", 7)]
     kept = {row["table_name"]: row["keep"] for row in found["retention"]}
     assert (kept["logs"], kept["spans"]) == ("30 days", "for ever")

@@ -16,7 +16,7 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import postgres
-from tests.acceptance.receiver_process import PATIENCE, environment, eventually, rows, run_otelgres, serve
+from tests.acceptance.receiver_process import TIMEOUT, environment, eventually, rows, run_otelgres, serve
 
 
 class Logins:
@@ -72,7 +72,7 @@ def test_a_writer_is_all_that_a_receiver_needs(logins: Logins) -> None:
                 env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{ready['grpc']}"),
                 capture_output=True,
                 text=True,
-                timeout=PATIENCE,
+                timeout=TIMEOUT,
             )
             assert (done.returncode, done.stderr) == (0, "hello\n")
             eventually(lambda: rows(logins.owner, TOLD), "the receiver's own numbers")

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, served
 
 ROOT = Path(__file__).parents[2]
 EXECUTION = uuid.UUID("0c0a2f4e-7d7e-4a5e-9a5b-1f6f6a0c9d11")
@@ -95,7 +95,7 @@ shutdown_telemetry()
 
 def python(program: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(**environ), capture_output=True, text=True, timeout=PATIENCE
+        [sys.executable, "-c", program], env=environment(**environ), capture_output=True, text=True, timeout=TIMEOUT
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -221,7 +221,7 @@ with run("doomed", total_atms=3) as execution:
 
 
 def test_a_run_that_is_killed_is_a_failed_run(receiver: Serving) -> None:
-    env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_TELEMETRY_ALIVE_SECONDS="0.5")
+    env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_TELEMETRY_REPORT_INTERVAL="0.5")
     with subprocess.Popen([sys.executable, "-c", KILLED], env=env, stdin=-1, stdout=-1, text=True) as process:
         assert process.stdout is not None
         execution = uuid.UUID(process.stdout.readline().strip())
@@ -386,7 +386,7 @@ def example(receiver: Serving, *arguments: str) -> "subprocess.CompletedProcess[
         env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_DSN=receiver.dsn),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert done.returncode == 0, done.stderr
     return done

@@ -1,4 +1,4 @@
-"""Slow, stuck and greedy clients at both doors: each is bounded, and the others are served meanwhile."""
+"""Slow, stuck and greedy clients at both listeners: each is bounded, and the others are served meanwhile."""
 
 import asyncio
 import gzip
@@ -21,7 +21,7 @@ from otelgres.collector.otlp.http_protocol import ConnectionLimits
 from otelgres.collector.security.tls import Certificates, TlsFiles
 from otelgres.exporters.outcome import Accepted, Outcome
 from tests.acceptance.certificates import Authority
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread
+from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, Http2, http2
 from tests.acceptance.http_client import LIMIT, heard, post, raw, serving, until_closed
 
@@ -35,7 +35,7 @@ def desk() -> Desk:
 
 
 @contextmanager
-def grpc_door(loop: LoopThread, desk: Desk, **limits: Any) -> Iterator[int]:
+def grpc_receiver(loop: LoopThread, desk: Desk, **limits: Any) -> Iterator[int]:
     door = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, limits=CallLimits(**limits)))
     try:
         yield door.port
@@ -45,7 +45,7 @@ def grpc_door(loop: LoopThread, desk: Desk, **limits: Any) -> Iterator[int]:
 
 def call(port: int, payload: bytes = b"x") -> bytes:
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]) as opened:
-        answer: bytes = opened.unary_unary(TRACES)(payload, timeout=PATIENCE)
+        answer: bytes = opened.unary_unary(TRACES)(payload, timeout=TIMEOUT)
         return answer
 
 
@@ -58,7 +58,7 @@ def message(length: int) -> bytes:
 
 
 def test_a_message_that_does_not_arrive_is_given_up_and_its_place_is_free_again(loop: LoopThread, desk: Desk) -> None:
-    with grpc_door(loop, desk, receiving=1, receive_seconds=0.3) as port:
+    with grpc_receiver(loop, desk, receiving=1, receive_seconds=0.3) as port:
         for sent in (b"", message(100) + b"only this"):
             with http2(port) as slow:
                 slow.open_call(1, TRACES)
@@ -71,7 +71,7 @@ def test_a_message_that_does_not_arrive_is_given_up_and_its_place_is_free_again(
 
 
 def test_a_call_without_a_message_is_invalid(loop: LoopThread, desk: Desk) -> None:
-    with grpc_door(loop, desk) as port, http2(port) as odd:
+    with grpc_receiver(loop, desk) as port, http2(port) as odd:
         odd.open_call(1, TRACES)
         odd.end(1)
         assert b"grpc-status\x013" in odd.trailers(1)
@@ -79,7 +79,7 @@ def test_a_call_without_a_message_is_invalid(loop: LoopThread, desk: Desk) -> No
 
 
 def test_messages_are_received_a_few_at_a_time_and_the_others_hold_only_a_window(loop: LoopThread, desk: Desk) -> None:
-    with grpc_door(loop, desk, receiving=1) as port, http2(port) as first, http2(port) as second:
+    with grpc_receiver(loop, desk, receiving=1) as port, http2(port) as first, http2(port) as second:
         _greedy(first, 20 * MIB)
         assert first.granted(1) > MIB, "the one being received gets what its message needs, step by step"
         _greedy(second, 20 * MIB)
@@ -87,7 +87,7 @@ def test_messages_are_received_a_few_at_a_time_and_the_others_hold_only_a_window
         first.reset(1)
         while second.granted(1) == CallLimits().window_bytes:
             second.settle()
-    with grpc_door(loop, desk, receiving=1, waiting=1) as port, http2(port) as busy:
+    with grpc_receiver(loop, desk, receiving=1, waiting=1) as port, http2(port) as busy:
         for stream in (1, 3):
             busy.open_call(stream, TRACES)
             busy.send(stream, message(100))
@@ -109,7 +109,7 @@ def _greedy(client: Http2, length: int) -> None:
 
 
 def test_an_idle_connection_is_closed_also_in_the_middle_of_headers(loop: LoopThread, desk: Desk) -> None:
-    with grpc_door(loop, desk, idle_seconds=0.3, handshake_seconds=0.3) as port:
+    with grpc_receiver(loop, desk, idle_seconds=0.3, handshake_seconds=0.3) as port:
         with http2(port) as idle:
             idle.until_closed()
             assert idle.goaway
@@ -117,14 +117,17 @@ def test_an_idle_connection_is_closed_also_in_the_middle_of_headers(loop: LoopTh
             half.open_call(1, TRACES, complete=False)
             half.until_closed()
         for sent in (b"", b"PRI * HTTP/2.0\r\n"):
-            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as silent:
+            with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as silent:
                 silent.sendall(sent)
                 until_closed(silent)
 
 
 def test_whoever_takes_no_answers_is_closed_in_the_end(loop: LoopThread, desk: Desk) -> None:
     desk.outcomes = [Accepted(1, "a partial success has a body")]
-    with grpc_door(loop, desk, age_seconds=0.3, age_grace_seconds=0.3) as port, http2(port, initial_window=0) as mute:
+    with (
+        grpc_receiver(loop, desk, age_seconds=0.3, age_grace_seconds=0.3) as port,
+        http2(port, initial_window=0) as mute,
+    ):
         mute.open_call(1, TRACES)
         mute.send(1, message(1) + b"x", last=True)
         loop.run(desk.until(1))
@@ -141,14 +144,14 @@ def test_clients_do_not_notice_that_connections_age(loop: LoopThread, desk: Desk
 
     desk.outcomes = [wait]
     with (
-        grpc_door(loop, desk, age_seconds=0.1, age_grace_seconds=PATIENCE) as port,
+        grpc_receiver(loop, desk, age_seconds=0.1, age_grace_seconds=TIMEOUT) as port,
         grpc.insecure_channel(f"127.0.0.1:{port}") as opened,
     ):
         export = opened.unary_unary(TRACES)
-        long = export.future(b"long", timeout=PATIENCE)
+        long = export.future(b"long", timeout=TIMEOUT)
         loop.run(desk.until(1))
         for _ in range(30):
-            calls = [export.future(b"x" * 1000, timeout=PATIENCE) for _ in range(50)]
+            calls = [export.future(b"x" * 1000, timeout=TIMEOUT) for _ in range(50)]
             assert {one.result() for one in calls} == {b""}
         loop.loop.call_soon_threadsafe(gate.set)
         assert long.result() == b""
@@ -156,9 +159,9 @@ def test_clients_do_not_notice_that_connections_age(loop: LoopThread, desk: Desk
 
 
 def test_streams_of_a_connection_are_bounded(loop: LoopThread, desk: Desk) -> None:
-    with grpc_door(loop, desk, streams=2) as port, http2(port) as many:
+    with grpc_receiver(loop, desk, streams=2) as port, http2(port) as many:
         many.settle()
-        assert many.max_streams == 2
+        assert many.max_concurrent_streams == 2
         for stream in range(1, 21, 2):
             many.open_call(stream, TRACES)
         # Not at the third: the server counts those in the middle of being opened as none.
@@ -178,7 +181,7 @@ def _mute(sock: socket.socket) -> bool:
     sock.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
     poll = select.poll()
     poll.register(sock, select.POLLHUP | select.POLLERR)
-    return bool(poll.poll(PATIENCE * 1000))
+    return bool(poll.poll(TIMEOUT * 1000))
 
 
 def test_whoever_takes_no_answers_over_http_is_closed(loop: LoopThread, desk: Desk, tmp_path: Path) -> None:

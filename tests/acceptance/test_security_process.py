@@ -23,7 +23,7 @@ from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.certificates import Authority
 from tests.acceptance.http_client import PAYLOAD
-from tests.acceptance.receiver_process import PATIENCE, environment, eventually, run_otelgres
+from tests.acceptance.receiver_process import TIMEOUT, environment, eventually, run_otelgres
 
 PASSWORD = "pa55word-of-the-database"
 SOMEWHERE = "dbname=nowhere host=/nowhere"
@@ -119,14 +119,14 @@ def session(dsn: str, output: Path, **environ: str) -> Iterator["subprocess.Pope
                 [sys.executable, "-X", "dev", "-c", everything, "serve", "--dsn", dsn],
                 stdout=said, stderr=subprocess.STDOUT, env=environment(**environ), start_new_session=True,
             )  # fmt: skip
-            ending.callback(process.wait, PATIENCE)
+            ending.callback(process.wait, TIMEOUT)
             ending.callback(process.kill)
             eventually(lambda: "the database is not ready" in output.read_text(), "a warning")
         eventually(lambda: "otelgres is ready" in output.read_text() or process.poll() is not None, "readiness")
         assert process.poll() is None, output.read_text()
         yield process
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0, output.read_text()
+        assert process.wait(TIMEOUT) == 0, output.read_text()
 
 
 def test_secrets_are_nowhere_to_be_seen(folder: Path, secret_dsn: str) -> None:
@@ -143,7 +143,7 @@ def test_secrets_are_nowhere_to_be_seen(folder: Path, secret_dsn: str) -> None:
     }  # fmt: skip
     with (
         session(secret_dsn, output, **settings) as process,
-        httpx.Client(base_url=f"https://{address}", verify=False, timeout=PATIENCE) as client,
+        httpx.Client(base_url=f"https://{address}", verify=False, timeout=TIMEOUT) as client,
     ):
         assert PASSWORD not in " ".join(psutil.Process(process.pid).cmdline())
 

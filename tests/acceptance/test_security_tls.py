@@ -1,4 +1,4 @@
-"""TLS and mutual TLS on both doors: the SDK's own exporters, certificates that change, and clients that dawdle."""
+"""TLS and mutual TLS on both listeners: the SDK's own exporters, certificates that change, and clients that dawdle."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from otelgres.collector.otlp.http_protocol import ConnectionLimits
 from otelgres.collector.otlp.http_server import serve_http
 from otelgres.collector.security.tls import Certificates, TlsFiles, TlsUnusable
 from tests.acceptance.certificates import Authority, Pair
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread
+from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http_client import always_ready, until_closed
 
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
@@ -62,7 +62,7 @@ def desk() -> Desk:
 
 
 @contextmanager
-def grpc_door(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
+def grpc_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
     credentials = certificates.grpc_credentials()
     door = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, credentials=credentials, **options))
     try:
@@ -72,7 +72,7 @@ def grpc_door(loop: LoopThread, desk: Desk, certificates: Certificates, **option
 
 
 @contextmanager
-def http_door(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
+def http_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
     context = certificates.http_context()
     door = loop.run(serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready, tls=context, **options))
     try:
@@ -99,7 +99,7 @@ def over_http(port: int, ca: Path, pair: Pair | None) -> Any:
 
 
 DOORS = pytest.mark.parametrize(
-    ("door", "exporter"), [(grpc_door, over_grpc), (http_door, over_http)], ids=["grpc", "http"]
+    ("door", "exporter"), [(grpc_receiver, over_grpc), (http_receiver, over_http)], ids=["grpc", "http"]
 )
 Door = Callable[..., Any]
 
@@ -122,7 +122,7 @@ def test_exporters_send_over_tls_and_only_over_tls(
         assert export(exporter(port, ca.cert, None))
         assert len(desk.batches) == 1
         assert not export(exporter(port, stranger.cert, None)), "a client that does not know our CA must not send"
-        plain = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        plain = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         plain.sendall(b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         assert b" 200 " not in until_closed(plain)
         plain.close()
@@ -155,7 +155,7 @@ def test_versions_before_1_2_are_refused(
             context.set_alpn_protocols(["h2", "http/1.1"])
             with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
                 context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1_1, version
-            with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+            with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
                 if accepted:
                     assert context.wrap_socket(sock).version() == "TLSv1.2"
                 else:
@@ -167,7 +167,7 @@ def _subject_seen_by(port: int) -> str:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2", "http/1.1"])
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock, context.wrap_socket(sock) as tls:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock, context.wrap_socket(sock) as tls:
         der = tls.getpeercert(binary_form=True)
     assert der
     return ssl.DER_cert_to_PEM_cert(der)
@@ -211,7 +211,7 @@ def test_a_client_ca_that_changes_shuts_out_the_old_one_s_clients(
     trusted = tmp_path / "trusted.pem"
     shutil.copy(ca.cert, trusted)
     certificates = Certificates(TlsFiles(server.cert, server.key, trusted))
-    with grpc_door(loop, desk, certificates) as grpc_port, http_door(loop, desk, certificates) as http_port:
+    with grpc_receiver(loop, desk, certificates) as grpc_port, http_receiver(loop, desk, certificates) as http_port:
         exporters: Any = ((over_grpc, grpc_port), (over_http, http_port))
         assert all(export(exporter(port, ca.cert, client)) for exporter, port in exporters)
         shutil.copy(other.cert, trusted)
@@ -253,20 +253,20 @@ def test_handshakes_that_never_end_are_ended_and_counted(
 ) -> None:
     certificates = Certificates(TlsFiles(server.cert, server.key))
     impatient = ConnectionLimits(handshake_seconds=0.3)
-    with http_door(loop, desk, certificates, connection_limits=impatient) as port:
+    with http_receiver(loop, desk, certificates, connection_limits=impatient) as port:
         for sent in (b"", b"\x16\x03\x01\x02\x00\x01"):
-            with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+            with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
                 sock.sendall(sent)
                 assert until_closed(sock) == b""
-    with grpc_door(loop, desk, certificates, limits=CallLimits(handshake_seconds=0.3)) as port:
+    with grpc_receiver(loop, desk, certificates, limits=CallLimits(handshake_seconds=0.3)) as port:
         for sent in (b"", b"\x16\x03\x01\x02\x00\x01"):
-            with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
+            with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
                 sock.sendall(sent)
                 until_closed(sock)
     # Two that do not shake hands take the two places; when they go, there is room again.
     two = ConnectionLimits(connections=2)
-    with http_door(loop, desk, certificates, connection_limits=two) as port:
-        idle = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(2)]
+    with http_receiver(loop, desk, certificates, connection_limits=two) as port:
+        idle = [socket.create_connection(("127.0.0.1", port), TIMEOUT) for _ in range(2)]
         with pytest.raises((ssl.SSLError, ConnectionError)):
             _subject_seen_by(port)
         for sock in idle:
@@ -277,8 +277,8 @@ def test_handshakes_that_never_end_are_ended_and_counted(
                 break
             except (ssl.SSLError, ConnectionError):
                 continue  # the server has not read the end of the two yet
-    with grpc_door(loop, desk, certificates, max_connections=2) as port:
-        idle = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(2)]
+    with grpc_receiver(loop, desk, certificates, max_connections=2) as port:
+        idle = [socket.create_connection(("127.0.0.1", port), TIMEOUT) for _ in range(2)]
         with pytest.raises((ssl.SSLError, ConnectionError)):
             _subject_seen_by(port)
         for sock in idle:

@@ -1,4 +1,4 @@
-"""Tokens at both doors: who is let in, what the others are told, and what a refused request can cost us."""
+"""Tokens at both listeners: who is let in, what the others are told, and what a refused request can cost us."""
 
 import json
 import socket
@@ -19,15 +19,15 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from otelgres.collector.otlp.grpc_server import CallLimits, serve_grpc
 from otelgres.collector.otlp.http_app import Page
 from otelgres.collector.otlp.http_server import serve_http
-from otelgres.collector.security.auth_failures import Refusals
-from otelgres.collector.security.auth_throttle import Failures
-from otelgres.collector.security.authenticator import Guard
+from otelgres.collector.security.auth_failures import AuthFailureCounts
+from otelgres.collector.security.auth_throttle import AuthThrottle
+from otelgres.collector.security.authenticator import Authenticator
 from otelgres.collector.security.principal import Principal, current_principal
 from otelgres.collector.security.token_file import TokenFile, changing
-from otelgres.collector.security.tokens import Scope, new_token
+from otelgres.collector.security.tokens import TokenScope, new_token
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Outcome
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread
+from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, http2
 from tests.acceptance.http_client import JSON, LINE, PAYLOAD, PROTOBUF, always_ready, ask, post, raw, until_closed
 
@@ -51,7 +51,7 @@ class Guarded(NamedTuple):
     grpc: int
     http: int
     desk: SigningDesk
-    refusals: Refusals
+    refusals: AuthFailureCounts
     ingest: str
     read: str
     expired: str
@@ -67,16 +67,16 @@ def _guarded(loop: LoopThread, folder: Path, most: int) -> Iterator[Guarded]:
     path = folder / "tokens.yaml"
     with changing(path) as tokens:
         made = [
-            new_token("orders", [Scope.INGEST], now=NOW, tenant="acme"),
-            new_token("prometheus", [Scope.READ], now=NOW),
-            new_token("old", [Scope.INGEST], now=NOW, expires=NOW - timedelta(seconds=1)),
+            new_token("orders", [TokenScope.INGEST], now=NOW, tenant="acme"),
+            new_token("prometheus", [TokenScope.READ], now=NOW),
+            new_token("old", [TokenScope.INGEST], now=NOW, expires=NOW - timedelta(seconds=1)),
         ]
         tokens += [token for _, token in made]
-    desk, refusals = SigningDesk(), Refusals()
-    guard = Guard(TokenFile(path), refusals, failures=Failures(most))
-    over_grpc = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, guard=guard))
+    desk, refusals = SigningDesk(), AuthFailureCounts()
+    authenticator = Authenticator(TokenFile(path), refusals, failures=AuthThrottle(most))
+    over_grpc = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, authenticator=authenticator))
     over_http = loop.run(
-        serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready, pages={"/metrics": _metrics}, guard=guard,
+        serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready, pages={"/metrics": _metrics}, authenticator=authenticator,
                    cors_origins=["https://app.example"])
     )  # fmt: skip
     try:
@@ -105,7 +105,7 @@ def call(port: int, **metadata: str) -> Any:
     pairs = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
     with grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]) as opened:
         try:
-            opened.unary_unary(EXPORT)(PAYLOAD, timeout=PATIENCE, metadata=pairs)
+            opened.unary_unary(EXPORT)(PAYLOAD, timeout=TIMEOUT, metadata=pairs)
         except grpc.RpcError as error:
             return error
     return grpc.StatusCode.OK
@@ -115,7 +115,7 @@ def bearer(token: str) -> str:
     return f"Bearer {token}"
 
 
-def test_good_tokens_open_the_doors_and_say_who_it_is(guarded: Guarded) -> None:
+def test_valid_tokens_are_accepted_and_identify_the_sender(guarded: Guarded) -> None:
     ways = [{"authorization": bearer(guarded.ingest)}, {"authorization": f"bearer  {guarded.ingest} "},
             {"x_api_key": guarded.ingest}, {"authorization": "Basic eDp5", "x_api_key": guarded.ingest}]  # fmt: skip
     for headers in ways:
@@ -201,7 +201,7 @@ def test_after_too_many_failures_a_peer_is_asked_to_wait_but_a_good_token_is_not
 
 
 def test_tokens_made_and_revoked_while_serving(guarded: Guarded) -> None:
-    text, token = new_token("second", [Scope.INGEST], now=NOW)
+    text, token = new_token("second", [TokenScope.INGEST], now=NOW)
     with changing(guarded.tokens) as tokens:
         tokens.append(token)
     while post(guarded.http, authorization=bearer(text)).status != 200:
@@ -234,7 +234,7 @@ def test_of_a_refused_request_no_more_is_taken_than_a_window(guarded: Guarded) -
     assert guarded.desk.batches == []
 
 
-def test_an_unguarded_door_has_no_principal(loop: LoopThread) -> None:
+def test_without_authentication_there_is_no_principal(loop: LoopThread) -> None:
     desk = SigningDesk()
     door = loop.run(serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready))
     assert post(door.port, authorization=bearer("anything")).status == 200

@@ -115,12 +115,12 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
         assert healthy.returncode == 0, healthy.stderr
         told = service("demo")["command"]
         assert told[:2] == ["demo", "--endpoint"]
-        sent = run_otelgres("demo", "--endpoint", f"http://{ready['grpc']}", "--seconds", "2", "--json", patience=90)
+        sent = run_otelgres("demo", "--endpoint", f"http://{ready['grpc']}", "--seconds", "2", "--json", timeout=90)
         assert sent.returncode == 0, sent.stderr
         records = json.loads(sent.stdout)["sent"]["records"]
         count = """
             SELECT (SELECT count(*) FROM otel.spans) + (SELECT count(*) FROM otel.logs)
-                + (SELECT count(*) FROM otel.span_starts) + (SELECT count(*) FROM otel.process_signs) AS n
+                + (SELECT count(*) FROM otel.span_starts) + (SELECT count(*) FROM otel.process_liveness) AS n
         """
         grafana = server.dsn.replace("//postgres", "//grafana", 1)
         eventually(lambda: rows(grafana, count)[0]["n"] >= records, "what the demo has sent")

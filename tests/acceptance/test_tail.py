@@ -15,10 +15,10 @@ import httpx
 import psycopg
 import pytest
 
-from otelgres.collector.database.notify import Announcer
+from otelgres.collector.database.notify import CommitNotifier
 from otelgres.collector.embedded import Cluster
-from otelgres.collector.inspect.tail.follow import Follower
-from tests.acceptance.receiver_process import PATIENCE, OtelgresProcess, eventually, run_otelgres, served
+from otelgres.collector.inspect.tail.follow import TailFollower
+from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, eventually, run_otelgres, served
 
 INSERT = """
 INSERT INTO _otel.logs (time, time_unix_nano, observed_time_unix_nano, resource_id, scope_id, severity_number, flags,
@@ -49,7 +49,7 @@ class Told:
         self.bodies: list[str] = []
         self.lost = 0
         self._stop = threading.Event()
-        self._follower = Follower(dsn, "tail_logs", no_filters(**filters), self._lost, self._wait)
+        self._follower = TailFollower(dsn, "tail_logs", no_filters(**filters), self._lost, self._wait)
         self._since = since
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -69,10 +69,10 @@ class Told:
         return self._follower.following
 
 
-def test_everything_is_told_once_under_slow_transactions_and_cuts(ready: str) -> None:
+def test_every_row_is_printed_once_under_slow_transactions_and_disconnects(ready: str) -> None:
     told = Told(ready)
     eventually(lambda: told.following, "the follower to begin")
-    announcer = Announcer(ready)
+    announcer = CommitNotifier(ready)
     announcer.start()
     committed: set[str] = set()
     lock = threading.Lock()
@@ -83,7 +83,7 @@ def test_everything_is_told_once_under_slow_transactions_and_cuts(ready: str) ->
             for number in range(40):
                 bodies = [f"{seed}/{number}/{n}" for n in range(dice.randint(1, 30))]
                 connection.execute(INSERT, [9, None, bodies])
-                # Held open for a while: it becomes visible after others that began later.
+                # ActiveAlert open for a while: it becomes visible after others that began later.
                 threading.Event().wait(dice.choice([0, 0, 0.01, 0.2]))
                 if dice.random() < 0.1:
                     connection.rollback()
@@ -107,7 +107,7 @@ def test_everything_is_told_once_under_slow_transactions_and_cuts(ready: str) ->
     assert [body for body, count in Counter(told.bodies).items() if count > 1] == []
 
 
-def test_what_is_asked_for_is_told(ready: str) -> None:
+def test_filters_select_what_is_printed(ready: str) -> None:
     flow = uuid.uuid4()
     with psycopg.connect(ready, autocommit=True) as connection:
         connection.execute(INSERT, [17, None, ["Old Failure"]])
@@ -126,7 +126,7 @@ def test_what_is_asked_for_is_told(ready: str) -> None:
     eventually(lambda: flows.bodies == ["new failure"], "those of the flow")
 
 
-def test_records_are_told_soon_after_they_are_stored(cluster: Cluster, migrated: str) -> None:
+def test_records_are_printed_soon_after_commit(cluster: Cluster, migrated: str) -> None:
     with served(cluster, migrated) as receiver, OtelgresProcess("tail", "--json", OTELGRES_DSN=receiver.dsn) as tail:
         assert tail.process.stdout is not None
         seen: dict[str, float] = {}
@@ -154,9 +154,9 @@ def test_records_are_told_soon_after_they_are_stored(cluster: Cluster, migrated:
 
 
 def test_a_database_without_our_schema_is_an_error_and_no_loop(empty_database: str) -> None:
-    done = run_otelgres("tail", patience=PATIENCE, OTELGRES_DSN=empty_database)
+    done = run_otelgres("tail", timeout=TIMEOUT, OTELGRES_DSN=empty_database)
     assert done.returncode == 1
-    assert "Error: the database cannot be asked" in done.stderr
+    assert "Error: query failed" in done.stderr
 
 
 @pytest.mark.parametrize("since", ["10", "m", "-3m", "1w"])

@@ -1,4 +1,4 @@
-"""Tokens of tenants at the doors: what they send is theirs, over every transport and encoding, and nobody else's."""
+"""Tokens of tenants at the listeners: what they send is theirs, over every transport and encoding, and nobody else's."""
 
 import os
 import time
@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.collector.embedded import Cluster
-from otelgres.collector.processors.tenant import marked
+from otelgres.collector.processors.tenant import with_tenant
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import request_to_json
 from otelgres.exporters.outcome import Invalid
@@ -129,12 +129,12 @@ def test_every_signal_is_marked_and_unknown_fields_stay(signal: Signal, message:
     getattr(mine, groups).add().schema_url = "x"
     getattr(mine, groups).add().resource.attributes.add(key="tenant.id").value.string_value = "t"
     unknown = b"\xfa\x3f\x03new"
-    batch = marked(Batch(signal, mine.SerializeToString() + unknown), "t")
+    batch = with_tenant(Batch(signal, mine.SerializeToString() + unknown), "t")
     assert isinstance(batch, Batch)
-    assert batch == marked(Batch(signal, mine.SerializeToString() + unknown), "t")
+    assert batch == with_tenant(Batch(signal, mine.SerializeToString() + unknown), "t")
     assert unknown in batch.payload
     found = getattr(message.FromString(batch.payload), groups)
     assert [[(one.key, one.value.string_value) for one in group.resource.attributes] for group in found] == [
         [("tenant.id", "t")]
     ] * 2
-    assert isinstance(marked(Batch(signal, b"\xff"), "t"), Invalid)
+    assert isinstance(with_tenant(Batch(signal, b"\xff"), "t"), Invalid)

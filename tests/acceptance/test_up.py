@@ -19,7 +19,7 @@ from otelgres.collector.embedded import Cluster, binaries, postmaster
 from otelgres.collector.service.runfile import running
 from tests import postgres
 from tests.acceptance.receiver_process import (
-    PATIENCE,
+    TIMEOUT,
     OtelgresProcess,
     Serving,
     environment,
@@ -61,7 +61,7 @@ def test_the_first_line_says_everything_that_is_needed(data: Path) -> None:
         assert send_span(ready.http, FIRST) == 200
         assert span_ids(ready.dsn) == [FIRST]
         host, _, port = ready.grpc.rpartition(":")
-        with socket.create_connection((host, int(port)), PATIENCE):
+        with socket.create_connection((host, int(port)), TIMEOUT):
             pass
 
         printed = run_otelgres("dsn", "--data", str(data))
@@ -70,7 +70,7 @@ def test_the_first_line_says_everything_that_is_needed(data: Path) -> None:
             [binaries.packaged("18") / "psql", "-XAtc", "SELECT span_id FROM otel.spans", printed.stdout.strip()],
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             env=environment(),
         )
         assert psql.stdout.strip() == FIRST, psql.stderr
@@ -166,7 +166,7 @@ def test_a_port_that_is_taken_is_named(data: Path, door: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with up(data, door, f"127.0.0.1:{port}") as process:
-            assert process.process.wait(PATIENCE) == 1
+            assert process.process.wait(TIMEOUT) == 1
             assert f"127.0.0.1:{port}" in process.errors
             assert "in use" in process.errors
             assert "Traceback" not in process.errors

@@ -13,9 +13,9 @@ import httpx
 import psutil
 import pytest
 
-from otelgres.collector.tools.chaos.items import Kind
-from otelgres.collector.tools.chaos.transports import Grpc, Http, Transport
-from tests.acceptance.receiver_process import PATIENCE, OtelgresProcess, eventually, run_otelgres, serve
+from otelgres.collector.tools.chaos.items import ItemKind
+from otelgres.collector.tools.chaos.transports import ChaosTransport, Grpc, Http
+from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, eventually, run_otelgres, serve
 from tests.acceptance.test_outage import fresh, send, stored
 
 WORKERS = 3
@@ -30,9 +30,9 @@ class Running:
     def send(self) -> str:
         """One request on a connection of its own, so that any worker may get it."""
         grpc, http = self.ready["grpc"], self.ready["http"].removeprefix("http://")
-        transport: Transport = Grpc(grpc) if next(self._turn) % 2 else Http(http, as_json=False)
+        transport: ChaosTransport = Grpc(grpc) if next(self._turn) % 2 else Http(http, as_json=False)
         numbers = fresh(20)
-        answer = send(transport, Kind.LOG_WITHOUT_UID, numbers)
+        answer = send(transport, ItemKind.LOG_WITHOUT_UID, numbers)
         if answer.taken:
             self.acked.extend(numbers)
         return answer.said
@@ -42,7 +42,7 @@ class Running:
 
     def metrics(self, name: str) -> dict[str, float]:
         """The samples of a metric, as whichever worker is asked tells them for all."""
-        text = httpx.get(f"{self.ready['http']}/metrics", timeout=PATIENCE).text
+        text = httpx.get(f"{self.ready['http']}/metrics", timeout=TIMEOUT).text
         found = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(f"{name}{{"))
         return {labels: float(value) for labels, value in found}
 
@@ -76,7 +76,7 @@ def test_they_are_one_on_the_outside(running: Running) -> None:
     found = eventually(told, "what `otelgres status` says of all of them", 60)
     assert len(found["receivers"]) == WORKERS
     for one in found["receivers"]:
-        assert {"waiting_bytes", "batch_requests", "commit_ms", "retries", "spool_bytes", "spool_age_s"} <= set(one)
+        assert {"queued_bytes", "batch_requests", "commit_ms", "retries", "spool_bytes", "spool_age_s"} <= set(one)
         assert one["alive"]
     assert running.process.stop() == 0
 

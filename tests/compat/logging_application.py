@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.receiver_process import PATIENCE, environment
+from tests.acceptance.receiver_process import TIMEOUT, environment
 
 _FRAME = """
 import json, logging, os, sys, threading, time
@@ -44,9 +44,9 @@ class Application:
         self.process.kill()
         self.process.communicate()
 
-    def end(self, patience: float = PATIENCE) -> dict[str, Any]:
+    def end(self, timeout: float = TIMEOUT) -> dict[str, Any]:
         """Closes its stdin, waits for its end, and gives what it told."""
-        self.out, self.err = self.process.communicate(timeout=patience)
+        self.out, self.err = self.process.communicate(timeout=timeout)
         assert self.process.returncode == 0, self.err
         lines = [line for line in self.out.splitlines() if line.startswith("TOLD ")]
         found: dict[str, Any] = json.loads(lines[-1].removeprefix("TOLD "))

@@ -12,7 +12,7 @@ import pytest
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import PATIENCE, environment, eventually, rows, run_otelgres, served
+from tests.acceptance.receiver_process import TIMEOUT, environment, eventually, rows, run_otelgres, served
 from tests.compat.logging_application import QUIET, into, printed, run
 
 ROOT = Path(__file__).parents[2]
@@ -214,7 +214,7 @@ get_logger('a').info('the last words')
         [sys.executable, "-c", body, json.dumps(into(database))],
         env=environment(),
         capture_output=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert done.returncode in (3, -15)
     assert [row["message"] for row in logs(database)] == ["the last words"]
@@ -307,7 +307,7 @@ print(shutdown_logging())
 """
     done = subprocess.run(
         [sys.executable, "-c", body, json.dumps(into(database))],
-        env=environment(), capture_output=True, text=True, timeout=PATIENCE,
+        env=environment(), capture_output=True, text=True, timeout=TIMEOUT,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "True" in done.stdout
@@ -331,7 +331,7 @@ assert shutdown_telemetry(20)
 """
     done = subprocess.run(
         [sys.executable, "-c", body], env=environment(OTELGRES_TELEMETRY_DSN=empty_database),
-        capture_output=True, text=True, timeout=PATIENCE,
+        capture_output=True, text=True, timeout=TIMEOUT,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert rows(empty_database, "SELECT name, checkpoint_path, complete FROM otel.flows") == [
@@ -347,7 +347,7 @@ def test_the_example_prints_what_it_promises(empty_database: str, tmp_path: Path
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "examples" / "logger.py")],
         env=environment(**{name: str(parts[key]) for name, key in environ.items() if key in parts}),
-        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE,
+        cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()

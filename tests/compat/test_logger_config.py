@@ -43,7 +43,7 @@ def test_the_documented_file_is_understood(tmp_path: Path) -> None:
     file = tmp_path / "config.yml"
     file.write_text(DOCUMENTED)
     found = resolved(read(file, {}))
-    assert found.complaints == ()
+    assert found.warnings == ()
     assert (found.level, found.table_prefix) == (logging.DEBUG, "myopenaiapi")
     assert found.components == {
         "authentication": logging.DEBUG, "database": logging.INFO, "apikey": logging.INFO, "models": logging.WARNING,
@@ -57,7 +57,7 @@ def test_the_documented_file_is_understood(tmp_path: Path) -> None:
 
 def test_what_is_left_out_has_the_documented_defaults() -> None:
     found = resolved({"logging": {}, "database": {}})
-    assert found.complaints == ()
+    assert found.warnings == ()
     assert found.level == logging.DEBUG
     assert found.records == {
         "enabled": True, "retention_days": 365, "batch_size": 50, "flush_interval": 5.0, "queue_size": 10_000,
@@ -96,9 +96,9 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
 def test_each_mistake_in_logging_is_one_clear_sentence(keys: dict[str, Any], sentence: str) -> None:
     ((name, value),) = keys.items()
     section, dot, key = name.partition(".")
-    complaints = resolved({"logging": {section: {key: value}} if dot else {name: value}, "database": {}}).complaints
-    assert len(complaints) == 1
-    assert complaints[0].startswith(f"logging.{name}{sentence}"), complaints
+    warnings = resolved({"logging": {section: {key: value}} if dot else {name: value}, "database": {}}).warnings
+    assert len(warnings) == 1
+    assert warnings[0].startswith(f"logging.{name}{sentence}"), warnings
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,16 @@ def test_each_mistake_in_logging_is_one_clear_sentence(keys: dict[str, Any], sen
     ],
 )
 def test_each_mistake_in_database_is_one_clear_sentence(block: Any, sentence: str) -> None:
-    complaints = resolved({"database": block}).complaints
-    assert complaints[0].startswith(sentence), complaints
-    assert len(complaints) == (2 if block == "postgres" else 1)
+    warnings = resolved({"database": block}).warnings
+    assert warnings[0].startswith(sentence), warnings
+    assert len(warnings) == (2 if block == "postgres" else 1)
 
 
 def test_a_block_that_is_missing_is_told_with_what_belongs_there() -> None:
-    (complaint,) = resolved({}).complaints
+    (complaint,) = resolved({}).warnings
     assert complaint.startswith("there is no block database: a mapping of host, port, username,")
-    assert resolved({"logging": {"database": {"enabled": False}}}).complaints == ()
-    (complaint,) = resolved({"logging": [], "database": {}}).complaints
+    assert resolved({"logging": {"database": {"enabled": False}}}).warnings == ()
+    (complaint,) = resolved({"logging": [], "database": {}}).warnings
     assert complaint.startswith(
         "logging is a list; it must be a mapping of level, database, console, file and components"
     )
@@ -142,8 +142,8 @@ def test_a_block_that_is_missing_is_told_with_what_belongs_there() -> None:
 )  # fmt: skip
 def test_no_complaint_shows_a_secret(block: dict[str, Any]) -> None:
     found = resolved({"database": block})
-    assert found.complaints
-    assert "31415926" not in " ".join(found.complaints) + repr(found)
+    assert found.warnings
+    assert "31415926" not in " ".join(found.warnings) + repr(found)
 
 
 def test_a_password_comes_from_the_environment_too() -> None:
@@ -160,7 +160,7 @@ def test_a_collector_wins_over_the_database() -> None:
     document = {"database": {"host": "h"}, "logging": {"database": {"endpoint": "http://c:4317"}}}
     assert resolved(document, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://e:4318"}).endpoint == "http://c:4317"
     assert resolved({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://e:4318"}).endpoint == "http://e:4318"
-    assert resolved({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://e:4318"}).complaints == ()
+    assert resolved({}, {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://e:4318"}).warnings == ()
 
 
 def test_where_a_configuration_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from otelgres.collector.tools.chaos.processes import Database
+from otelgres.collector.tools.chaos.processes import DatabaseProcess
 from otelgres.collector.tools.chaos.run import temporary_folder
 from tests.acceptance.receiver_process import eventually, rows
 from tests.compat.logging_application import Application, into, printed, run
@@ -33,16 +33,16 @@ told["left"] = left
 """
 
 
-def stored(database: Database) -> "Counter[str]":
+def stored(database: DatabaseProcess) -> "Counter[str]":
     found = rows(database.direct_dsn, "SELECT message FROM compat.app_logs WHERE logger_name = 'w'")
     return Counter(row["message"] for row in found)
 
 
-def a_view_is_there(database: Database) -> None:
+def a_view_is_there(database: DatabaseProcess) -> None:
     eventually(lambda: rows(database.direct_dsn, "SELECT to_regclass('compat.app_logs') AS view")[0]["view"], "a view")
 
 
-def stored_at_least(database: Database, number: int) -> None:
+def stored_at_least(database: DatabaseProcess, number: int) -> None:
     eventually(lambda: len(stored(database)) >= number, f"{number} records")
 
 
@@ -52,7 +52,7 @@ def all_of(told: dict[str, Any]) -> "Counter[str]":
 
 def test_postgresql_is_killed_and_started_under_it() -> None:
     with temporary_folder() as folder:
-        database = Database(folder)
+        database = DatabaseProcess(folder)
         try:
             database.start()
             config = into(database.dsn, flush_interval=0.1, queue_size=100_000)
@@ -77,7 +77,7 @@ def test_postgresql_is_killed_and_started_under_it() -> None:
 
 def test_postgresql_away_at_the_start_and_there_later(tmp_path: Path) -> None:
     with temporary_folder() as folder:
-        database = Database(folder)
+        database = DatabaseProcess(folder)
         try:
             config = into(database.dsn, flush_interval=0.1, queue_size=100_000, spool=str(tmp_path / "spool"))
             with Application(config, STEADILY) as application:
@@ -101,7 +101,7 @@ def test_postgresql_away_at_the_start_and_there_later(tmp_path: Path) -> None:
 
 def test_without_a_spool_what_is_not_stored_is_printed_once_and_counted() -> None:
     with temporary_folder() as folder:
-        database = Database(folder)
+        database = DatabaseProcess(folder)
         try:
             database.start()
             config = into(database.dsn, flush_interval=0.1, retry_attempts=0)

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import PATIENCE, Serving, environment, eventually, served
+from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, served
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = uuid.uuid5(uuid.NAMESPACE_URL, "experiment")
@@ -103,7 +103,7 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
             env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}"),
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
         )
         assert (done.returncode, done.stderr) == (0, "")
         yield receiver
@@ -258,7 +258,7 @@ HANGING = """
 import sys
 from otel_setup import configure_telemetry
 from otel_setup.pipelines import *
-configure_telemetry(service_name="hanging", alive_seconds=0.5)
+configure_telemetry(service_name="hanging", report_interval=0.5)
 with pipeline("nightly", sys.argv[1], "hanging", parts=2), phase("load", units=8) as load:
     load.update(done=2, message="two done")
     print("open", flush=True)
@@ -293,16 +293,16 @@ def test_what_hangs_is_active_and_what_is_killed_abandoned(receiver: Serving, en
         assert (load["progress_percent"], load["completed_units"], load["total_units"]) == (25, 2, 8)
         assert (whole["progress_percent"], load["status"], load["abandoned"]) == (12.5, "running", False)
         assert load["pid"] == process.pid
-        sign = load["last_sign"]
-        eventually(lambda: active()[1]["last_sign"] > sign, "a later sign of life")
+        sign = load["last_seen"]
+        eventually(lambda: active()[1]["last_seen"] > sign, "a later sign of life")
         if end == "ended":
-            process.communicate("\n", timeout=PATIENCE)
+            process.communicate("\n", timeout=TIMEOUT)
             eventually(lambda: not active(), "it to be gone")
         else:
             os.kill(process.pid, signal.SIGKILL)
             eventually(lambda: all(row["abandoned"] for row in active()), "it to be abandoned")
             assert {row["status"] for row in active()} == {"running"}
-            assert "no sign of life" in active()[0]["reason"]
+            assert "no report" in active()[0]["reason"]
     finally:
         process.kill()
         process.communicate()
@@ -361,7 +361,7 @@ def test_the_example_prints_what_its_page_promises(receiver: Serving) -> None:
         env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_DSN=receiver.dsn),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()

@@ -25,7 +25,7 @@ from otelgres.exporters.postgres.codec.anyvalue import MalformedError
 from otelgres.exporters.postgres.codec.decode import COLUMNS, _AnyId, add_rows, parse
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
-from otelgres.exporters.spool.records import HEADER, Damage, Record, decode
+from otelgres.exporters.spool.records import HEADER, DamagedRecord, SpoolRecord, decode
 from tests.fuzz import corpus, mutate
 from tests.fuzz.mutate import Mutator
 
@@ -148,11 +148,11 @@ def spool_file(data: bytes) -> bool:
     at = len(HEADER)
     whole = 0
     for found in decode(HEADER + data):
-        if isinstance(found, Damage):
+        if isinstance(found, DamagedRecord):
             assert found.offset == at
             at += found.length
         else:
-            assert isinstance(found, Record)
+            assert isinstance(found, SpoolRecord)
             assert found.state_at == at + 4
             at += 14 + len(found.batch.payload)
             whole += 1

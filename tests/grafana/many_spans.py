@@ -9,7 +9,7 @@ import sys
 
 import psycopg
 
-from otelgres.collector.database.maintenance import add_up_hours
+from otelgres.collector.database.maintenance import roll_up_hours
 
 _CHUNK = 20_000
 _DAYS = 7
@@ -88,7 +88,7 @@ def main(dsn: str, flows: int) -> None:
             connection.execute(_SPANS.encode(), known)
             connection.execute(_LOGS.encode(), known)
             print(f"{first + _CHUNK:,} flows", file=sys.stderr)
-        add_up_hours(connection)
+        roll_up_hours(connection)
         connection.execute("VACUUM ANALYZE")
 
 

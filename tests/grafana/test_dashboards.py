@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import PATIENCE, environment, eventually, rows, run_otelgres, serve
+from tests.acceptance.receiver_process import TIMEOUT, environment, eventually, rows, run_otelgres, serve
 from tests.grafana.dashboards import FILES, Query, every_query, queries, read, variables
 from tests.grafana.macros import Unknown, expand
 
@@ -104,7 +104,7 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
         spool = tmp_path_factory.mktemp("spool")
         with serve(dsn, str(spool)) as receiver:
             ready = receiver.ready()
-            done = run_otelgres("demo", "--endpoint", f"http://{ready['grpc']}", "--seconds", "5", patience=90)
+            done = run_otelgres("demo", "--endpoint", f"http://{ready['grpc']}", "--seconds", "5", timeout=90)
             assert done.returncode == 0, done.stderr
             for program in (["-c", INTEGRATION], ["-c", PIPELINE], [str(EXAMPLES / "operations.py")]):
                 called = subprocess.run(
@@ -112,13 +112,13 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
                     env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{ready['grpc']}"),
                     capture_output=True,
                     text=True,
-                    timeout=PATIENCE,
+                    timeout=TIMEOUT,
                 )
                 assert (called.returncode, called.stderr) == (0, "")
             with psycopg.connect(dsn, autocommit=True) as connection:
                 # The hour is not over: what a receiver does later is done now.
-                for (hour,) in connection.execute("SELECT _otel.hours_to_add_up('2100-01-01')").fetchall():
-                    connection.execute("SELECT _otel.add_up_hour(%s)", [hour])
+                for (hour,) in connection.execute("SELECT _otel.hours_to_roll_up('2100-01-01')").fetchall():
+                    connection.execute("SELECT _otel.roll_up_hour(%s)", [hour])
             told = "SELECT 1 FROM otel.receivers WHERE name = 'otelgres_requests_total'"
             eventually(lambda: rows(dsn, told), "the receiver to tell its numbers")
             made = run_otelgres("role", "create", READER, "--kind", "reader", OTELGRES_DSN=dsn)

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid
-from otelgres.exporters.postgres.cardinality import CardinalityGuard
+from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import otlp_raw
@@ -186,7 +186,7 @@ class Clock:
 def guarded(database: str) -> Callable[..., tuple[PostgresWriter, Clock]]:
     def make(**limits: int) -> tuple[PostgresWriter, Clock]:
         clock = Clock()
-        return PostgresWriter(database, guard=CardinalityGuard(**limits, clock=clock)), clock
+        return PostgresWriter(database, guard=CardinalityLimiter(**limits, clock=clock)), clock
 
     return make
 

@@ -172,29 +172,29 @@ def test_repairs_of_a_resource_are_counted_though_its_group_was_tried_twice(
     assert losses(reader)[("repaired", "dimensions", "nul_character")] == 1
 
 
-def test_a_flood_of_absurd_times_makes_one_partition(writer: PostgresWriter, reader: Connection) -> None:
+def test_many_out_of_range_times_make_one_partition(writer: PostgresWriter, reader: Connection) -> None:
     day = 86_400_000_000_000
-    absurd = [0, 1, day, NOW - 400 * day, NOW + 3 * day, 2**63 - 1, 2**63, 2**64 - 1]
-    absurd += [NOW - number * day for number in range(40, 140)]
-    spans = [span("absurd", start_time_unix_nano=at, end_time_unix_nano=0) for at in absurd]
-    records = [record(time_unix_nano=at) for at in absurd[1:]]
-    points = [point(at) for at in absurd[1:]]
+    out_of_range = [0, 1, day, NOW - 400 * day, NOW + 3 * day, 2**63 - 1, 2**63, 2**64 - 1]
+    out_of_range += [NOW - number * day for number in range(40, 140)]
+    spans = [span("out_of_range", start_time_unix_nano=at, end_time_unix_nano=0) for at in out_of_range]
+    records = [record(time_unix_nano=at) for at in out_of_range[1:]]
+    points = [point(at) for at in out_of_range[1:]]
     before = value(reader, "SELECT count(*) FROM pg_class WHERE relispartition")
     assert writer.write([batch(*spans), batch(*records), batch(*points)]) == [Accepted()] * 3
     made = value(reader, "SELECT count(*) FROM pg_class WHERE relispartition AND relkind = 'r'") - before
     assert made <= 5 + 4, "spans, flows, stats, logs and points; digests and losses of today and of an hour ago"
     for table, column, count in (
-        ("spans", "start_time", len(absurd)),
-        ("logs", "time", len(absurd) - 1),
-        ("number_points", "time", len(absurd) - 1),
+        ("spans", "start_time", len(out_of_range)),
+        ("logs", "time", len(out_of_range) - 1),
+        ("number_points", "time", len(out_of_range) - 1),
     ):
         query = f"SELECT count(*) FROM _otel.{table} WHERE {column} = '1970-01-01+00'"
         assert value(reader, query) == count
     found = losses(reader)
-    assert found[("repaired", "traces", "time_out_of_bounds")] == len(absurd)
-    assert found[("repaired", "logs", "time_out_of_bounds")] == len(absurd) - 1
-    assert found[("repaired", "metrics", "time_out_of_bounds")] == len(absurd) - 1
-    assert value(reader, "SELECT sum(span_count) FROM _otel.flow_parts") == len(absurd)
+    assert found[("repaired", "traces", "time_out_of_bounds")] == len(out_of_range)
+    assert found[("repaired", "logs", "time_out_of_bounds")] == len(out_of_range) - 1
+    assert found[("repaired", "metrics", "time_out_of_bounds")] == len(out_of_range) - 1
+    assert value(reader, "SELECT sum(span_count) FROM _otel.flow_parts") == len(out_of_range)
 
 
 def test_a_loss_from_elsewhere_can_be_recorded_before_anything_was_written(

@@ -71,7 +71,7 @@ def set_rule(connection: Connection, rule: str, subject: str, threshold: float, 
 
 def number(connection: Connection, host: str, name: str, value: float, *, ago: float = 0) -> None:
     connection.execute(
-        "INSERT INTO _otel.receivers (id, host, pid, version, started_at, seen_at, numbers) "
+        "INSERT INTO _otel.receivers (id, host, pid, version, started_at, last_seen, numbers) "
         "VALUES (gen_random_uuid(), %s, 1, '1', now(), now() - make_interval(secs => %s), %s)",
         [host, ago, Jsonb([[name, {}, value]])],
     )
@@ -147,7 +147,7 @@ def test_losses_and_no_repairs(connection: Connection, firing: Firing) -> None:
     assert firing("losses") == {"why": 3}
 
 
-def test_a_spool_that_does_not_drain(connection: Connection, firing: Firing) -> None:
+def test_a_spool_that_is_not_replayed(connection: Connection, firing: Firing) -> None:
     number(connection, "good", "otelgres_spool_age_seconds", 3)
     number(connection, "dead long ago", "otelgres_spool_age_seconds", 1000, ago=3600)
     assert firing("spool_age") == {}

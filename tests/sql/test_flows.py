@@ -222,7 +222,7 @@ def test_a_flow_that_sleeps_for_weeks_is_one_flow(connection: Connection, ask: A
             ]
 
 
-def test_a_flow_with_an_absurd_time_appears_once(connection: Connection, ask: Ask) -> None:
+def test_a_flow_with_an_out_of_range_time_appears_once(connection: Connection, ask: Ask) -> None:
     root = Span(trace=TRACE, start=BASE, end=BASE + MS, name="root")
     absurd = Span(trace=TRACE, parent=root.id, start=5, end=2**63 - 1, start_time=rows.EPOCH, name="absurd")
     rows.insert(connection, [root])

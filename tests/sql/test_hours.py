@@ -5,7 +5,7 @@ import uuid
 import psycopg
 import pytest
 
-from otelgres.collector.database.maintenance import add_up_hours
+from otelgres.collector.database.maintenance import roll_up_hours
 from tests.sql import rows
 from tests.sql.conftest import Ask
 from tests.sql.rows import MS, NOON, Connection, Span
@@ -22,13 +22,13 @@ def span() -> Span:
 
 def test_hours_that_are_over_are_added_up_once(connection: Connection, ask: Ask) -> None:
     rows.insert(connection, [span(), span()])
-    assert add_up_hours(connection) == 1
+    assert roll_up_hours(connection) == 1
     assert ask(STORED) == ask(COUNTS) == [{"count": 2}]
-    assert add_up_hours(connection) == 0
+    assert roll_up_hours(connection) == 0
     rows.insert(connection, [span()])
     assert ask(COUNTS) == [{"count": 3}], "late spans count at once"
     assert ask(STORED) == [{"count": 2}]
-    assert add_up_hours(connection) == 1
+    assert roll_up_hours(connection) == 1
     assert ask(STORED) == ask(COUNTS) == [{"count": 3}]
 
 
@@ -37,11 +37,11 @@ def test_a_writer_on_its_way_is_waited_for(connection: Connection, database: str
     with psycopg.connect(database) as writer:
         rows.insert(writer, [span()])  # not committed, and the hour was marked already: it marks nothing itself
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            add_up_hours(connection)
+            roll_up_hours(connection)
         assert ask(COUNTS) == [{"count": 1}]
         writer.commit()
     assert ask(COUNTS) == [{"count": 2}]
-    assert add_up_hours(connection) == 1
+    assert roll_up_hours(connection) == 1
     assert ask(STORED) == ask(COUNTS) == [{"count": 2}]
 
 
@@ -49,5 +49,5 @@ def test_one_receiver_adds_up_at_a_time(connection: Connection, database: str) -
     rows.insert(connection, [span()])
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(hashtext('_otel.hour_stats'))")
-        assert add_up_hours(connection) == 0
-    assert add_up_hours(connection) == 1
+        assert roll_up_hours(connection) == 0
+    assert roll_up_hours(connection) == 1

@@ -41,7 +41,7 @@ RING = [
 @pytest.mark.parametrize(
     ("spans", "depth", "on_the_path"), [(DEEP, SIZE - 1, 2 * SIZE - 1), (WIDE, 1, SIZE), (RING, SIZE - 1, 1)]
 )
-def test_a_trace_is_told_whole_in_seconds(
+def test_a_large_trace_is_drawn_within_seconds(
     connection: Connection, ask: Ask, spans: list[Span], depth: int, on_the_path: int
 ) -> None:
     for first in range(0, SIZE, 1000):

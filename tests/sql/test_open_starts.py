@@ -34,7 +34,7 @@ def ended(connection: Connection, trace: uuid.UUID, began_ago: timedelta) -> Non
 
 
 def looked(connection: Connection) -> int:
-    row = connection.execute("SELECT _otel.note_open_starts()").fetchone()
+    row = connection.execute("SELECT _otel.refresh_open_starts()").fetchone()
     assert row is not None
     return int(row[0])
 
@@ -70,7 +70,7 @@ def test_looking_changes_nothing_of_what_is_seen(
     connection: Connection, ask: Ask, starts: list[tuple[timedelta, timedelta, str]]
 ) -> None:
     connection.execute("TRUNCATE _otel.logs, _otel.spans, _otel.open_starts")
-    connection.execute("UPDATE _otel.starts_seen SET until = '-infinity'")
+    connection.execute("UPDATE _otel.open_starts_checked SET until = '-infinity'")
     made = [
         (began(connection, number, began_ago=began_ago, stored_ago=min(began_ago, stored_ago)), began_ago, fate)
         for number, (began_ago, stored_ago, fate) in enumerate(starts)

@@ -212,7 +212,7 @@ def test_siblings_come_in_the_order_of_time(connection: Connection, ask: Ask) ->
     ]
 
 
-def test_phase_timing_tells_a_flow(connection: Connection, ask: Ask) -> None:
+def test_phase_timing_of_a_flow(connection: Connection, ask: Ask) -> None:
     root = Span(trace=TRACE, start=BASE, end=BASE + 100 * MS, name="order", kind=rows.SERVER)
     spans = [
         root,

@@ -267,7 +267,7 @@ def test_what_is_in_flight_is_looked_for_in_its_days(plans: Connection) -> None:
     query = f"SELECT * FROM otel.in_flight WHERE start_time >= '{DAY}' AND start_time < '{DAY + timedelta(days=1)}'"
     assert len(plans.execute(query.encode()).fetchall()) == 3
     found = scans(plans, query, of="logs")
-    # The latest sign of life of its process is of today, and nothing in between is read.
+    # The latest report of its process is of today, and nothing in between is read.
     assert {scan.day for scan in found if scan.rows > 0} == {DAY.date(), TODAY.date()}
     assert all(scan.index for scan in found if scan.rows > 0)
     assert sum(scan.rows for scan in found) <= 20
@@ -289,7 +289,7 @@ def test_starts_that_were_looked_at_and_had_ended_are_not_read_again(plans: Conn
             rows.insert(plans, [rows.Span(trace=trace, id=rows.span_id(1), start=start, end=start)])
     query = "SELECT * FROM otel.in_flight"
     assert sum(scan.rows for scan in scans(plans, query, of="logs")) >= 50
-    assert plans.execute("SELECT _otel.note_open_starts('0')").fetchall() == [(1,)]
+    assert plans.execute("SELECT _otel.refresh_open_starts('0')").fetchall() == [(1,)]
     assert len(plans.execute(query.encode()).fetchall()) == 1
     assert sum(scan.rows for scan in scans(plans, query, of="logs")) <= 2
 

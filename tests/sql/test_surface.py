@@ -102,7 +102,7 @@ def test_a_reader_of_the_views_needs_nothing_else(connection: Connection) -> Non
             connection.execute("SELECT * FROM _otel.spans")
 
 
-def test_telling_it_again_keeps_what_people_built_on_it(database: str, connection: Connection) -> None:
+def test_reapplying_keeps_dependent_objects(database: str, connection: Connection) -> None:
     connection.execute("CREATE VIEW public.mine AS SELECT flow_id FROM otel.flows")
     connection.execute(AGAIN)
     assert migrate(database) == []

@@ -9,7 +9,7 @@ import pytest
 
 import otel_setup
 from otel_setup.export import fork_gate
-from otel_setup.export.fork_gate import ForkGate
+from otel_setup.export.fork_gate import ForkBarrier
 from tests.unit.test_otel_setup_receiver import DEADLINE, Receiver, app, attributes, run_app
 
 # Nothing leaves before the end: what arrives is what the end of the process flushed.
@@ -237,7 +237,7 @@ def test_forking_while_exports_run_loses_nothing_of_the_children(protocol: str) 
 
 
 def test_a_fork_waits_for_exports_under_way_and_holds_up_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = ForkGate()
+    gate = ForkBarrier()
     inside, leave, closed, entered = (threading.Event() for _ in range(4))
 
     def export() -> None:
@@ -270,7 +270,7 @@ def test_a_fork_waits_for_exports_under_way_and_holds_up_new_ones(monkeypatch: p
 
 
 def test_a_fork_does_not_wait_for_an_export_that_hangs() -> None:
-    gate = ForkGate()
+    gate = ForkBarrier()
     with gate.passing():
         gate.close(wait=True)
         gate.reopen()

@@ -99,7 +99,9 @@ def test_extra_becomes_attributes_with_its_structure(records: dict[str, Any]) ->
     assert found["owner"] == str(uuid.UUID(int=5))
 
 
-def test_code_thread_process_and_task_are_told(delivered: tuple[Receiver, str, str], records: dict[str, Any]) -> None:
+def test_code_thread_process_and_task_are_recorded(
+    delivered: tuple[Receiver, str, str], records: dict[str, Any]
+) -> None:
     found = attributes(records["plain 7"])
     assert found["code.file.path"] == "<string>"
     assert found["code.function.name"] == "<module>"
@@ -113,7 +115,7 @@ def test_code_thread_process_and_task_are_told(delivered: tuple[Receiver, str, s
     assert "asyncio.task.name" not in found
 
 
-def test_an_exception_is_told_whole(records: dict[str, Any]) -> None:
+def test_an_exception_is_recorded_completely(records: dict[str, Any]) -> None:
     found = attributes(records["it failed"])
     assert found["exception.type"] == "KeyError"
     assert found["exception.message"] == "'missing part'"

@@ -8,8 +8,8 @@ from opentelemetry.attributes import BoundedAttributes
 
 from otel_setup.config.settings import Arguments, resolve
 from otel_setup.export.stats import Counts
-from otel_setup.sdk.sanitizer import Scrubber
-from otel_setup.sdk.truncation import Cutter
+from otel_setup.sdk.sanitizer import Sanitizer
+from otel_setup.sdk.truncation import Truncator
 from otelgres.exporters.redaction import REDACTED, Redaction, rules
 from tests.unit.test_otel_setup_receiver import Receiver, attributes, plain, run_app
 
@@ -92,9 +92,9 @@ def test_own_rules_add_to_the_defaults_or_replace_them() -> None:
     unusable: list[dict[str, Any]] = [{"keys": ["("]}, {"kyes": []}, {"values": 5}]
     for nonsense in unusable:
         settings = resolve(Arguments(redact=nonsense), {})
-        assert len(settings.complaints) == 1
-        assert settings.keeping.redaction is not None
-        assert settings.keeping.redaction.hides("password")
+        assert len(settings.warnings) == 1
+        assert settings.processing.redaction is not None
+        assert settings.processing.redaction.hides("password")
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_no_text_takes_more_than_linear_time(piece: str) -> None:
     assert took(256_000) < max(80 * took(16_000), 0.05)
 
 
-def scrubber(limit: int = 1000, redaction: Redaction | None = None) -> tuple[Scrubber, Counts]:
+def scrubber(limit: int = 1000, redaction: Redaction | None = None) -> tuple[Sanitizer, Counts]:
     counts = Counts()
-    return Scrubber(redaction, limit, 2 * limit, counts), counts
+    return Sanitizer(redaction, limit, 2 * limit, counts), counts
 
 
 def scrubbed(values: dict[str, Any], limit: int = 1000, redaction: Redaction | None = None) -> tuple[Any, Counts]:
@@ -153,8 +153,8 @@ def test_giant_values_are_cut_and_counted_and_the_rest_is_untouched() -> None:
 
 
 def test_what_was_cut_fits_the_next_time() -> None:
-    once = Cutter(1000).fit("ü" * 5000)
-    again = Cutter(1000)
+    once = Truncator(1000).fit("ü" * 5000)
+    again = Truncator(1000)
     assert again.fit(once) == once
     assert again.cuts == 0
 

@@ -16,7 +16,7 @@ HTTP = "http/protobuf"
 
 def logs_target(environ: dict[str, str], **arguments: Any) -> Target:
     settings = resolve(Arguments(**arguments), environ)
-    assert settings.complaints == []
+    assert settings.warnings == []
     return settings.targets[Signal.LOGS]
 
 
@@ -96,7 +96,7 @@ def test_what_makes_no_sense_is_said_once_and_takes_the_default(
     arguments: dict[str, Any], environ: dict[str, str], word: str
 ) -> None:
     settings = resolve(Arguments(**arguments), environ)
-    (complaint,) = settings.complaints
+    (complaint,) = settings.warnings
     assert word in complaint
     assert "secret" not in complaint
     plain = resolve(Arguments(), {})
@@ -182,11 +182,11 @@ def test_the_whole_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize("value", ["never", "0", "-1", "nan"])
-def test_a_sign_of_life_every_so_many_seconds(value: str) -> None:
-    variable = "OTELGRES_TELEMETRY_ALIVE_SECONDS"
-    assert resolve(Arguments(), {}).alive_seconds == 15
-    assert resolve(Arguments(), {variable: "2.5"}).alive_seconds == 2.5
-    assert resolve(Arguments(alive_seconds=1), {variable: "2.5"}).alive_seconds == 1
+def test_report_interval(value: str) -> None:
+    variable = "OTELGRES_TELEMETRY_REPORT_INTERVAL"
+    assert resolve(Arguments(), {}).report_interval == 15
+    assert resolve(Arguments(), {variable: "2.5"}).report_interval == 2.5
+    assert resolve(Arguments(report_interval=1), {variable: "2.5"}).report_interval == 1
     wrong = resolve(Arguments(), {variable: value})
-    assert wrong.alive_seconds == 15
-    assert [variable in complaint for complaint in wrong.complaints] == [True]
+    assert wrong.report_interval == 15
+    assert [variable in complaint for complaint in wrong.warnings] == [True]

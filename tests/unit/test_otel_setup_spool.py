@@ -17,7 +17,7 @@ from otel_setup.config.processing import default_spool
 from otel_setup.config.settings import Arguments, resolve
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.items import parse
-from otelgres.exporters.spool.folder import FileSink, claim, spool_files
+from otelgres.exporters.spool.folder import SpoolExporter, claim, spool_files
 from otelgres.exporters.spool.records import HEADER
 from tests.unit.test_otel_setup_lifecycle import unused_port
 from tests.unit.test_otel_setup_receiver import DEADLINE, Receiver, app, attributes, plain, run_app
@@ -198,7 +198,7 @@ def test_a_file_in_use_is_left_to_its_process_and_a_torn_one_costs_its_tail(spoo
     *_, path = spool_files(spool)
     path.write_bytes(path.read_bytes() + path.read_bytes()[len(HEADER) :][:40])
     (spool / "notes.spool").write_text("not ours")
-    living = FileSink(spool)
+    living = SpoolExporter(spool)
     living.write([Batch(Signal.LOGS, b"of a living process")])
 
     with Receiver() as receiver:
@@ -240,7 +240,7 @@ def unwritable(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def full(spool: Path) -> Iterator[Path]:
-    sink = FileSink(spool)
+    sink = SpoolExporter(spool)
     sink.write([Batch(Signal.LOGS, b"x" * 2000)])
     yield spool
     sink.close()
@@ -359,7 +359,7 @@ def test_the_counts_are_metrics_once_the_collector_is_there(spool: Path) -> None
             for point in (metric.sum.data_points or metric.gauge.data_points)
         ]
     for fate in ("spooled", "replayed"):
-        expected = ("otelgres.telemetry.items", {"otelgres.signal": "logs", "otelgres.fate": fate}, 1)
+        expected = ("otelgres.telemetry.items", {"otelgres.signal": "logs", "otelgres.disposition": fate}, 1)
         assert expected in points
 
 
@@ -426,17 +426,17 @@ def test_settings_that_make_no_sense_are_said_and_take_the_default(
     arguments: dict[str, Any], environ: dict[str, str], word: str
 ) -> None:
     settings = resolve(Arguments(**arguments), environ)
-    (complaint,) = settings.complaints
+    (complaint,) = settings.warnings
     assert word in complaint
-    default = resolve(Arguments(), {}).keeping
-    assert settings.keeping.fallback == default.fallback == ("spool", "console", "stderr")
-    assert settings.keeping.spool_bytes == default.spool_bytes
+    default = resolve(Arguments(), {}).processing
+    assert settings.processing.fallback == default.fallback == ("spool", "console", "stderr")
+    assert settings.processing.spool_bytes == default.spool_bytes
 
 
 def test_arguments_win_over_variables(tmp_path: Path) -> None:
     environ = {"OTELGRES_TELEMETRY_SPOOL": str(tmp_path), "OTELGRES_TELEMETRY_FALLBACK": "stderr, console"}
-    assert resolve(Arguments(), environ).keeping.fallback == ("stderr", "console")
-    assert resolve(Arguments(fallback=["spool"]), environ).keeping.spool == tmp_path
-    assert resolve(Arguments(fallback=["spool"], spool=tmp_path / "x"), environ).keeping.spool == tmp_path / "x"
-    assert "spool" not in resolve(Arguments(spool=False), {}).keeping.fallback
-    assert resolve(Arguments(), {"OTELGRES_TELEMETRY_SPOOL": "off"}).keeping.fallback == ("console", "stderr")
+    assert resolve(Arguments(), environ).processing.fallback == ("stderr", "console")
+    assert resolve(Arguments(fallback=["spool"]), environ).processing.spool == tmp_path
+    assert resolve(Arguments(fallback=["spool"], spool=tmp_path / "x"), environ).processing.spool == tmp_path / "x"
+    assert "spool" not in resolve(Arguments(spool=False), {}).processing.fallback
+    assert resolve(Arguments(), {"OTELGRES_TELEMETRY_SPOOL": "off"}).processing.fallback == ("console", "stderr")

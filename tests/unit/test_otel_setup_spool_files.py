@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
-from otelgres.exporters.spool.folder import Claimed, FileSink, claim, spool_files
-from otelgres.exporters.spool.records import HEADER, REFUSED, SENT, Damage, Record, decode, encode
+from otelgres.exporters.spool.folder import ClaimedFile, SpoolExporter, claim, spool_files
+from otelgres.exporters.spool.records import HEADER, REFUSED, SENT, DamagedRecord, SpoolRecord, decode, encode
 from tests.unit.test_otel_setup_receiver import app_environment
 
 BATCHES = [Batch(signal, f"payload {number}".encode() * 10) for number, signal in enumerate((*Signal, *Signal))]
 
 
-def claimed(path: Path) -> Claimed:
+def claimed(path: Path) -> ClaimedFile:
     found = claim(path)
     assert found is not None
     return found
@@ -35,7 +35,7 @@ def pending(folder: Path) -> list[Batch]:
 
 
 def written(tmp_path: Path, batches: list[Batch] = BATCHES) -> Path:
-    sink = FileSink(tmp_path)
+    sink = SpoolExporter(tmp_path)
     assert sink.write(batches) == [Accepted()] * len(batches)
     sink.close()
     (path,) = spool_files(tmp_path)
@@ -56,7 +56,7 @@ def test_a_torn_or_damaged_record_costs_itself(cut: int, at: int, flip: int) -> 
     cut = len(HEADER) + cut % (len(whole) - len(HEADER) + 1)
     ends = [len(HEADER) + sum(map(len, records[: number + 1])) for number in range(len(records))]
 
-    torn = [part.batch for part in decode(whole[:cut]) if isinstance(part, Record)]
+    torn = [part.batch for part in decode(whole[:cut]) if isinstance(part, SpoolRecord)]
     assert torn == [batch for batch, end in zip(BATCHES, ends, strict=True) if end <= cut]
 
     at = len(HEADER) + at % (len(whole) - len(HEADER))
@@ -64,11 +64,11 @@ def test_a_torn_or_damaged_record_costs_itself(cut: int, at: int, flip: int) -> 
     damaged[at] ^= flip
     hit = next(number for number, end in enumerate(ends) if at < end)
     parts = list(decode(bytes(damaged)))
-    found = [part.batch for part in parts if isinstance(part, Record)]
+    found = [part.batch for part in parts if isinstance(part, SpoolRecord)]
     if bytes(damaged[at : at + 1]) in {SENT, REFUSED} and found == BATCHES:
         return  # it was the state, and became another
     assert found == BATCHES[:hit] + BATCHES[hit + 1 :]
-    assert sum(isinstance(part, Damage) for part in parts) == 1
+    assert sum(isinstance(part, DamagedRecord) for part in parts) == 1
 
 
 def test_settled_records_are_not_read_again_and_the_last_one_removes_the_file(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_settled_records_are_not_read_again_and_the_last_one_removes_the_file(tm
 
 
 def test_a_file_has_one_owner_and_the_next_one_when_that_lets_go(tmp_path: Path) -> None:
-    sink = FileSink(tmp_path)
+    sink = SpoolExporter(tmp_path)
     sink.write(BATCHES[:1])
     (path,) = spool_files(tmp_path)
     assert claim(path) is None
@@ -104,8 +104,8 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.spool.folder import FileSink
-sink = FileSink(Path(sys.argv[1]))
+from otelgres.exporters.spool.folder import SpoolExporter
+sink = SpoolExporter(Path(sys.argv[1]))
 sink.write([Batch(Signal.LOGS, b"from the parent")])
 child = os.fork()
 if not child:
@@ -143,7 +143,7 @@ def test_a_killed_process_s_file_is_free_even_while_its_child_lives(tmp_path: Pa
 
 def test_files_are_rotated_and_the_folder_is_bounded_by_refusing_the_newest(tmp_path: Path) -> None:
     batch = Batch(Signal.LOGS, b"x" * 1000)
-    sink = FileSink(tmp_path, max_bytes=10_500, segment_bytes=3000)
+    sink = SpoolExporter(tmp_path, max_bytes=10_500, segment_bytes=3000)
 
     outcomes = sink.write([batch] * 20)
 
@@ -157,13 +157,13 @@ def test_files_are_rotated_and_the_folder_is_bounded_by_refusing_the_newest(tmp_
 
     for path in spool_files(tmp_path)[:2]:
         path.unlink()
-    assert FileSink(tmp_path, max_bytes=10_500).write([batch]) == [Accepted()]
+    assert SpoolExporter(tmp_path, max_bytes=10_500).write([batch]) == [Accepted()]
 
 
 def test_another_process_s_files_count_against_the_bound(tmp_path: Path) -> None:
-    FileSink(tmp_path).write([Batch(Signal.LOGS, b"x" * 5000)])
+    SpoolExporter(tmp_path).write([Batch(Signal.LOGS, b"x" * 5000)])
 
-    (outcome,) = FileSink(tmp_path, max_bytes=6000).write([Batch(Signal.LOGS, b"x" * 1500)])
+    (outcome,) = SpoolExporter(tmp_path, max_bytes=6000).write([Batch(Signal.LOGS, b"x" * 1500)])
     assert isinstance(outcome, Overloaded)
 
 
@@ -186,7 +186,7 @@ def test_foreign_files_are_left_alone_and_half_born_ones_are_cleared_away(tmp_pa
 def test_an_unusable_folder_is_said_and_used_again_once_it_can_be(tmp_path: Path) -> None:
     blocker = tmp_path / "blocker"
     blocker.touch()
-    sink = FileSink(blocker / "spool")
+    sink = SpoolExporter(blocker / "spool")
     (outcome,) = sink.write(BATCHES[:1])
     assert isinstance(outcome, Unavailable)
     assert str(blocker) in outcome.message
@@ -199,7 +199,7 @@ def test_an_unusable_folder_is_said_and_used_again_once_it_can_be(tmp_path: Path
 
 def test_a_disk_that_fills_up_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that is cut short, then refused: what a full disk does, which a test may not fill."""
-    sink = FileSink(tmp_path)
+    sink = SpoolExporter(tmp_path)
     sink.write(BATCHES[:1])
     real, calls = os.write, []
 
@@ -217,12 +217,12 @@ def test_a_disk_that_fills_up_leaves_no_half_record(tmp_path: Path, monkeypatch:
     sink.close()
     assert pending(tmp_path) == [BATCHES[0], BATCHES[2]]
     (path,) = spool_files(tmp_path)
-    assert not any(isinstance(part, Damage) for part in decode(path.read_bytes()))
+    assert not any(isinstance(part, DamagedRecord) for part in decode(path.read_bytes()))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
 def test_a_file_that_is_removed_under_the_sink_is_replaced(tmp_path: Path) -> None:
-    sink = FileSink(tmp_path)
+    sink = SpoolExporter(tmp_path)
     sink.write(BATCHES[:1])
     for path in spool_files(tmp_path):
         path.unlink()
@@ -233,7 +233,7 @@ def test_a_file_that_is_removed_under_the_sink_is_replaced(tmp_path: Path) -> No
 
 @pytest.mark.skipif(os.name == "nt", reason="no modes there")
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
-    sink = FileSink(tmp_path / "spool")
+    sink = SpoolExporter(tmp_path / "spool")
     sink.write(BATCHES[:1])
     (path,) = spool_files(tmp_path / "spool")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from otelgres.collector.security.binding import Exposed, check_binding, is_loopback
+from otelgres.collector.security.binding import UnsafeBinding, check_binding, is_loopback
 from otelgres.collector.security.dsn import InvalidDsn, check_dsn, has_secret, without_secrets
 from otelgres.collector.security.token_file import changing
 from otelgres.collector.service.protection import protection
-from otelgres.collector.service.settings import SettingError, Settings, load
+from otelgres.collector.service.settings import ReceiverSettings, SettingError, load
 
 SECRET = "s3cr3t"
 URI = f"postgresql://app:{SECRET}@db.example:5432/telemetry"
@@ -33,33 +33,33 @@ def test_everything_else_needs_tls_and_a_token(host: str) -> None:
         (True, False, ["without tokens_file"]),
         (False, True, ["without tls_cert and tls_key"]),
     ):
-        with pytest.raises(Exposed) as caught:
+        with pytest.raises(UnsafeBinding) as caught:
             check_binding("grpc", host, tls=tls, authenticated=authenticated)
         for word in [f"grpc is set to {host}", *words]:
             assert word in str(caught.value)
 
 
 def test_protection_is_chosen_from_the_settings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    plain = protection(Settings())
-    assert (plain.certificates, plain.guard) == (None, None)
+    plain = protection(ReceiverSettings())
+    assert (plain.certificates, plain.authenticator) == (None, None)
     exposures: list[dict[str, Any]] = [{"grpc": "0.0.0.0:4317"}, {"http": "[::]:4318"}]
     for exposed in exposures:
         with pytest.raises(SettingError, match="others can reach"):
-            protection(Settings(**exposed))
-        protection(Settings(insecure_bind=True, **exposed))
+            protection(ReceiverSettings(**exposed))
+        protection(ReceiverSettings(insecure_bind=True, **exposed))
         assert "insecure_bind allows" in caplog.messages.pop()
         caplog.clear()
     halves: list[dict[str, Any]] = [{"tls_cert": "a"}, {"tls_key": "a"}, {"tls_client_ca": "a"}]
     for half in halves:
         with pytest.raises(SettingError, match="tls_cert and tls_key together"):
-            protection(Settings(**half))
+            protection(ReceiverSettings(**half))
     with pytest.raises(SettingError, match=r"tls_cert /nowhere"):
-        protection(Settings(tls_cert="/nowhere", tls_key="/nowhere"))
+        protection(ReceiverSettings(tls_cert="/nowhere", tls_key="/nowhere"))
     with pytest.raises(SettingError, match="is not there"):
-        protection(Settings(tokens_file=str(tmp_path / "none")))
+        protection(ReceiverSettings(tokens_file=str(tmp_path / "none")))
     with changing(tmp_path / "tokens"):
         pass
-    assert protection(Settings(tokens_file=str(tmp_path / "tokens"))).guard is not None
+    assert protection(ReceiverSettings(tokens_file=str(tmp_path / "tokens"))).authenticator is not None
     assert "nobody can send" in caplog.text
 
 
@@ -67,7 +67,7 @@ def test_a_receiver_that_is_exposed_does_not_start(tmp_path: Path) -> None:
     from otelgres.collector.service.wiring import Receiver
 
     async def make() -> None:
-        Receiver(Settings(grpc="0.0.0.0:0", spool=str(tmp_path)), URI)
+        Receiver(ReceiverSettings(grpc="0.0.0.0:0", spool=str(tmp_path)), URI)
 
     with pytest.raises(SettingError, match="others can reach"):
         asyncio.run(make())
@@ -90,8 +90,8 @@ def test_no_truths(text: str) -> None:
 
 
 def test_a_limit_of_nothing_is_an_error() -> None:
-    with pytest.raises(SettingError, match="max_receiving must be at least 1"):
-        load({}, {"OTELGRES_MAX_RECEIVING": "0"})
+    with pytest.raises(SettingError, match="max_concurrent_requests must be at least 1"):
+        load({}, {"OTELGRES_MAX_CONCURRENT_REQUESTS": "0"})
 
 
 def test_a_dsn_from_a_file(tmp_path: Path) -> None:

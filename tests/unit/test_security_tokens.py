@@ -8,15 +8,23 @@ from pathlib import Path
 import pytest
 
 from otelgres.collector.security.token_file import TokenFile, TokensUnusable, changing, load_tokens
-from otelgres.collector.security.tokens import InvalidTokens, Scope, Token, expiry, new_token, read_tokens, write_tokens
+from otelgres.collector.security.tokens import (
+    InvalidTokens,
+    Token,
+    TokenScope,
+    expiry,
+    new_token,
+    read_tokens,
+    write_tokens,
+)
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
-BOTH = [Scope.INGEST, Scope.READ]
+BOTH = [TokenScope.INGEST, TokenScope.READ]
 
 
 def test_what_is_written_is_read_again() -> None:
     made = [
-        new_token("orders", [Scope.INGEST], now=NOW, expires=NOW + timedelta(days=90), tenant="acme"),
+        new_token("orders", [TokenScope.INGEST], now=NOW, expires=NOW + timedelta(days=90), tenant="acme"),
         new_token("orders", BOTH, now=NOW),
         new_token("null", BOTH, now=NOW, tenant="12345"),
     ]

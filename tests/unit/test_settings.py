@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from otelgres.collector.service.settings import SettingError, Settings, host_port, load
+from otelgres.collector.service.settings import ReceiverSettings, SettingError, load, parse_address
 
 
 def test_flags_beat_variables_beat_the_file_beats_the_default(tmp_path: Path) -> None:
@@ -13,13 +13,13 @@ def test_flags_beat_variables_beat_the_file_beats_the_default(tmp_path: Path) ->
     environ = {"OTELGRES_CONFIG": str(file), "OTELGRES_HTTP": "127.0.0.1:20", "OTELGRES_WRITERS": "4"}
     settings = load({"writers": 5, "grpc": None}, environ)
     assert (settings.grpc, settings.http, settings.writers) == ("127.0.0.1:1", "127.0.0.1:20", 5)
-    assert settings.past_days == Settings().past_days
+    assert settings.past_days == ReceiverSettings().past_days
 
 
 def test_a_file_in_the_working_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("otelgres.yaml").write_text("stop_seconds: 2.5\n")
-    assert load({}, {}).stop_seconds == 2.5
+    Path("otelgres.yaml").write_text("shutdown_seconds: 2.5\n")
+    assert load({}, {}).shutdown_seconds == 2.5
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_a_named_file_that_is_missing_is_an_error() -> None:
     [("127.0.0.1:4317", ("127.0.0.1", 4317)), ("[::1]:0", ("::1", 0)), ("localhost:65535", ("localhost", 65535))],
 )
 def test_an_address_is_host_and_port(text: str, pair: tuple[str, int]) -> None:
-    assert host_port(text, "grpc") == pair
+    assert parse_address(text, "grpc") == pair
 
 
 @pytest.mark.parametrize("text", ["4317", ":4317", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:http", ""])
 def test_an_address_that_is_none_is_refused_by_name(text: str) -> None:
     with pytest.raises(SettingError, match="grpc must be HOST:PORT"):
-        host_port(text, "grpc")
+        parse_address(text, "grpc")

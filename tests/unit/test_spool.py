@@ -241,7 +241,7 @@ def test_a_damaged_mark_of_what_is_drained_skips_nothing(tmp_path: Path, drained
     assert [batch.payload for batch in drain(Spool(tmp_path, 1 << 20))] == [b"1", b"2", b"3"]
 
 
-def test_a_file_that_is_no_database_is_set_aside_and_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_quarantined_and_logged(tmp_path: Path) -> None:
     (tmp_path / "000001.sqlite").write_bytes(b"not a database at all" * 500)
     spool = Spool(tmp_path, 1 << 20)
     spool.append(batches(b"1"))

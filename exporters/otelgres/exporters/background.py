@@ -1,4 +1,4 @@
-"""A sink whose waiting is done by a thread of its own, so that whoever gives it a batch can stop waiting.
+"""A exporter whose waiting is done by a thread of its own, so that whoever gives it a batch can stop waiting.
 
 One try for each batch; when to come back is the caller's. Refuses to know what is on the other side.
 """
@@ -16,7 +16,7 @@ from otelgres.exporters.outcome import Accepted, Outcome, Unavailable
 # A name server that does not answer is bound by no timeout of the transports: after this much more nobody waits.
 _GRACE: Final = 2.0
 _RETRY_AFTER: Final = 1.0
-_CUT: Final = Unavailable(_RETRY_AFTER, "no answer before the process ended")
+_ABORTED: Final = Unavailable(_RETRY_AFTER, "no answer before the process ended")
 
 
 class Transport(Protocol):
@@ -39,8 +39,8 @@ class _Call:
         self.outcome: Outcome | None = None
 
 
-class ApartSink:
-    """For one thread at a time, except ``cut``. After a fork, make a new one and keep the old."""
+class BackgroundExporter:
+    """For one thread at a time, except ``abort``. After a fork, make a new one and keep the old."""
 
     def __init__(self, name: str, timeouts: Mapping[Signal, float], connect: Callable[[Signal], Transport]) -> None:
         """``timeouts``: seconds that one try may take, for each signal; ``connect`` makes a signal's transport."""
@@ -48,29 +48,29 @@ class ApartSink:
         self._timeouts = dict(timeouts)
         self._connect = connect
         self._lock = threading.Lock()
-        self._cut = False
+        self._aborted = False
         self._call: _Call | None = None
-        self._helper: _Helper | None = None
+        self._sender: _SenderThread | None = None
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
         """One try for each batch; what became of each, in order. Never raises for data or network."""
         return [self._send(batch) for batch in batches]
 
-    def cut(self) -> None:
+    def abort(self) -> None:
         """Ends the wait for an answer, from any thread: that batch and all further ones are Unavailable at once.
 
         The request itself may still arrive.
         """
         with self._lock:
-            self._cut = True
+            self._aborted = True
             if self._call is not None:
                 self._call.answered.set()
 
     def close(self) -> None:
         """Closes the connections; the next write opens others."""
-        helper, self._helper = self._helper, None
-        if helper is not None:
-            helper.stop()
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            sender.stop()
 
     def _send(self, batch: Batch) -> Outcome:
         if not batch.payload:
@@ -80,25 +80,25 @@ class ApartSink:
             return Unavailable(_RETRY_AFTER, f"no endpoint for {batch.signal}")
         call = _Call(batch)
         with self._lock:
-            if self._cut:
-                return _CUT
+            if self._aborted:
+                return _ABORTED
             self._call = call
-        if self._helper is None:
-            self._helper = _Helper(self._name, self._connect)
-        if not self._helper.take(call):
-            self._helper = None
+        if self._sender is None:
+            self._sender = _SenderThread(self._name, self._connect)
+        if not self._sender.take(call):
+            self._sender = None
             return Unavailable(_RETRY_AFTER, "no thread can be started")
         if not call.answered.wait(timeout + _GRACE):
             # Stuck where no timeout reaches. It is left behind with its connection, which it closes if it comes back.
-            self._helper.stop()
-            self._helper = None
+            self._sender.stop()
+            self._sender = None
         with self._lock:
             self._call = None
-            cut = self._cut
-        return call.outcome or (_CUT if cut else Unavailable(_RETRY_AFTER, "no answer in time"))
+            aborted = self._aborted
+        return call.outcome or (_ABORTED if aborted else Unavailable(_RETRY_AFTER, "no answer in time"))
 
 
-class _Helper:
+class _SenderThread:
     """A daemon thread that does the waiting."""
 
     def __init__(self, name: str, connect: Callable[[Signal], Transport]) -> None:

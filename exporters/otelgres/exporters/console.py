@@ -1,4 +1,4 @@
-"""A sink that prints batches as lines on stdout or stderr: the last resorts of an application.
+"""A exporter that prints batches as lines on stdout or stderr: the last resorts of an application.
 
 Writes to the file descriptor and not through ``sys.stdout``: a thread that holds the stream's lock while the
 interpreter ends would abort the process. Refuses to know what is in a batch.
@@ -17,7 +17,7 @@ from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, U
 _RETRY_AFTER = 5.0
 
 
-class ConsoleSink:
+class ConsoleExporter:
     """Prints on ``stream``, whatever ``sys`` has under that name at the time."""
 
     def __init__(self, stream: Literal["stdout", "stderr"] = "stdout") -> None:

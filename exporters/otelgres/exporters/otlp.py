@@ -1,4 +1,4 @@
-"""A sink that sends batches to an OTLP receiver, over gRPC or HTTP, and says what it answered.
+"""A exporter that sends batches to an OTLP receiver, over gRPC or HTTP, and says what it answered.
 
 The bytes of a batch go out as they are: a receiver that recognises a request by its bytes recognises one sent again.
 One try for each batch; when to come back is the caller's. Refuses to know what is in the bytes.
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from otelgres.exporters.background import ApartSink, Transport
+from otelgres.exporters.background import BackgroundExporter, Transport
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_status import RETRY_AFTER, of_grpc, of_http, taken
 from otelgres.exporters.outcome import Outcome, Unavailable
@@ -26,7 +26,7 @@ _METHODS: Final = {
 _RESPONSE_BYTES: Final = 4 * 1024 * 1024
 
 
-class OtlpSink(ApartSink):
+class OtlpExporter(BackgroundExporter):
     """Sends to ``targets``. For one thread at a time, except ``cut``. After a fork, make a new one and keep the old."""
 
     def __init__(self, targets: Mapping[Signal, Target]) -> None:

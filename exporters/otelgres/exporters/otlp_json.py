@@ -2,7 +2,7 @@
 
 OTLP's JSON is protobuf's JSON with three differences: ``traceId``, ``spanId`` and ``parentSpanId`` are hex, enums are
 integers, unknown keys are ignored. Which bytes are ids is decided by the message a field stands in, so an attribute
-that happens to be called ``traceId`` stays what it is. Refuses to know HTTP, sinks, and whether a value makes sense:
+that happens to be called ``traceId`` stays what it is. Refuses to know HTTP, exporters, and whether a value makes sense:
 an id of the wrong length passes, for whoever judges items one by one.
 """
 

@@ -1,4 +1,4 @@
-"""What became of one batch: the words every sink answers with and every transport translates.
+"""What became of one batch: the words every exporter answers with and every transport translates.
 
 Two kinds matter to a sender: an answer that is final (``Accepted``, ``Invalid``, ``TooLarge``) and one that asks it to
 come back (``Overloaded``, ``Unavailable``). Refuses to know status codes of any protocol and SQLSTATEs of any database.

@@ -78,7 +78,7 @@ def _migrate(connection: psycopg.Connection[tuple[object, ...]], progress: Calla
         if new or _again_applied(connection) != state:
             if progress:
                 progress("functions and views")
-            _tell_again(connection)
+            _reapply(connection)
             connection.execute("SELECT _otel.grant_rights()")
             connection.execute(
                 "INSERT INTO _otel.applied_again (folder, checksum) VALUES ('functions and views', %s) "
@@ -135,7 +135,7 @@ def pending_by_view(connection: psycopg.Connection[tuple[object, ...]]) -> list[
     return names if applied.get("functions and views") == _again_checksum() else [*names, "functions and views"]
 
 
-def _tell_again(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+def _reapply(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     # In place where that goes: people's own views on ours, and their grants, stay. CREATE OR REPLACE refuses to change
     # a shape, so then all of otel and compat is dropped and told from nothing; it never cascades to what is not ours.
     scripts = [script for folder in _AGAIN for script in _ordered(folder)]

@@ -19,11 +19,11 @@ from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
 from otelgres.collector.embedded.cluster import default_data_dir, running_dsn
-from otelgres.collector.inspect.alerts.state import Held, Row, State
+from otelgres.collector.inspect.alerts.state import ActiveAlert, AlertState, Row
 from otelgres.collector.inspect.alerts.webhook import NotDelivered, Webhook
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.waterfall.draw import clean
-from otelgres.collector.security.private_file import NotPrivate, read_private
+from otelgres.collector.security.private_file import InsecureFileMode, read_private
 from otelgres.collector.service.settings import load
 from otelgres.sql.queries import query
 
@@ -32,8 +32,15 @@ _COLOURS: Final = {"critical": "red", "warning": "yellow"}
 
 
 @click.command(short_help="Say which alert rules fire.")
-@click.option("--watch", is_flag=True, help="Look again and again, and print what begins and ends.")
-@click.option("--every", type=click.FloatRange(0.2, 3600), default=30, show_default=True, help="Seconds between looks.")
+@click.option("--watch", is_flag=True, help="Refresh, and print what begins and ends.")
+@click.option(
+    "--interval",
+    "every",
+    type=click.FloatRange(0.2, 3600),
+    default=30,
+    show_default=True,
+    help="Refresh interval in seconds.",
+)
 @click.option("--webhook", metavar="URL", help="POST what begins and ends here, in Alertmanager's form (with --watch).")
 @click.option(
     "--header-file",
@@ -46,7 +53,7 @@ _COLOURS: Final = {"critical": "red", "warning": "yellow"}
     help="Where --watch remembers what it has told [alerts.json in your data folder].",
 )
 @click.option("--set", "sets", metavar="RULE[/SUBJECT]=NUMBER", multiple=True, help="Change a threshold, and end.")
-@click.option("--off", "offs", metavar="RULE[/SUBJECT]", multiple=True, help="Switch a rule off, and end.")
+@click.option("--disable", "offs", metavar="RULE[/SUBJECT]", multiple=True, help="Switch a rule off, and end.")
 @click.option("--all", "everything", is_flag=True, help="Show what does not fire, too.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
@@ -77,19 +84,19 @@ def alerts(
             _change(target, sets, offs)
         elif watch:
             hook = _webhook(webhook, header_file)
-            _watch(target, every, hook, State(state or default_data_dir() / "alerts.json"), out)
+            _watch(target, every, hook, AlertState(state or default_data_dir() / "alerts.json"), out)
         else:
-            rows = _look(target)
+            rows = _query(target)
             for row in rows:
                 if row["firing"] or everything:
                     out.row(row)
             if any(row["firing"] for row in rows):
                 sys.exit(_FIRES)
     except psycopg.Error as error:
-        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
 
 
-def _look(dsn: str) -> list[Row]:
+def _query(dsn: str) -> list[Row]:
     with psycopg.connect(
         dsn, autocommit=True, connect_timeout=5, application_name="otelgres alerts", row_factory=dict_row
     ) as connection:
@@ -97,24 +104,24 @@ def _look(dsn: str) -> list[Row]:
         return connection.execute(query("alerts")).fetchall()
 
 
-def _watch(dsn: str, every: float, hook: Webhook | None, state: State, out: "_Out") -> None:
+def _watch(dsn: str, every: float, hook: Webhook | None, state: AlertState, out: "_Out") -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     before: list[Row] = []
     while not stop.is_set():
         try:
-            rows = before = _look(dsn)
+            rows = before = _query(dsn)
         except psycopg.Error as error:
             # What fired before has not ended because nobody can see it.
-            rows = [*before, _away(error)]
-        due = state.see(rows, datetime.now(UTC))
+            rows = [*before, _unreachable_row(error)]
+        due = state.update(rows, datetime.now(UTC))
         if due:
-            _tell(due, hook, state, out)
+            _deliver(due, hook, state, out)
         stop.wait(every)
 
 
-def _tell(due: list[Held], hook: Webhook | None, state: State, out: "_Out") -> None:
+def _deliver(due: list[ActiveAlert], hook: Webhook | None, state: AlertState, out: "_Out") -> None:
     if hook is not None:
         try:
             hook.post(due)
@@ -123,18 +130,18 @@ def _tell(due: list[Held], hook: Webhook | None, state: State, out: "_Out") -> N
             return
     for held in due:
         out.held(held)
-    state.delivered(due, datetime.now(UTC))
+    state.mark_notified(due, datetime.now(UTC))
 
 
-def _away(error: psycopg.Error) -> Row:
+def _unreachable_row(error: psycopg.Error) -> Row:
     return {
-        "rule": "database_away",
+        "rule": "database_unreachable",
         "subject": "database",
         "severity": "critical",
         "value": 1.0,
         "threshold": 0.0,
         "firing": True,
-        "summary": f"the database cannot be asked: {str(error).strip().splitlines()[0]}",
+        "summary": f"query failed: {str(error).strip().splitlines()[0]}",
         "hold": timedelta(0),
         "runbook": "docs/runbooks/database-away.md",
     }
@@ -177,7 +184,7 @@ def _webhook(url: str | None, header_file: Path | None) -> Webhook | None:
                 raise click.UsageError(f"each line of {header_file} must be `Name: value`.")
             headers[name.strip()] = value.strip()
         return Webhook(url, headers, time.sleep)
-    except (NotPrivate, ValueError) as error:
+    except (InsecureFileMode, ValueError) as error:
         raise click.UsageError(str(error)) from None
 
 
@@ -194,7 +201,7 @@ class _Out:
         else:
             self._line(row["severity"] if row["firing"] else "quiet", row["rule"], row["subject"], row["summary"])
 
-    def held(self, held: Held) -> None:
+    def held(self, held: ActiveAlert) -> None:
         if self._as_json:
             told = asdict(held) | {"at": datetime.now(UTC), "status": "resolved" if held.ended else "firing"}
             self._print(json_of(told))

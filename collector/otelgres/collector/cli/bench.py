@@ -16,7 +16,7 @@ import psycopg
 from rich.console import Console
 
 from otelgres.collector.cli.progress import progress
-from otelgres.collector.security.dsn import InvalidDsn, check_dsn, take_off_command_line
+from otelgres.collector.security.dsn import InvalidDsn, check_dsn, hide_from_command_line
 from otelgres.collector.tools.bench import application, deduplication, drain, ingest, latency, tables, tailing
 from otelgres.collector.tools.bench.processes import ProcessError
 from otelgres.collector.tools.bench.server import server
@@ -39,7 +39,7 @@ def _on_this_server(context: click.Context, parameter: click.Parameter, dsn: str
             check_dsn(dsn)
         except InvalidDsn as error:
             raise click.UsageError(f"--dsn cannot be used: {error}.") from None
-        take_off_command_line(dsn)
+        hide_from_command_line(dsn)
     return dsn
 
 
@@ -86,7 +86,7 @@ def _ingest(
     load = ingest.Load(items=items, seconds=seconds, rounds=rounds, connections=connections, in_flight=in_flight)
     with _told(), server(dsn, folder) as target, progress("items", 2 * items * rounds * len(signals)) as advance:
         results = [
-            ingest.measure(target, signal, load, partial(_tell_round, signal, advance))
+            ingest.measure(target, signal, load, partial(_print_round, signal, advance))
             for signal in map(Signal, signals)
         ]
         version = target.version
@@ -136,7 +136,7 @@ def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool
         _print_table(tables.application_table(situations))
 
 
-@bench.command("drain", short_help="How fast a spool drains.")
+@bench.command("replay", short_help="How fast a spool drains.")
 @click.option("--signal", type=click.Choice(_SIGNALS), default=Signal.TRACES.value, show_default=True)
 @click.option("--items", type=click.IntRange(1), default=100_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
@@ -144,18 +144,18 @@ def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool
 def _drain(signal: str, items: int, rounds: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
     """How fast a spool drains, beside storing the same requests at once."""
     with _told(), server(dsn, folder) as target, progress("items", 2 * items * rounds) as advance:
-        found = drain.measure(target, Signal(signal), items, rounds, _tell_drained, advance)
+        found = drain.measure(target, Signal(signal), items, rounds, _print_replay, advance)
     if as_json:
         _print_json([asdict(one) | {"ratio": one.ratio} for one in found])
     else:
         click.echo(f"ratio, median of {rounds}: {statistics.median(one.ratio for one in found):.2f}")
 
 
-def _tell_drained(one: drain.Drained) -> None:
-    click.echo(f"stored {one.ingest:,.0f} a second, drained {one.drain:,.0f}: {one.ratio:.2f}", err=True)
+def _print_replay(one: drain.ReplayedRates) -> None:
+    click.echo(f"stored {one.ingest:,.0f} a second, drained {one.replay:,.0f}: {one.ratio:.2f}", err=True)
 
 
-@bench.command("guards", short_help="What it costs that nothing is stored twice.")
+@bench.command("deduplication", short_help="What it costs that nothing is stored twice.")
 @click.option("--signal", type=click.Choice(_SIGNALS), default=Signal.TRACES.value, show_default=True)
 @click.option("--items", type=click.IntRange(1), default=100_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
@@ -163,7 +163,7 @@ def _tell_drained(one: drain.Drained) -> None:
 def _guards(signal: str, items: int, rounds: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
     """What it costs that nothing is stored twice: microseconds an item."""
     with _told(), server(dsn, folder) as target, progress("rounds", rounds) as advance:
-        found = deduplication.measure(target, Signal(signal), items, rounds, partial(_tell_guarded, advance))
+        found = deduplication.measure(target, Signal(signal), items, rounds, partial(_print_deduplication, advance))
     if as_json:
         _print_json(asdict(found))
     else:
@@ -183,12 +183,12 @@ def _told() -> Iterator[None]:
         raise click.ClickException(f"the database: {str(error).strip()}") from error
 
 
-def _tell_guarded(advance: Callable[[], None], line: str) -> None:
+def _print_deduplication(advance: Callable[[], None], line: str) -> None:
     click.echo(line, err=True)
     advance()
 
 
-def _tell_round(signal: Signal, advance: Callable[[float], None], one: ingest.Round) -> None:
+def _print_round(signal: Signal, advance: Callable[[float], None], one: ingest.Round) -> None:
     advance(one.items)
     click.echo(f"{signal} by {one.way}: {one.items:,} in {one.seconds:.2f} s, {one.rate:,.0f} a second", err=True)
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from otelgres.collector.tools.chaos import report
 from otelgres.collector.tools.chaos.overload import overload
-from otelgres.collector.tools.chaos.run import Plan, interruptible, run
+from otelgres.collector.tools.chaos.run import ChaosPlan, interruptible, run
 from otelgres.collector.tools.chaos.speeds import speeds
 
 _FIGURES_FROM = 60.0
@@ -32,7 +32,7 @@ def chaos(seconds: float, seed: int, kills: int, overload_seconds: float | None,
     """
     if sys.platform == "win32":
         raise click.ClickException("chaos needs the signals and sockets of Linux or macOS.")
-    plan = Plan(seconds=seconds, seed=seed, kills=kills)
+    plan = ChaosPlan(seconds=seconds, seed=seed, kills=kills)
     console = Console(stderr=True)
     try:
         with interruptible(), console.status("") as status:

@@ -22,7 +22,7 @@ from otelgres.collector.tools.demo import report
 from otelgres.collector.tools.demo.child import ChildError
 from otelgres.collector.tools.demo.findings import Findings, look
 from otelgres.collector.tools.demo.receiving import receiving
-from otelgres.collector.tools.demo.system import Endpoints, Sent, missing_packages, run_system
+from otelgres.collector.tools.demo.system import Endpoints, SentItems, missing_packages, run_system
 from otelgres.collector.tools.demo.verdict import problem
 
 
@@ -77,7 +77,7 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: P
         raise click.ClickException(wrong)
 
 
-def _run(seconds: float, data: Path, status: Status) -> tuple[Sent, Findings, bool]:
+def _run(seconds: float, data: Path, status: Status) -> tuple[SentItems, Findings, bool]:
     """What was sent, what was found, and whether the receiver had been running before."""
     with receiving(data) as receiver:
         status.update("starting shop, stock and shipping")

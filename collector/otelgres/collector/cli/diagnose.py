@@ -15,7 +15,7 @@ from otelgres.collector.inspect.diagnose.checks import diagnose as walk
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.waterfall.draw import clean
 from otelgres.collector.service.runfile import running
-from otelgres.collector.service.settings import Settings, load
+from otelgres.collector.service.settings import ReceiverSettings, load
 
 _WORDS: Final = {
     Severity.FINE: ("ok", "green"),
@@ -31,7 +31,12 @@ _WORDS: Final = {
 @click.option("--grpc", metavar="HOST:PORT", help="OTLP/gRPC; https://HOST:PORT for TLS [the receiver on --data].")
 @click.option("--redis", metavar="URL", help="A Redis that flows pass through [REDIS_URL].")
 @click.option(
-    "--seconds", type=click.FloatRange(0.1, 60), default=5, show_default=True, help="Patience with each link."
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(0.1, 60),
+    default=5,
+    show_default=True,
+    help="SharedDeadline with each link.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each finding.")
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
@@ -51,7 +56,7 @@ def diagnose(
     OTEL_EXPORTER_OTLP_HEADERS, a CA certificate from OTEL_EXPORTER_OTLP_CERTIFICATE.
     """
     found = running(data)
-    defaults = Settings()
+    defaults = ReceiverSettings()
     worst = Severity.FINE
     console = Console(highlight=False)
     for finding in walk(

@@ -69,7 +69,7 @@ def training(
             connection.read_only = True
             manifest = write(over(_rows(connection, times), "documents"), _COLUMNS, out, form, seed, validation)
     except psycopg.Error as error:
-        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
     except ImportError:
         raise click.ClickException("Parquet needs pyarrow: pip install 'otelgres[parquet]'.") from None
     except OSError as error:

@@ -38,7 +38,7 @@ def flow(flow: str, dsn: str | None, data: Path, as_json: bool) -> None:
         with psycopg.connect(target, autocommit=True, connect_timeout=5) as connection:
             picture = read(connection, wanted)
     except psycopg.Error as error:
-        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
     if picture is None:
         raise click.ClickException("there is no flow yet." if wanted is None else f"nothing is known of {wanted}.")
     if as_json:

@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 import click
 
-from otelgres.collector.service.settings import host_port, load
+from otelgres.collector.service.settings import load, parse_address
 
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared with, not bound)
 
@@ -18,14 +18,16 @@ _OK = 200
 @click.command(short_help="Ask the receiver whether it is well.")
 @click.option("--http", metavar="HOST:PORT", help="The receiver's OTLP/HTTP address [OTELGRES_HTTP, 127.0.0.1:4318].")
 @click.option("--ready", is_flag=True, help="Ask /readyz: the database is reachable too. Without: /healthz.")
-@click.option("--seconds", type=click.FloatRange(0.1, 60), default=3, show_default=True, help="How long to wait.")
+@click.option(
+    "--timeout", "seconds", type=click.FloatRange(0.1, 60), default=3, show_default=True, help="How long to wait."
+)
 def healthcheck(http: str | None, ready: bool, seconds: float) -> None:
     """Exit 0 if the receiver answers that it is well, else 1 with the reason.
 
     A receiver whose database is away is alive: it keeps what comes in its spool. Only --ready minds.
     """
     settings = load({"http": http})
-    host, port = host_port(settings.http, "http")
+    host, port = parse_address(settings.http, "http")
     host = _EVERY_ADDRESS.get(host, host)
     path = "/readyz" if ready else "/healthz"
     try:

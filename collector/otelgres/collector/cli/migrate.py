@@ -54,7 +54,7 @@ def migrate(
         with psycopg.connect(target, connect_timeout=5) as connection:
             steps = len(pending(connection))
         with progress("steps", steps) as advance:
-            applied = bring_up_to_date(target, partial(_tell, advance))
+            applied = bring_up_to_date(target, partial(_show_step, advance))
         click.echo(f"{len(applied)} migrations applied" if applied else "up to date")
         if experiment is not None:
             _run_experiment(target, experiment)
@@ -64,7 +64,7 @@ def migrate(
         raise click.ClickException(f"the database could not be migrated: {str(error).strip()}") from error
 
 
-def _tell(advance: Callable[[], None], step: str) -> None:
+def _show_step(advance: Callable[[], None], step: str) -> None:
     click.echo(f"applying {step}")
     advance()
 

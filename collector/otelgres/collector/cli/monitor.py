@@ -23,8 +23,15 @@ _PIPE_WIDTH = 100
 
 
 @click.command(short_help="Show services, flows, heartbeats and alerts.")
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
-@click.option("--every", type=click.FloatRange(0.2, 3600), default=2, show_default=True, help="Seconds between looks.")
+@click.option("--watch", is_flag=True, help="Refresh, until Ctrl-C.")
+@click.option(
+    "--interval",
+    "every",
+    type=click.FloatRange(0.2, 3600),
+    default=2,
+    show_default=True,
+    help="Refresh interval in seconds.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each look.")
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
 @data_option
@@ -40,7 +47,7 @@ def monitor(watch: bool, every: float, as_json: bool, dsn: str | None, data: Pat
         else:
             _live(target, console, every)
     except psycopg.Error as error:
-        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
@@ -70,7 +77,7 @@ def _live(dsn: str, console: Console, every: float) -> None:
             except psycopg.Error as error:
                 # A monitor that ends when something is wrong is of no use.
                 connection = None
-                shown = Text(f"the database cannot be asked: {str(error).strip().splitlines()[0]}", "bold red")
+                shown = Text(f"query failed: {str(error).strip().splitlines()[0]}", "bold red")
             # Drawn as a whole: no line is blank between two looks.
             live.update(shown, refresh=True)
             threading.Event().wait(every)

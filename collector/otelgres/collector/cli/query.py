@@ -11,7 +11,7 @@ import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from otelgres.collector.cli.options import data_option
-from otelgres.collector.cli.reading import as_reader, format_of, whole_file
+from otelgres.collector.cli.reading import atomic_file, format_of, read_only_transaction
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.tabular import Column, Writer
 from otelgres.collector.inspect.tabular.text import CsvWriter, JsonWriter, TableWriter
@@ -31,7 +31,9 @@ _TEXT: dict[str, Callable[[Sequence[Column], IO[str]], Writer]] = {
 @data_option
 @click.option("--format", "said", type=click.Choice(FORMATS), help="[what FILE ends in, else table]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
-@click.option("--seconds", type=click.FloatRange(0.1, 86400), default=30, show_default=True, help="Longest run.")
+@click.option(
+    "--timeout", "seconds", type=click.FloatRange(0.1, 86400), default=30, show_default=True, help="Longest run."
+)
 def query(text: str, dsn: str | None, data: Path, said: str | None, output: Path | None, seconds: float) -> None:
     """Run one SELECT ("-" reads it from stdin) and print what it finds.
 
@@ -48,7 +50,7 @@ def query(text: str, dsn: str | None, data: Path, said: str | None, output: Path
     try:
         with psycopg.connect(target, connect_timeout=5, application_name="otelgres query") as connection:
             connection.read_only = True
-            as_reader(connection, seconds)
+            read_only_transaction(connection, seconds)
             with _opened(output, form) as out:
                 _copy(connection, statement, form, out)
     except psycopg.errors.QueryCanceled:
@@ -108,5 +110,5 @@ def _opened(output: Path | None, form: str) -> Iterator[IO[Any]]:
     if output is None:
         yield sys.stdout.buffer if form == "parquet" else sys.stdout
         return
-    with whole_file(output, binary=form == "parquet") as out:
+    with atomic_file(output, binary=form == "parquet") as out:
         yield out

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 
-def as_reader(connection: psycopg.Connection, seconds: float) -> None:
+def read_only_transaction(connection: psycopg.Connection, seconds: float) -> None:
     """Gives the transaction that begins now the reader's rights, if the role has them, and ``seconds`` a statement."""
     connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])
     connection.execute("SET LOCAL search_path = otel, compat, public")
@@ -30,7 +30,7 @@ def format_of(said: str | None, file: Path | None, formats: Sequence[str]) -> st
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
+def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     """``path`` to be written. Complete or not there: a result that was cut off must not be taken for one."""
     part = path.with_name(path.name + ".part")
     try:

@@ -6,9 +6,9 @@ import click
 
 from otelgres.collector.cli.progress import progress
 from otelgres.exporters.batch import Signal
-from otelgres.exporters.otlp import OtlpSink
+from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.otlp_endpoint import target
-from otelgres.exporters.spool.replay import Removal, Result, size
+from otelgres.exporters.spool.replay import Removal, ReplayResult, size
 from otelgres.exporters.spool.replay import replay as send_files
 
 _DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
@@ -37,13 +37,13 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
         targets = {signal: target(signal, endpoint or _DEFAULT_ENDPOINT, grpc, _TIMEOUT) for signal in Signal}
     except ValueError as error:
         raise click.UsageError(f"{error}.") from None
-    sink = OtlpSink(targets)
+    exporter = OtlpExporter(targets)
     removal = Removal.SPOOL if delete is None else Removal.ALL if delete else Removal.NONE
     try:
         with progress("bytes", size(folder)) as advance:
-            results = send_files(folder, sink, removal, lambda result: click.echo(_line(result)), advance)
+            results = send_files(folder, exporter, removal, lambda result: click.echo(_line(result)), advance)
     finally:
-        sink.close()
+        exporter.close()
     batches, items, refused = (
         sum(getattr(result, name) for result in results) for name in ("batches", "items", "refused")
     )
@@ -56,7 +56,7 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
         raise SystemExit(1)
 
 
-def _line(result: Result) -> str:
+def _line(result: ReplayResult) -> str:
     parts = [f"{result.items:,} items sent"]
     if result.refused:
         parts.append(f"{result.refused:,} refused ({result.reason})")

@@ -8,7 +8,7 @@ import click
 import psycopg
 
 from otelgres.collector.cli.options import data_option, moment
-from otelgres.collector.cli.reading import as_reader, format_of, whole_file
+from otelgres.collector.cli.reading import atomic_file, format_of, read_only_transaction
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.report.sections import KINDS, read
 from otelgres.collector.inspect.report.write import FORMATS, write
@@ -27,7 +27,9 @@ from otelgres.collector.service.settings import load
 )
 @click.option("--until", metavar="TIME", callback=moment, help="Before then, said likewise [now].")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
-@click.option("--seconds", type=click.FloatRange(0.1, 86400), default=120, show_default=True, help="Longest question.")
+@click.option(
+    "--timeout", "seconds", type=click.FloatRange(0.1, 86400), default=120, show_default=True, help="Longest question."
+)
 @click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
 @data_option
 def report(
@@ -61,7 +63,7 @@ def report(
         with psycopg.connect(target, connect_timeout=5, application_name="otelgres report") as connection:
             connection.read_only = True
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            as_reader(connection, seconds)
+            read_only_transaction(connection, seconds)
             connection.execute("SET LOCAL timezone = 'UTC'")
             found = read(connection, what, since, end, section)
     except psycopg.errors.QueryCanceled:
@@ -69,12 +71,12 @@ def report(
             f"stopped after {seconds:g} s: ask for less time, or allow more --seconds."
         ) from None
     except psycopg.Error as error:
-        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
     try:
         if out is None:
             write(found, form, sys.stdout)
         else:
-            with whole_file(out) as file:
+            with atomic_file(out) as file:
                 write(found, form, file)
     except BrokenPipeError:
         # `… | head` has seen enough.

@@ -15,7 +15,7 @@ from psycopg import sql
 
 from otelgres.collector.cli.options import data_option
 from otelgres.collector.embedded.cluster import running_dsn
-from otelgres.collector.security.private_file import NotPrivate, read_private
+from otelgres.collector.security.private_file import InsecureFileMode, read_private
 from otelgres.collector.service.settings import load
 
 _GROUPS: Final = {
@@ -114,7 +114,7 @@ def _password(file: Path | None) -> str | None:
         return None
     try:
         text = sys.stdin.read() if str(file) == "-" else read_private(file)
-    except NotPrivate as error:
+    except InsecureFileMode as error:
         raise click.UsageError(f"the password file {error}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file} cannot be read: {getattr(error, 'strerror', 'not UTF-8')}.") from None

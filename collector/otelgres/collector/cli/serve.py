@@ -5,7 +5,7 @@ import click
 from otelgres.collector.cli.options import address_options, json_option, workers_option
 from otelgres.collector.cli.serving import serve_and_show
 from otelgres.collector.service.settings import load
-from otelgres.collector.service.signals import ended_by_signals
+from otelgres.collector.service.signals import stop_on_signals
 
 
 @click.command(short_help="Receive OTLP and store it in your PostgreSQL.")
@@ -20,5 +20,5 @@ def serve(dsn: str | None, grpc: str | None, http: str | None, workers: int | No
         raise click.UsageError(
             "Say where to store: --dsn or the variable OTELGRES_DSN. (`otelgres up` brings its own.)"
         )
-    with ended_by_signals():
+    with stop_on_signals():
         serve_and_show(settings, settings.dsn, as_json=as_json)

@@ -15,15 +15,15 @@ from otelgres.collector.inspect.live_view import FlowLine, start_live
 from otelgres.collector.security.dsn import without_secrets
 from otelgres.collector.service.protection import protection
 from otelgres.collector.service.run import run
-from otelgres.collector.service.settings import Settings, spool_folder
+from otelgres.collector.service.settings import ReceiverSettings, spool_folder
 from otelgres.collector.service.signals import ignore_signals
 from otelgres.collector.service.wiring import Receiver
 from otelgres.collector.service.workers import Workers
-from otelgres.collector.telemetry.metrics import neighbours
+from otelgres.collector.telemetry.metrics import peer_metrics
 from otelgres.collector.telemetry.totals import Totals, totals_of
 from otelgres.sql.queries import query
 
-_DEFAULT_GRPC = Settings().grpc
+_DEFAULT_GRPC = ReceiverSettings().grpc
 
 
 class Addresses(NamedTuple):
@@ -34,12 +34,16 @@ class Addresses(NamedTuple):
 
     @property
     def scheme(self) -> str:
-        """``http`` or ``https``: both doors speak TLS or neither does."""
+        """``http`` or ``https``: both listeners speak TLS or neither does."""
         return self.http.partition(":")[0]
 
 
 def serve_and_show(
-    settings: Settings, dsn: str, *, as_json: bool, when_ready: Callable[[Addresses], None] = lambda addresses: None
+    settings: ReceiverSettings,
+    dsn: str,
+    *,
+    as_json: bool,
+    when_ready: Callable[[Addresses], None] = lambda addresses: None,
 ) -> None:
     """Runs one receiver or several until SIGINT or SIGTERM; prints the ready line or the live view."""
     log_to_stderr()
@@ -69,7 +73,9 @@ def serve_and_show(
             thread.join(2.0)
 
 
-def _run_workers(settings: Settings, dsn: str, ready: Callable[[Addresses, Callable[[], Totals]], None]) -> None:
+def _run_workers(
+    settings: ReceiverSettings, dsn: str, ready: Callable[[Addresses, Callable[[], Totals]], None]
+) -> None:
     told_to_stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told_to_stop.set())
@@ -78,7 +84,7 @@ def _run_workers(settings: Settings, dsn: str, ready: Callable[[Addresses, Calla
         parent = spool_folder(settings, dsn)
         ready(
             Addresses(workers.settings.grpc, f"{_scheme(settings)}://{workers.settings.http}"),
-            lambda: totals_of(neighbours(parent).values()),
+            lambda: totals_of(peer_metrics(parent).values()),
         )
         told_to_stop.wait()
 
@@ -113,5 +119,5 @@ def _header(addresses: Addresses, dsn: str) -> str:
 """
 
 
-def _scheme(settings: Settings) -> str:
+def _scheme(settings: ReceiverSettings) -> str:
     return "https" if settings.tls_cert else "http"

@@ -16,7 +16,7 @@ from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.service.settings import load
 from otelgres.sql.queries import query
 
-_QUERIES = ("status_receivers", "status_refused", "status_losses", "status_partitions")
+_QUERIES = ("status_receivers", "status_rejected", "status_losses", "status_partitions")
 
 
 @click.command(short_help="Say how receivers are doing and what was lost.")
@@ -32,14 +32,14 @@ def status(dsn: str | None, data: Path, as_json: bool) -> None:
         with psycopg.connect(target, autocommit=True, connect_timeout=5, row_factory=dict_row) as connection:
             found = {name: connection.execute(query(name)).fetchall() for name in _QUERIES}
     except psycopg.Error as error:
-        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
     if as_json:
         click.echo(orjson.dumps({name.removeprefix("status_"): rows for name, rows in found.items()}, default=str))
     else:
         # A pipe has no width: there nothing is cut.
         console = Console() if sys.stdout.isatty() else Console(width=200)
-        _show(console, "receivers", found["status_receivers"], "none was heard of")
-        _show(console, "refused, since these receivers started", found["status_refused"], "none")
+        _show(console, "receivers", found["status_receivers"], "none has reported")
+        _show(console, "refused, since these receivers started", found["status_rejected"], "none")
         _show(console, "losses, last 24 hours", found["status_losses"], "none")
         _show(console, "partitions", found["status_partitions"], "none")
     if not any(row["alive"] for row in found["status_receivers"]):

@@ -14,7 +14,7 @@ from rich.console import Console
 from otelgres.collector.cli.options import data_option, length_of_time
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
-from otelgres.collector.inspect.tail.follow import Follower
+from otelgres.collector.inspect.tail.follow import TailFollower
 from otelgres.collector.inspect.tail.lines import line
 from otelgres.collector.service.settings import load
 
@@ -61,7 +61,7 @@ def tail(
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
     console = Console(highlight=False)
-    follower = Follower(target, _QUERIES[what], filters, _lost, time.sleep)
+    follower = TailFollower(target, _QUERIES[what], filters, _lost, time.sleep)
     try:
         for number, row in enumerate(follower.rows(back), 1):
             if as_json:
@@ -73,7 +73,7 @@ def tail(
             if number == count:
                 break
     except psycopg.Error as error:
-        raise click.ClickException(f"the database cannot be asked: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
     except BrokenPipeError:
         # `… | head` has seen enough.
         sys.stdout = None

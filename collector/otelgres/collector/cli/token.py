@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from otelgres.collector.security.token_file import TokensUnusable, changing, load_tokens
-from otelgres.collector.security.tokens import Scope, Token, expiry, new_token
+from otelgres.collector.security.tokens import Token, TokenScope, expiry, new_token
 from otelgres.collector.service.settings import load
 
 _file_option = click.option(
@@ -27,7 +27,7 @@ def token() -> None:
 @click.option(
     "--scope",
     "scopes",
-    type=click.Choice([scope.value for scope in Scope]),
+    type=click.Choice([scope.value for scope in TokenScope]),
     multiple=True,
     required=True,
     help="May be repeated.",
@@ -47,7 +47,7 @@ def new(name: str, scopes: Sequence[str], expires: str | None, tenant: str | Non
     if not name:
         raise click.UsageError("--name must not be empty.")
     path = _path(tokens_file)
-    text, made = new_token(name, map(Scope, scopes), now=now, expires=until, tenant=tenant)
+    text, made = new_token(name, map(TokenScope, scopes), now=now, expires=until, tenant=tenant)
     try:
         with changing(path) as tokens:
             tokens.append(made)

@@ -9,10 +9,10 @@ import click
 from otelgres.collector.cli.options import address_options, data_option, json_option, workers_option
 from otelgres.collector.cli.serving import serve_and_show
 from otelgres.collector.embedded.cluster import Cluster
-from otelgres.collector.embedded.supervisor import Keeper
+from otelgres.collector.embedded.supervisor import Supervisor
 from otelgres.collector.service.runfile import Runfile
 from otelgres.collector.service.settings import load
-from otelgres.collector.service.signals import ended_by_signals
+from otelgres.collector.service.signals import stop_on_signals
 
 
 @click.command()
@@ -25,7 +25,7 @@ def up(data: Path, grpc: str | None, http: str | None, workers: int | None, as_j
     settings = load({"grpc": grpc, "http": http, "workers": workers})
     if settings.spool is None:
         settings = replace(settings, spool=str(data / "spool"))
-    with ended_by_signals(), Cluster(data) as cluster, Keeper(cluster), Runfile(data) as runfile:
+    with stop_on_signals(), Cluster(data) as cluster, Supervisor(cluster), Runfile(data) as runfile:
         serve_and_show(
             settings,
             cluster.dsn,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import psycopg
 
-from otelgres.collector.service.settings import Settings
+from otelgres.collector.service.settings import ReceiverSettings
 from otelgres.exporters.postgres.codec.decode import COLUMNS
 from otelgres.exporters.postgres.partitions import Partitions
 from otelgres.sql.migrate import SchemaError, migrate
@@ -27,10 +27,10 @@ _ROLLUPS: Final = ("flow_parts", "span_stats", "service_stats", "hour_stats", "l
 _DIGEST_DAYS: Final = 7
 
 
-class Upkeep:
+class Maintenance:
     """Looks after one database until cancelled; ``when_known`` is called in the loop once the schema is there."""
 
-    def __init__(self, settings: Settings, dsn: str, when_known: Callable[[], None]) -> None:
+    def __init__(self, settings: ReceiverSettings, dsn: str, when_known: Callable[[], None]) -> None:
         self._settings = settings
         self._dsn = dsn
         self._when_known = when_known
@@ -42,7 +42,7 @@ class Upkeep:
         while not self.schema_known.is_set():
             try:
                 await asyncio.to_thread(migrate, self._dsn, log.info)
-                await asyncio.to_thread(self._tend)
+                await asyncio.to_thread(self._maintain)
             except (psycopg.Error, SchemaError) as error:
                 if str(error) != told:
                     told = str(error)
@@ -54,9 +54,9 @@ class Upkeep:
         while True:
             await asyncio.sleep(_EVERY_SECONDS)
             try:
-                await asyncio.to_thread(self._tend)
-                await asyncio.to_thread(self._look_at_starts)
-                await asyncio.to_thread(self._add_up_hours)
+                await asyncio.to_thread(self._maintain)
+                await asyncio.to_thread(self._refresh_open_starts)
+                await asyncio.to_thread(self._roll_up_hours)
             except psycopg.Error as error:
                 log.warning("the database could not be tended: %s; trying again later", str(error).strip())
 
@@ -75,7 +75,7 @@ class Upkeep:
         with self._connect() as connection:
             connection.execute("SELECT id FROM _otel.identity").fetchone()
 
-    def _tend(self) -> None:
+    def _maintain(self) -> None:
         settings = self._settings
         with self._connect() as connection:
             Partitions(settings.past_days, settings.future_days).ensure_ahead(connection, _AHEAD, _DAYS_AHEAD)
@@ -92,16 +92,16 @@ class Upkeep:
                 connection.execute(query("set_retention"), {"table": table, "days": days or None})
             connection.execute("SELECT _otel.drop_expired()")
 
-    def _look_at_starts(self) -> None:
+    def _refresh_open_starts(self) -> None:
         """Flows that began and sent no span are entered among the flows; which starts are open is noted."""
         with self._connect() as connection:
-            connection.execute("SELECT _otel.adopt_flows()")
-            connection.execute("SELECT _otel.note_open_starts()")
+            connection.execute("SELECT _otel.add_started_flows()")
+            connection.execute("SELECT _otel.refresh_open_starts()")
 
-    def _add_up_hours(self) -> None:
+    def _roll_up_hours(self) -> None:
         """Statistics by hour, of the hours that are over; what is left out now is done the next time."""
         with self._connect() as connection:
-            add_up_hours(connection)
+            roll_up_hours(connection)
 
 
 def _may_change_retention(connection: psycopg.Connection[Any]) -> bool:
@@ -109,20 +109,20 @@ def _may_change_retention(connection: psycopg.Connection[Any]) -> bool:
     return row is not None and bool(row[0])
 
 
-def add_up_hours(connection: psycopg.Connection[Any]) -> int:
+def roll_up_hours(connection: psycopg.Connection[Any]) -> int:
     """Adds up the hours that are over and have changed; how many. 0 where another receiver is at it.
 
     ``connection`` commits by itself. The order of the three steps is what makes it right under writers: see
-    sql/functions/hours_to_add_up.sql. Raises ``psycopg.Error``; what was not done stays marked.
+    sql/functions/hours_to_roll_up.sql. Raises ``psycopg.Error``; what was not done stays marked.
     """
     if connection.execute("SELECT pg_try_advisory_lock(hashtext('_otel.hour_stats'))").fetchone() != (True,):
         return 0
     try:
-        hours = connection.execute("SELECT _otel.hours_to_add_up(now())").fetchall()
+        hours = connection.execute("SELECT _otel.hours_to_roll_up(now())").fetchall()
         if hours:
-            connection.execute("SELECT _otel.await_writers()")
+            connection.execute("SELECT _otel.wait_for_writers()")
         for (hour,) in hours:
-            connection.execute("SELECT _otel.add_up_hour(%s)", (hour,))
+            connection.execute("SELECT _otel.roll_up_hour(%s)", (hour,))
         return len(hours)
     finally:
         connection.execute("SELECT pg_advisory_unlock(hashtext('_otel.hour_stats'))")

@@ -19,7 +19,7 @@ _RETRY_SECONDS: Final = 2.0
 _STOP_SECONDS: Final = 3.0
 
 
-class Announcer:
+class CommitNotifier:
     """A thread that announces commits, some together if they come fast. ``committed`` may be called by any thread."""
 
     def __init__(self, dsn: str) -> None:

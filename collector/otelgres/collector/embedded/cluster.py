@@ -22,7 +22,7 @@ from otelgres.collector.embedded import binaries, files, initdb, postmaster, ser
 from otelgres.collector.embedded.errors import EmbeddedPostgresError
 from otelgres.collector.embedded.os_user import ServerUser, server_user
 from otelgres.collector.embedded.postmaster import DATABASE, Postmaster
-from otelgres.collector.system.folder_lock import InUse, Ownership
+from otelgres.collector.system.folder_lock import FolderLock, InUse
 
 _logger = logging.getLogger(__name__)
 _FOR_ROOT = Path("/var/lib/otelgres")
@@ -78,7 +78,7 @@ class Cluster:
         self._new_version = version or binaries.DEFAULT_VERSION
         self._more = dict(more or {})
         self._copies = copies
-        self._ownership = Ownership(self.data / "owner.lock")
+        self._ownership = FolderLock(self.data / "owner.lock")
         self._server: Postmaster | None = None
         self._programs = Path()
 

@@ -62,21 +62,21 @@ def stop(process: psutil.Process, programs: Path, pgdata: Path, timeout: float) 
         process.kill()
         return
     immediate = max(1.0, min(timeout, _IMMEDIATE))
-    for number, patience in ((signal.SIGINT, timeout), (signal.SIGQUIT, immediate), (signal.SIGKILL, _IMMEDIATE)):
-        if patience <= 0:
+    for number, grace_seconds in ((signal.SIGINT, timeout), (signal.SIGQUIT, immediate), (signal.SIGKILL, _IMMEDIATE)):
+        if grace_seconds <= 0:
             continue
         try:
             process.send_signal(number)
         except psutil.NoSuchProcess:
             return
-        if _ends(process, patience):
+        if _ends(process, grace_seconds):
             return
 
 
-def _ends(process: psutil.Process, patience: float) -> bool:
+def _ends(process: psutil.Process, grace_seconds: float) -> bool:
     # Not process.wait(): for a process that is not our child it waits until somebody has reaped it, which is never in a
     # container without an init.
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + grace_seconds
     while postmaster.alive(process):
         if time.monotonic() > deadline:
             return False

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 1.0
 
 
-class Keeper:
+class Supervisor:
     """Watches one started cluster from a thread; a context manager, inside that of the cluster."""
 
     def __init__(self, cluster: Cluster) -> None:

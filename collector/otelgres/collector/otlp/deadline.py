@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 
-class Patience:
+class SharedDeadline:
     """A context manager around what a task does, of which any number may be inside at once; not for nesting.
 
     Inside for ``seconds`` or a little longer (a sixteenth at most), the task is interrupted: TimeoutError.
@@ -28,7 +28,7 @@ class Patience:
         assert task is not None
         self._since[task] = self._loop.time()
         if self._timer is None:
-            self._timer = self._loop.call_later(self._seconds, self._look)
+            self._timer = self._loop.call_later(self._seconds, self._check)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -41,7 +41,7 @@ class Patience:
             if task.uncancel() == 0 and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         now = self._loop.time()
         while self._since:
@@ -49,7 +49,7 @@ class Patience:
             if since + self._seconds > now:
                 # Not for each of them at its own moment: under load that would be a timer for each again.
                 wait = max(since + self._seconds - now, self._seconds / 16)
-                self._timer = self._loop.call_later(wait, self._look)
+                self._timer = self._loop.call_later(wait, self._check)
                 return
             del self._since[task]
             self._interrupted.add(task)

@@ -21,13 +21,13 @@ from urllib.parse import unquote
 import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 
-from otelgres.collector.otlp.deadline import Patience
+from otelgres.collector.otlp.deadline import SharedDeadline
 from otelgres.collector.otlp.status import STOPPING, UNEXPECTED, Answerable, grpc_answer
-from otelgres.collector.security.authenticator import Guard
-from otelgres.collector.security.principal import Principal, act_for
-from otelgres.collector.security.tokens import Scope
+from otelgres.collector.security.authenticator import Authenticator
+from otelgres.collector.security.principal import Principal, acting_as
+from otelgres.collector.security.tokens import TokenScope
 from otelgres.collector.system.listen import CannotListen, listen
-from otelgres.collector.telemetry.rejections import DoorLedger
+from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, Unavailable
 
@@ -91,17 +91,17 @@ async def serve_grpc(
     limits: CallLimits = CallLimits(),
     reuse_port: bool = False,
     credentials: Any = None,
-    guard: Guard | None = None,
-    ledger: DoorLedger | None = None,
+    authenticator: Authenticator | None = None,
+    rejections: RejectionCounters | None = None,
 ) -> GrpcServer:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
     ``submit`` resolves once the batch's fate is final; it is cancelled when the client goes away. ``max_bytes`` bounds
     one request before and after decompression (gzip or deflate, both undone below us). ``credentials`` are grpc's
-    server credentials (None: plain text); with a ``guard`` every call needs a token.
+    server credentials (None: plain text); with a ``authenticator`` every call needs a token.
     """
     server = grpc.aio.server(options=_options(max_bytes, max_connections, limits, reuse_port=reuse_port))
-    door = _Door(submit, limits, guard, ledger or DoorLedger())
+    door = _ExportService(submit, limits, authenticator, rejections or RejectionCounters())
     server.add_generic_rpc_handlers(
         tuple(
             grpc.method_handlers_generic_handler(
@@ -158,7 +158,7 @@ def _bind(server: Any, host: str, port: int, credentials: Any) -> int:
     return bound
 
 
-class _Refused(Exception):  # noqa: N818 (never leaves this module)
+class _RejectedCall(Exception):  # noqa: N818 (never leaves this module)
     """The call ends here, with this answer."""
 
     def __init__(self, outcome: Answerable) -> None:
@@ -166,28 +166,30 @@ class _Refused(Exception):  # noqa: N818 (never leaves this module)
         self.outcome = outcome
 
 
-class _Door:
-    def __init__(self, submit: Submit, limits: CallLimits, guard: Guard | None, ledger: DoorLedger) -> None:
-        self._ledger = ledger
+class _ExportService:
+    def __init__(
+        self, submit: Submit, limits: CallLimits, authenticator: Authenticator | None, rejections: RejectionCounters
+    ) -> None:
+        self._rejections = rejections
         self._submit = submit
         self._limits = limits
-        self._guard = guard
+        self._authenticator = authenticator
         self._turns = asyncio.Semaphore(limits.receiving)
         self._receiving_or_waiting = 0
-        self._patience = Patience(limits.receive_seconds)
+        self._deadline = SharedDeadline(limits.receive_seconds)
 
     def export_handler(self, signal: Signal) -> Callable[[Any, Any], Awaitable[bytes]]:
         async def export(_: Any, context: Any) -> bytes:
             outcome: Answerable
             try:
-                if self._guard is not None:
-                    _admit(self._guard, context)
+                if self._authenticator is not None:
+                    _admit(self._authenticator, context)
                 outcome = await self._submit(Batch(signal, await self._received(context)))
                 answer = grpc_answer(signal, outcome)
-            except _Refused as refused:
+            except _RejectedCall as refused:
                 outcome = refused.outcome
                 if isinstance(outcome, Invalid):
-                    self._ledger.add("grpc", signal, "too_large_or_damaged")
+                    self._rejections.add("grpc", signal, "too_large_or_damaged")
                 answer = grpc_answer(signal, outcome)
             except asyncio.CancelledError:
                 task = asyncio.current_task()
@@ -208,37 +210,37 @@ class _Door:
         return export
 
     async def _received(self, context: Any) -> bytes:
-        """The message. Raises _Refused."""
+        """The message. Raises _RejectedCall."""
         if self._receiving_or_waiting >= self._limits.receiving + self._limits.waiting:
-            raise _Refused(Overloaded(1.0, "too many requests are arriving at once; send it again"))
+            raise _RejectedCall(Overloaded(1.0, "too many requests are arriving at once; send it again"))
         self._receiving_or_waiting += 1
         try:
-            with self._patience:
+            with self._deadline:
                 async with self._turns:
                     message = await context.read()
         except TimeoutError:
-            raise _Refused(Unavailable(1.0, "the request took too long to arrive; send it again")) from None
+            raise _RejectedCall(Unavailable(1.0, "the request took too long to arrive; send it again")) from None
         finally:
             self._receiving_or_waiting -= 1
         if message is grpc.aio.EOF:
             # Also when the message was too large or not what its compression says: grpc-core has answered that already,
             # and this answer goes nowhere.
-            raise _Refused(Invalid("the call ended without a message"))
+            raise _RejectedCall(Invalid("the call ended without a message"))
         assert isinstance(message, bytes)
         return message
 
 
-def _admit(guard: Guard, context: Any) -> None:
+def _admit(authenticator: Authenticator, context: Any) -> None:
     authorization = api_key = None
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
             authorization = value
         elif key == "x-api-key":
             api_key = value
-    verdict = guard.admit(authorization, api_key, Scope.INGEST, _address(context.peer()))
+    verdict = authenticator.admit(authorization, api_key, TokenScope.INGEST, _address(context.peer()))
     if not isinstance(verdict, Principal):
-        raise _Refused(verdict)
-    act_for(verdict)
+        raise _RejectedCall(verdict)
+    acting_as(verdict)
 
 
 def _address(peer: str) -> str:

@@ -15,10 +15,10 @@ from otelgres.collector.otlp.cors import Cors
 from otelgres.collector.otlp.decompression import ACCEPTED, CorruptBody, OverLimit, UnknownCoding, codings, inflate
 from otelgres.collector.otlp.http_exchange import BodyTooLarge, BodyTooSlow, ClientGone, Exchange, Receive, Send
 from otelgres.collector.otlp.status import STOPPING, UNEXPECTED, Encoding, http_answer, http_refusal
-from otelgres.collector.security.authenticator import Guard
-from otelgres.collector.security.principal import Principal, act_for
-from otelgres.collector.security.tokens import Scope
-from otelgres.collector.telemetry.rejections import DoorLedger
+from otelgres.collector.security.authenticator import Authenticator
+from otelgres.collector.security.principal import Principal, acting_as
+from otelgres.collector.security.tokens import TokenScope
+from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
 from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, TooLarge, Unavailable
@@ -56,7 +56,7 @@ class BodyLimits:
     seconds: float = 60.0
 
 
-class _Refused(Exception):  # noqa: N818 (never leaves this module)
+class _RejectedRequest(Exception):  # noqa: N818 (never leaves this module)
     """The request ends here, with this outcome."""
 
     def __init__(self, outcome: Outcome) -> None:
@@ -65,7 +65,7 @@ class _Refused(Exception):  # noqa: N818 (never leaves this module)
 
 
 class HttpApp:
-    """``pages`` are the GET routes by path; a ``guard`` lets nobody but ``open_pages`` through without a token.
+    """``pages`` are the GET routes by path; a ``authenticator`` lets nobody but ``open_pages`` through without a token.
 
     ``close`` ends its two decoding threads.
     """
@@ -77,13 +77,13 @@ class HttpApp:
         cors: Cors,
         limits: BodyLimits,
         *,
-        guard: Guard | None,
+        authenticator: Authenticator | None,
         open_pages: Collection[str],
-        ledger: DoorLedger | None = None,
+        rejections: RejectionCounters | None = None,
     ) -> None:
-        self._ledger = ledger or DoorLedger()
+        self._rejections = rejections or RejectionCounters()
         self._submit = submit
-        self._guard = guard
+        self._authenticator = authenticator
         self._open_pages = frozenset(open_pages)
         self._pages = pages
         self._cors = cors
@@ -107,7 +107,9 @@ class HttpApp:
         signal = _SIGNALS.get(path)
         if signal is not None:
             if method == "POST":
-                if self._guard is None or await self._admitted(self._guard, Scope.INGEST, exchange):
+                if self._authenticator is None or await self._admitted(
+                    self._authenticator, TokenScope.INGEST, exchange
+                ):
                     await self._export(signal, exchange)
             elif method == "OPTIONS" and self._cors.enabled:
                 requested = exchange.header(b"access-control-request-headers")
@@ -117,9 +119,9 @@ class HttpApp:
         elif path in self._pages:
             if method in ("GET", "HEAD"):
                 if (
-                    self._guard is None
+                    self._authenticator is None
                     or path in self._open_pages
-                    or await self._admitted(self._guard, Scope.READ, exchange)
+                    or await self._admitted(self._authenticator, TokenScope.READ, exchange)
                 ):
                     await self._page(path, exchange)
             else:
@@ -127,13 +129,13 @@ class HttpApp:
         else:
             await exchange.answer_text(404, "no such path; OTLP/HTTP is served at " + ", ".join(_SIGNALS))
 
-    async def _admitted(self, guard: Guard, scope: Scope, exchange: Exchange) -> bool:
+    async def _admitted(self, authenticator: Authenticator, scope: TokenScope, exchange: Exchange) -> bool:
         """Whether to go on; if not, the answer is given, and nothing of the body was kept."""
-        verdict = guard.admit(
+        verdict = authenticator.admit(
             exchange.text_header(b"authorization"), exchange.text_header(b"x-api-key"), scope, exchange.address
         )
         if isinstance(verdict, Principal):
-            act_for(verdict)
+            acting_as(verdict)
             return True
         answer = http_refusal(verdict, _ENCODINGS.get(_media_type(exchange), Encoding.JSON))
         await exchange.answer(answer.status, answer.headers, answer.body)
@@ -150,13 +152,13 @@ class HttpApp:
     async def _export(self, signal: Signal, exchange: Exchange) -> None:
         encoding = _ENCODINGS.get(_media_type(exchange))
         if encoding is None:
-            self._ledger.add("http", signal, "media_type")
+            self._rejections.add("http", signal, "media_type")
             await exchange.answer_text(415, "send Content-Type: " + " or ".join(e.value for e in Encoding))
             return
         try:
             applied = codings((exchange.header(b"content-encoding") or b"").decode("latin-1"))
         except UnknownCoding as error:
-            self._ledger.add("http", signal, "content_encoding")
+            self._rejections.add("http", signal, "content_encoding")
             unknown = http_answer(signal, Invalid(str(error)), encoding)
             await exchange.answer(415, (*unknown.headers, (b"accept-encoding", ACCEPTED.encode())), unknown.body)
             return
@@ -165,10 +167,10 @@ class HttpApp:
             answer = http_answer(signal, await self._submit(Batch(signal, payload)), encoding)
         except ClientGone:
             return
-        except _Refused as refused:
+        except _RejectedRequest as refused:
             if isinstance(refused.outcome, Invalid | TooLarge):
                 reason = "malformed" if isinstance(refused.outcome, Invalid) else "too_large"
-                self._ledger.add("http", signal, reason)
+                self._rejections.add("http", signal, reason)
             answer = http_answer(signal, refused.outcome, encoding)
         except asyncio.CancelledError:
             answer = http_answer(signal, STOPPING, encoding)
@@ -178,7 +180,7 @@ class HttpApp:
         await exchange.answer(answer.status, answer.headers, answer.body)
 
     async def _payload(self, signal: Signal, encoding: Encoding, applied: tuple[str, ...], exchange: Exchange) -> bytes:
-        """The request as protobuf bytes. Raises _Refused or ClientGone."""
+        """The request as protobuf bytes. Raises _RejectedRequest or ClientGone."""
         limit = self._limits.request_bytes
         held = 0
 
@@ -187,7 +189,7 @@ class HttpApp:
             held += size
             self._held += size
             if self._held > self._limits.held_bytes:
-                raise _Refused(Overloaded(1.0, "too many requests are arriving at once; send it again"))
+                raise _RejectedRequest(Overloaded(1.0, "too many requests are arriving at once; send it again"))
 
         try:
             body = await exchange.body(limit, self._limits.seconds, reserve)
@@ -198,9 +200,9 @@ class HttpApp:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._decoders, _decoded, signal, encoding, applied, body, limit)
         except BodyTooLarge:
-            raise _Refused(TooLarge(f"the request is larger than {limit:,} bytes; send it in parts")) from None
+            raise _RejectedRequest(TooLarge(f"the request is larger than {limit:,} bytes; send it in parts")) from None
         except BodyTooSlow:
-            raise _Refused(Unavailable(1.0, "the request took too long to arrive; send it again")) from None
+            raise _RejectedRequest(Unavailable(1.0, "the request took too long to arrive; send it again")) from None
         finally:
             self._held -= held
 
@@ -214,6 +216,6 @@ def _decoded(signal: Signal, encoding: Encoding, applied: tuple[str, ...], body:
         inflated = inflate(body, applied, limit)
         return request_from_json(signal, inflated) if encoding is Encoding.JSON else inflated
     except (CorruptBody, InvalidJson) as error:
-        raise _Refused(Invalid(str(error))) from None
+        raise _RejectedRequest(Invalid(str(error))) from None
     except (OverLimit, JsonTooLarge) as error:
-        raise _Refused(TooLarge(str(error))) from None
+        raise _RejectedRequest(TooLarge(str(error))) from None

@@ -17,9 +17,9 @@ import uvicorn
 from otelgres.collector.otlp.cors import Cors
 from otelgres.collector.otlp.http_app import BodyLimits, HttpApp, Page, PageMaker, Submit
 from otelgres.collector.otlp.http_protocol import ConnectionLimits, bounded_protocol
-from otelgres.collector.security.authenticator import Guard
+from otelgres.collector.security.authenticator import Authenticator
 from otelgres.collector.system.listen import BoundedListener, listen
-from otelgres.collector.telemetry.rejections import DoorLedger
+from otelgres.collector.telemetry.rejections import RejectionCounters
 
 Ready = Callable[[], Awaitable[tuple[bool, Mapping[str, Any]]]]
 
@@ -57,22 +57,28 @@ async def serve_http(
     connection_limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
     reuse_port: bool = False,
     tls: ssl.SSLContext | None = None,
-    guard: Guard | None = None,
-    ledger: DoorLedger | None = None,
+    authenticator: Authenticator | None = None,
+    rejections: RejectionCounters | None = None,
 ) -> HttpServer:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
     ``submit`` resolves once the batch's fate is final. ``ready`` says whether batches can be taken and what to show in
-    ``/readyz``; ``pages`` are further GET routes by path. With a ``guard`` telemetry and pages need a token, except the
+    ``/readyz``; ``pages`` are further GET routes by path. With a ``authenticator`` telemetry and pages need a token, except the
     two that say whether we live, which then say nothing else.
     """
     sock = listen("OTLP/HTTP", host, port, reuse_port=reuse_port, backlog=_BACKLOG)
     if tls is not None:
         # uvicorn counts a connection after its handshake, and until then it would cost us a file descriptor for free.
         sock = BoundedListener(sock, connection_limits.connections)
-    routes = {"/healthz": _alive, "/readyz": _readiness(ready, with_detail=guard is None), **(pages or {})}
+    routes = {"/healthz": _alive, "/readyz": _readiness(ready, with_detail=authenticator is None), **(pages or {})}
     app = HttpApp(
-        submit, routes, Cors(cors_origins), body_limits, guard=guard, open_pages={"/healthz", "/readyz"}, ledger=ledger
+        submit,
+        routes,
+        Cors(cors_origins),
+        body_limits,
+        authenticator=authenticator,
+        open_pages={"/healthz", "/readyz"},
+        rejections=rejections,
     )
     server = _Server(
         uvicorn.Config(

@@ -1,4 +1,4 @@
-"""Secrets taken out of requests at the door, where the application did not: by the rules that it would have used.
+"""Secrets taken out of requests on arrival, where the application did not: by the rules that it would have used.
 
 Only if the operator asks for it, as every request is then taken apart. Refuses to know transports and rows.
 """
@@ -25,7 +25,7 @@ _REQUESTS: Final[dict[Signal, Any]] = {
 }
 
 
-def redaction_of(setting: str) -> Redaction | None:
+def load_redaction(setting: str) -> Redaction | None:
     """The rules of the setting ``redact``: ``defaults``, a YAML file, or none. Raises SettingError."""
     if setting in ("", "off"):
         return None

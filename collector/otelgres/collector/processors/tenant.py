@@ -1,4 +1,4 @@
-"""What a tenant's token sends belongs to that tenant: its resources are marked at the door, before anything is kept.
+"""What a tenant's token sends belongs to that tenant: its resources are marked on arrival, before anything is kept.
 
 Costs nothing for whoever has no tenant. Refuses to know transports, and who reads what.
 """
@@ -21,7 +21,7 @@ _REQUESTS: Final[dict[Signal, tuple[Any, str]]] = {
 }
 
 
-def marked(batch: Batch, tenant: str) -> Batch | Invalid:
+def with_tenant(batch: Batch, tenant: str) -> Batch | Invalid:
     """The batch with ``tenant.id`` on every resource. One that names another tenant is refused as a whole.
 
     Unknown fields stay. The same bytes give the same bytes, so that a request sent again is still recognised.

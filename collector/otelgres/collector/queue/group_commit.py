@@ -1,4 +1,4 @@
-"""Between the doors and the store: batches wait here, together, until a writer commits them; then their senders hear.
+"""Between the listeners and the store: batches wait here, together, until a writer commits them; then their senders hear.
 
 Group commit without a timer: a writer takes everything that waits, up to a bound, so a lone request is committed at
 once and a flood is committed in large groups. What waits is bounded in bytes and by how long it would wait: past either
@@ -33,7 +33,7 @@ _HALF_LIFE: Final = 2.0
 _LEAST_EVIDENCE: Final = 0.5
 
 
-class Writer(Protocol):
+class BatchWriter(Protocol):
     """What stores batches. ``write`` answers for each batch in order once its fate is final."""
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]: ...
@@ -41,12 +41,12 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
 
-class _Waiting(NamedTuple):
+class _PendingRequest(NamedTuple):
     batch: Batch
     answer: "asyncio.Future[Outcome]"
 
 
-class _Pace:
+class _CommitRate:
     """Bytes a second that the writers store while more is waiting. Unknown once nothing waits: then they keep up."""
 
     def __init__(self) -> None:
@@ -74,16 +74,16 @@ class _Pace:
         return self._bytes / self._seconds * seconds
 
 
-class Intake:
+class GroupCommitQueue:
     """Takes batches in one asyncio loop and has them written by threads, each with a writer of its own."""
 
     def __init__(
-        self, make_writer: Callable[[], Writer], *, writers: int = 2, max_waiting_bytes: int = 256 << 20
+        self, make_writer: Callable[[], BatchWriter], *, writers: int = 2, max_queue_bytes: int = 256 << 20
     ) -> None:
-        self._max_waiting_bytes = max_waiting_bytes
-        self._waiting: deque[_Waiting] = deque()
+        self._max_queue_bytes = max_queue_bytes
+        self._waiting: deque[_PendingRequest] = deque()
         self._bytes = 0
-        self._pace = _Pace()
+        self._rate = _CommitRate()
         self._closing = False
         self._changed = threading.Condition()
         self._loop = asyncio.get_running_loop()
@@ -95,7 +95,7 @@ class Intake:
             thread.start()
 
     @property
-    def waiting_bytes(self) -> int:
+    def queued_bytes(self) -> int:
         """Bytes of the requests that are waiting or being written."""
         return self._bytes
 
@@ -105,11 +105,11 @@ class Intake:
         with self._changed:
             if self._closing:
                 return Unavailable(_RETRY_AFTER, "the receiver is stopping; send it again")
-            # One request alone is always let in: its size is bounded at the door.
-            if self._bytes and self._bytes + size > min(self._max_waiting_bytes, self._pace.within(_LONGEST_WAIT)):
+            # One request alone is always let in: its size is bounded on arrival.
+            if self._bytes and self._bytes + size > min(self._max_queue_bytes, self._rate.within(_LONGEST_WAIT)):
                 return Overloaded(_RETRY_AFTER, "too much is waiting to be stored; send it again")
             answer: asyncio.Future[Outcome] = self._loop.create_future()
-            self._waiting.append(_Waiting(batch, answer))
+            self._waiting.append(_PendingRequest(batch, answer))
             self._bytes += size
             self._changed.notify()
         return await asyncio.shield(answer)
@@ -129,21 +129,21 @@ class Intake:
             log.warning("%d requests were not stored before the receiver stopped; their senders keep them", len(left))
         self._answer(left, [Unavailable(_RETRY_AFTER, "the receiver is stopping; send it again")] * len(left))
 
-    def _work(self, make_writer: Callable[[], Writer]) -> None:
+    def _work(self, make_writer: Callable[[], BatchWriter]) -> None:
         writer = make_writer()
         try:
             while group := self._next_group():
                 try:
                     outcomes = writer.write([waiting.batch for waiting in group])
                 except Exception:
-                    log.exception("a writer failed; senders are asked to come back")
+                    log.exception("a writer failed; senders are asked to retry")
                     writer.close()
                     away = Unavailable(_RETRY_AFTER, "the receiver could not store this; send it again")
                     outcomes = [away] * len(group)
                 size = sum(len(waiting.batch.payload) for waiting in group)
                 with self._changed:
                     self._bytes -= size
-                    self._pace.stored(size, more=bool(self._waiting))
+                    self._rate.stored(size, more=bool(self._waiting))
                 try:
                     self._loop.call_soon_threadsafe(self._answer, group, outcomes)
                 except RuntimeError:
@@ -152,15 +152,15 @@ class Intake:
         finally:
             writer.close()
 
-    def _next_group(self) -> list[_Waiting]:
+    def _next_group(self) -> list[_PendingRequest]:
         with self._changed:
             while not self._waiting:
                 if self._closing:
                     return []
                 self._changed.wait()
-            group: list[_Waiting] = []
+            group: list[_PendingRequest] = []
             size = 0
-            most = min(GROUP_BYTES, max(_SMALLEST_GROUP_BYTES, self._pace.within(_GROUP_SECONDS)))
+            most = min(GROUP_BYTES, max(_SMALLEST_GROUP_BYTES, self._rate.within(_GROUP_SECONDS)))
             while self._waiting and (not group or size + len(self._waiting[0].batch.payload) <= most):
                 waiting = self._waiting.popleft()
                 size += len(waiting.batch.payload)
@@ -168,7 +168,7 @@ class Intake:
             return group
 
     @staticmethod
-    def _answer(group: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+    def _answer(group: Sequence[_PendingRequest], outcomes: Sequence[Outcome]) -> None:
         for waiting, outcome in zip(group, outcomes, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(outcome)

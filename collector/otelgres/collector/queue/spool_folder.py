@@ -8,7 +8,7 @@ beyond the names of its files.
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from otelgres.collector.system.folder_lock import InUse, Ownership
+from otelgres.collector.system.folder_lock import FolderLock, InUse
 
 _MOST: Final = 256
 
@@ -17,7 +17,7 @@ class Slot(NamedTuple):
     """A locked folder."""
 
     folder: Path
-    ownership: Ownership
+    ownership: FolderLock
 
     def release(self) -> None:
         """Lets the next receiver have it, with what is left in it."""
@@ -47,7 +47,7 @@ def take_slot(parent: Path) -> Slot:
 
 def _try(folder: Path) -> Slot | None:
     folder.mkdir(exist_ok=True, mode=0o700)
-    ownership = Ownership(folder / "owner.lock")
+    ownership = FolderLock(folder / "owner.lock")
     try:
         ownership.acquire()
     except InUse:

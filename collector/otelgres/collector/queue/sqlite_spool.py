@@ -58,14 +58,14 @@ class Spooled(NamedTuple):
     batch: Batch
 
 
-class Damage(NamedTuple):
+class SpoolDamage(NamedTuple):
     """What was damaged: how many batches could not be read back, if any, and what was seen of it."""
 
     batches: int
     detail: str
 
 
-class _NotFound(sqlite3.DatabaseError):
+class _SegmentMissing(sqlite3.DatabaseError):
     """A batch that must be there cannot be had by its number."""
 
     def __init__(self, position: int, why: str) -> None:
@@ -84,7 +84,7 @@ class Spool:
         self._lock = threading.RLock()
         self._sizes: dict[int, int] = {}
         self._open: dict[int, sqlite3.Connection] = {}
-        self._damage: list[Damage] = []
+        self._damage: list[SpoolDamage] = []
         self._drained: dict[int, int] = {}
         self._told: set[tuple[int, int]] = set()
         # Rows of a damaged segment, instead of the file; positions count them from 1.
@@ -164,9 +164,9 @@ class Spool:
                 if not self._read_segment(segment, 1):
                     self._finish(segment)
 
-    def keep_aside(self, spooled: Spooled) -> None:
+    def quarantine(self, spooled: Spooled) -> None:
         """Keeps a batch as a file of its own, which is never read again: it can then be forgotten. Raises OSError."""
-        folder = self._folder / "aside"
+        folder = self._folder / "quarantine"
         folder.mkdir(exist_ok=True, mode=0o700)
         # Named by content, so that doing it again after a crash makes no second file. Segment numbers are used anew.
         digest = hashlib.sha256(spooled.batch.payload).hexdigest()[:32]
@@ -181,11 +181,11 @@ class Spool:
         finally:
             os.close(descriptor)
 
-    def aside(self) -> int:
-        """How many batches were set aside and lie there still."""
-        return sum(1 for _ in (self._folder / "aside").glob("*"))
+    def quarantined(self) -> int:
+        """How many batches were quarantined and lie there still."""
+        return sum(1 for _ in (self._folder / "quarantine").glob("*"))
 
-    def take_damage(self) -> list[Damage]:
+    def take_damage(self) -> list[SpoolDamage]:
         """What was found to be unreadable since the last call."""
         with self._lock:
             damage, self._damage = self._damage, []
@@ -230,7 +230,7 @@ class Spool:
                 return found
             if _passes(error):
                 raise
-            self._salvage(segment, str(error), error.position if isinstance(error, _NotFound) else None)
+            self._salvage(segment, str(error), error.position if isinstance(error, _SegmentMissing) else None)
             return self._read_segment(segment, max_bytes)
         return found
 
@@ -251,14 +251,14 @@ class Spool:
                     "SELECT signal, crc, payload FROM batches WHERE id = ?", (position,)
                 ).fetchone()  # fmt: skip
             except sqlite3.DatabaseError as error:
-                raise error if _passes(error) else _NotFound(position, str(error)) from error
+                raise error if _passes(error) else _SegmentMissing(position, str(error)) from error
             if row is None:
-                raise _NotFound(position, "a batch is not where it should be")
+                raise _SegmentMissing(position, "a batch is not where it should be")
             if isinstance(row[2], bytes) and zlib.crc32(row[2]) == row[1] and row[0] in tuple(Signal):
                 yield position, Batch(Signal(row[0]), row[2])
             elif (segment, position) not in self._told:
                 self._told.add((segment, position))
-                self._damage.append(Damage(1, f"batch {position} of segment {segment} is damaged"))
+                self._damage.append(SpoolDamage(1, f"batch {position} of segment {segment} is damaged"))
 
     def _examine(self, segment: int) -> None:
         """Before SQLite opens what another process has left: whether it would see all of it. Raises sqlite3.Error."""
@@ -287,7 +287,9 @@ class Spool:
         told = sum(one == segment for one, _ in self._told)
         lost = max(0, lost + len(rows) - len(known) - told)
         self._damage.append(
-            Damage(lost, f"segment {segment}: {why}; {len(known)} batches were read; kept as {segment:06d}.damaged")
+            SpoolDamage(
+                lost, f"segment {segment}: {why}; {len(known)} batches were read; kept as {segment:06d}.damaged"
+            )
         )
 
     def _position(self, segment: int) -> int:

@@ -36,8 +36,8 @@ class Reason(StrEnum):
     TOO_MANY_FAILURES = "too_many_failures"
 
 
-class Refusals:
-    """Counts of one receiver's refusals since its start. Kept by the loop that serves; readable from any thread."""
+class AuthFailureCounts:
+    """Counts of one receiver's auth_failures since its start. Kept by the loop that serves; readable from any thread."""
 
     def __init__(self) -> None:
         self._counts: Counter[Reason] = Counter()

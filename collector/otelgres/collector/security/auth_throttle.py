@@ -22,7 +22,7 @@ class _Window:
     failures: int = 0
 
 
-class Failures:
+class AuthThrottle:
     """At most ``most`` failures a peer in any window of ``seconds``; windows start with a peer's first failure."""
 
     def __init__(

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from otelgres.collector.security.auth_failures import PermissionDenied, Reason, Refusals, Unauthenticated
-from otelgres.collector.security.auth_throttle import Failures
+from otelgres.collector.security.auth_failures import AuthFailureCounts, PermissionDenied, Reason, Unauthenticated
+from otelgres.collector.security.auth_throttle import AuthThrottle
 from otelgres.collector.security.principal import Principal
 from otelgres.collector.security.token_file import TokenFile
-from otelgres.collector.security.tokens import Scope
+from otelgres.collector.security.tokens import TokenScope
 from otelgres.exporters.outcome import Overloaded
 
 _log = logging.getLogger(__name__)
@@ -27,25 +27,25 @@ _ASK: Final = "send `Authorization: Bearer <token>` or `x-api-key: <token>`"
 Verdict = Principal | Unauthenticated | PermissionDenied | Overloaded
 
 
-class Guard:
+class Authenticator:
     """Lets in who shows a good token. Made for one thread: the loop that serves."""
 
     def __init__(
         self,
         tokens: TokenFile,
-        refusals: Refusals,
+        auth_failures: AuthFailureCounts,
         *,
-        failures: Failures | None = None,
+        failures: AuthThrottle | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = tokens
-        self._refusals = refusals
-        self._failures = Failures() if failures is None else failures
+        self._auth_failures = auth_failures
+        self._failures = AuthThrottle() if failures is None else failures
         self._clock = clock
         self._log_since = clock()
         self._log_lines = 0
 
-    def admit(self, authorization: str | None, api_key: str | None, scope: Scope, address: str) -> Verdict:
+    def admit(self, authorization: str | None, api_key: str | None, scope: TokenScope, address: str) -> Verdict:
         """Decides on the values of the two headers (None: not sent) of a request from the IP ``address``.
 
         ``Overloaded`` asks a peer that failed too often to come back later: a sender with a wrong token then keeps its
@@ -72,16 +72,16 @@ class Guard:
     ) -> Verdict:
         failures = self._failures.add(address)
         if self._failures.too_many(failures):
-            self._refusals.add(Reason.TOO_MANY_FAILURES)
+            self._auth_failures.add(Reason.TOO_MANY_FAILURES)
             return Overloaded(
                 _SLOW_DOWN_SECONDS, f"too many refused requests from this address; last: {answer.message}"
             )
-        self._refusals.add(reason)
+        self._auth_failures.add(reason)
         if failures == 1:
-            self._tell(reason, address, name)
+            self._log_rejection(reason, address, name)
         return answer
 
-    def _tell(self, reason: Reason, address: str, name: str) -> None:
+    def _log_rejection(self, reason: Reason, address: str, name: str) -> None:
         now = self._clock()
         if now - self._log_since >= _LOG_SECONDS:
             self._log_since, self._log_lines = now, 0

@@ -7,12 +7,12 @@ import ipaddress
 import socket
 
 
-class Exposed(ValueError):  # noqa: N818 (named for what the operator is told)
+class UnsafeBinding(ValueError):  # noqa: N818 (named for what the operator is told)
     """The address is open to others and not protected; the message says what to give."""
 
 
 def check_binding(setting: str, host: str, *, tls: bool, authenticated: bool) -> None:
-    """Raises Exposed unless ``host`` may be served. ``setting`` names it; ``authenticated``: a token or certificate."""
+    """Raises UnsafeBinding unless ``host`` may be served. ``setting`` names it; ``authenticated``: a token or certificate."""
     if (tls and authenticated) or is_loopback(host):
         return
     lacking = []
@@ -20,7 +20,7 @@ def check_binding(setting: str, host: str, *, tls: bool, authenticated: bool) ->
         lacking.append("tls_cert and tls_key")
     if not authenticated:
         lacking.append("tokens_file (`otelgres token new` makes it)")
-    raise Exposed(
+    raise UnsafeBinding(
         f"{setting} is set to {host}, which others can reach, without {' and without '.join(lacking)}. Give these "
         f"settings, or serve 127.0.0.1; where only a private network of containers can reach it, insecure_bind: true "
         f"(OTELGRES_INSECURE_BIND=true) serves it as it is."

@@ -51,7 +51,7 @@ def without_secrets(dsn: str) -> str:
     return make_conninfo(dsn, **masked) if masked else dsn
 
 
-def take_off_command_line(dsn: str) -> None:
+def hide_from_command_line(dsn: str) -> None:
     """What came by flag, if it holds a password: hidden from others where that can be done, and said. A valid DSN."""
     if not has_secret(dsn):
         return

@@ -18,10 +18,10 @@ _current: ContextVar[Principal | None] = ContextVar("otelgres_principal", defaul
 
 
 def current_principal() -> Principal | None:
-    """Whose request the running task handles; None where the doors ask for no token."""
+    """Whose request the running task handles; None where the listeners ask for no token."""
     return _current.get()
 
 
-def act_for(principal: Principal) -> None:
+def acting_as(principal: Principal) -> None:
     """From here on the running task handles this principal's request. Tasks that it starts inherit that."""
     _current.set(principal)

@@ -12,22 +12,24 @@ import tempfile
 from pathlib import Path
 
 
-class NotPrivate(PermissionError):  # noqa: N818 (named for what the operator is told)
+class InsecureFileMode(PermissionError):  # noqa: N818 (named for what the operator is told)
     """Others can read the file; the message says how to change that."""
 
 
 def read_private(path: Path) -> str:
-    """The text of a file that only its owner can read. Raises NotPrivate, OSError or UnicodeDecodeError."""
+    """The text of a file that only its owner can read. Raises InsecureFileMode, OSError or UnicodeDecodeError."""
     with path.open("rb") as file:
         # Of the open file, not of the path: nobody can put another one in its place in between.
         status = os.fstat(file.fileno())
         if sys.platform != "win32" and not _handed_in(path):
             if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise NotPrivate(
+                raise InsecureFileMode(
                     f"{path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o}): chmod 600 {path}"
                 )
             if status.st_uid not in (0, os.geteuid()):
-                raise NotPrivate(f"{path} belongs to another user, who could change it: chown {os.geteuid()} {path}")
+                raise InsecureFileMode(
+                    f"{path} belongs to another user, who could change it: chown {os.geteuid()} {path}"
+                )
         return file.read().decode("utf-8")
 
 

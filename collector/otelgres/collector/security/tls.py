@@ -1,4 +1,4 @@
-"""Certificates for both doors, loaded again for the next connection when their files change.
+"""Certificates for both listeners, loaded again for the next connection when their files change.
 
 TLS 1.2 at least; with a CA for clients, none comes in without a certificate of it. Files that cannot be loaded after a
 change leave the certificates as they were, and the log says so. Refuses to know what is served.

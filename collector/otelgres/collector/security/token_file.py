@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from otelgres.collector.security.private_file import NotPrivate, read_private, write_private
+from otelgres.collector.security.private_file import InsecureFileMode, read_private, write_private
 from otelgres.collector.security.tokens import InvalidTokens, Token, digest_of, read_tokens, write_tokens
-from otelgres.collector.system.folder_lock import InUse, Ownership
+from otelgres.collector.system.folder_lock import FolderLock, InUse
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def load_tokens(path: Path) -> list[Token]:
         raise TokensUnusable(
             f"{path} is not there: `otelgres token new --tokens-file {path} --name …` makes it"
         ) from None
-    except NotPrivate as error:
+    except InsecureFileMode as error:
         raise TokensUnusable(str(error)) from None
     except OSError as error:
         raise TokensUnusable(f"{path} cannot be read: {error.strerror}") from None
@@ -51,7 +51,7 @@ def changing(path: Path) -> Iterator[list[Token]]:
 
     A file that is not there yet is an empty list.
     """
-    lock = Ownership(path.with_name(path.name + ".lock"))
+    lock = FolderLock(path.with_name(path.name + ".lock"))
     try:
         lock.acquire()
     except InUse as error:

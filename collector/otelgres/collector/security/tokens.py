@@ -25,7 +25,7 @@ _HEADER: Final = "# Tokens of an otelgres receiver, hashed. Changed by `otelgres
 _SPANS: Final = {"d": 86400, "h": 3600, "m": 60}
 
 
-class Scope(StrEnum):
+class TokenScope(StrEnum):
     """What a token opens: sending telemetry, or reading the receiver's own pages."""
 
     INGEST = "ingest"
@@ -41,7 +41,7 @@ class Token:
     """One line of the list. ``digest`` is the SHA-256 of the token's text; times are aware."""
 
     principal: Principal
-    scopes: frozenset[Scope]
+    scopes: frozenset[TokenScope]
     digest: bytes
     created: datetime
     expires: datetime | None = None
@@ -53,7 +53,12 @@ class Token:
 
 
 def new_token(
-    name: str, scopes: Iterable[Scope], *, now: datetime, expires: datetime | None = None, tenant: str | None = None
+    name: str,
+    scopes: Iterable[TokenScope],
+    *,
+    now: datetime,
+    expires: datetime | None = None,
+    tenant: str | None = None,
 ) -> tuple[str, Token]:
     """The token's text, which exists nowhere else, and what is kept of it."""
     text = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
@@ -121,13 +126,13 @@ def _token(entry: Any, number: int) -> Token:
         raise InvalidTokens(f"{where}: name and tenant must be text (quote it)")
     try:
         digest = bytes.fromhex(entry["sha256"])
-        scopes = frozenset(Scope(scope) for scope in entry["scopes"])
+        scopes = frozenset(TokenScope(scope) for scope in entry["scopes"])
         created = _time(entry.get("created")) or datetime.fromtimestamp(0, UTC)
         expires = _time(entry.get("expires"))
     except (TypeError, ValueError):
         digest, scopes = b"", frozenset()
     if len(digest) != hashlib.sha256().digest_size or not scopes:
-        known = ", ".join(Scope)
+        known = ", ".join(TokenScope)
         raise InvalidTokens(f"{where}: sha256 must be 64 hex digits, scopes a list of {known}, times ISO 8601")
     return Token(Principal(name, tenant), scopes, digest, created, expires)
 

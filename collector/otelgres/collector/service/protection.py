@@ -1,4 +1,4 @@
-"""What protects the doors of one receiver, chosen from its settings: the wiring of this package.
+"""What protects the listeners of one receiver, chosen from its settings: the wiring of this package.
 
 Refuses to know servers.
 """
@@ -7,46 +7,46 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from otelgres.collector.security.auth_failures import Refusals
-from otelgres.collector.security.authenticator import Guard
-from otelgres.collector.security.binding import Exposed, check_binding, is_loopback
+from otelgres.collector.security.auth_failures import AuthFailureCounts
+from otelgres.collector.security.authenticator import Authenticator
+from otelgres.collector.security.binding import UnsafeBinding, check_binding, is_loopback
 from otelgres.collector.security.tls import Certificates, TlsFiles, TlsUnusable
 from otelgres.collector.security.token_file import TokenFile, TokensUnusable
-from otelgres.collector.service.settings import SettingError, Settings, host_port
+from otelgres.collector.service.settings import ReceiverSettings, SettingError, parse_address
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """None: plain text, or nobody is asked for a token. ``refusals`` counts what the guard refused."""
+    """None: plain text, or nobody is asked for a token. ``auth_failures`` counts what the authenticator refused."""
 
     certificates: Certificates | None
-    guard: Guard | None
-    refusals: Refusals
+    authenticator: Authenticator | None
+    auth_failures: AuthFailureCounts
 
 
-def protection(settings: Settings) -> Protection:
+def protection(settings: ReceiverSettings) -> Protection:
     """Loads what the settings name. Raises SettingError, also for addresses that must not be served like this."""
-    refusals = Refusals()
+    auth_failures = AuthFailureCounts()
     try:
         certificates = _certificates(settings)
         tokens = TokenFile(Path(settings.tokens_file)) if settings.tokens_file else None
         authenticated = tokens is not None or settings.tls_client_ca is not None
         for name in ("grpc", "http"):
-            host, _ = host_port(getattr(settings, name), name)
+            host, _ = parse_address(getattr(settings, name), name)
             if not settings.insecure_bind:
                 check_binding(name, host, tls=certificates is not None, authenticated=authenticated)
             elif not (certificates and authenticated) and not is_loopback(host):
                 _log.warning("%s is served on %s without full protection, as insecure_bind allows", name, host)
-    except (Exposed, TlsUnusable, TokensUnusable) as error:
+    except (UnsafeBinding, TlsUnusable, TokensUnusable) as error:
         raise SettingError(str(error)) from None
     if tokens is not None and not len(tokens):
         _log.warning("%s holds no token: nobody can send until there is one", settings.tokens_file)
-    return Protection(certificates, Guard(tokens, refusals) if tokens is not None else None, refusals)
+    return Protection(certificates, Authenticator(tokens, auth_failures) if tokens is not None else None, auth_failures)
 
 
-def _certificates(settings: Settings) -> Certificates | None:
+def _certificates(settings: ReceiverSettings) -> Certificates | None:
     if settings.tls_cert and settings.tls_key:
         client_ca = Path(settings.tls_client_ca) if settings.tls_client_ca else None
         return Certificates(TlsFiles(Path(settings.tls_cert), Path(settings.tls_key), client_ca))

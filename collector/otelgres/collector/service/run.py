@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
-from otelgres.collector.service.settings import Settings
+from otelgres.collector.service.settings import ReceiverSettings
 from otelgres.collector.service.signals import ignore_signals
 from otelgres.collector.service.wiring import Receiver
 
@@ -45,11 +45,13 @@ class _DaemonThreads(ThreadPoolExecutor):
         return future
 
 
-def run(settings: Settings, dsn: str, when_ready: Callable[[Receiver], None], *, reuse_port: bool = False) -> None:
+def run(
+    settings: ReceiverSettings, dsn: str, when_ready: Callable[[Receiver], None], *, reuse_port: bool = False
+) -> None:
     """Serves until SIGINT or SIGTERM, both of which are ignored afterwards.
 
     ``when_ready`` is called in the loop, once, when batches can be stored. ``reuse_port`` lets our own workers share
-    the ports. Raises CannotListen or SettingError when the doors cannot open.
+    the ports. Raises CannotListen or SettingError when the listeners cannot open.
     """
     asyncio.run(_run(Receiver(settings, dsn, reuse_port=reuse_port), when_ready))
 

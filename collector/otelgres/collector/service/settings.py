@@ -14,8 +14,8 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 
 from otelgres.collector.embedded.cluster import default_data_dir
-from otelgres.collector.security.dsn import InvalidDsn, check_dsn, take_off_command_line
-from otelgres.collector.security.private_file import NotPrivate, read_private
+from otelgres.collector.security.dsn import InvalidDsn, check_dsn, hide_from_command_line
+from otelgres.collector.security.private_file import InsecureFileMode, read_private
 
 
 class SettingError(ValueError):
@@ -23,7 +23,7 @@ class SettingError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ReceiverSettings:
     """How one receiver behaves."""
 
     dsn: str | None = field(default=None, repr=False)
@@ -37,13 +37,13 @@ class Settings:
     insecure_bind: bool = False
     """Serve addresses that others can reach without TLS and tokens. For private networks of containers only."""
     tls_cert: str | None = None
-    """Certificate chain (PEM) of both doors, which then speak TLS only; loaded again when it changes."""
+    """Certificate chain (PEM) of both listeners, which then speak TLS only; loaded again when it changes."""
     tls_key: str | None = None
     """Its private key (PEM, not encrypted)."""
     tls_client_ca: str | None = None
     """CA certificates (PEM): clients must show a certificate signed by one of them."""
     tokens_file: str | None = None
-    """Hashes of the tokens that open the doors (`otelgres token new`), private to its owner; read again on change."""
+    """Hashes of the tokens that open the listeners (`otelgres token new`), private to its owner; read again on change."""
     redact: str = "off"
     """Secrets taken out of what arrives: `defaults` for the usual ones, a YAML file of rules, or `off`. Costs CPU."""
     cors_origins: str = ""
@@ -51,19 +51,19 @@ class Settings:
     max_request_bytes: int = 64 * 1024 * 1024
     """Largest request, before and after inflation."""
     max_connections: int = 1024
-    """Connections of each door; what comes beyond is asked to come back."""
-    max_streams: int = 128
+    """Connections of each listener; what comes beyond is asked to retry."""
+    max_concurrent_streams: int = 128
     """Calls at once on one gRPC connection; clients wait with what is beyond."""
-    max_receiving: int = 16
+    max_concurrent_requests: int = 16
     """gRPC requests that are received at once, each of up to max_request_bytes; what is beyond waits its turn."""
     receive_seconds: float = 60.0
     """How long one request may take to arrive."""
-    max_waiting_bytes: int = 256 * 1024 * 1024
-    """Bytes of requests that may wait for the database before senders are asked to come back."""
+    max_queue_bytes: int = 256 * 1024 * 1024
+    """Bytes of requests that may wait for the database before senders are asked to retry."""
     spool: str | None = None
     """Folder that keeps batches while the database is away; by default one for each database in your data folder."""
     max_spool_bytes: int = 1024 * 1024 * 1024
-    """Bytes that the spool may hold before senders are asked to come back."""
+    """Bytes that the spool may hold before senders are asked to retry."""
     workers: int = 1
     """Processes that receive on the same ports, of 100 to 130 MB each. A connection stays with one of them."""
     writers: int = 2
@@ -94,7 +94,7 @@ class Settings:
     """New metric series a minute and process; points of those beyond go to one overflow series each metric."""
     limit_new_resources: int = 2000
     """New resources a minute and process; what those beyond send is filed under one for each service."""
-    stop_seconds: float = 10.0
+    shutdown_seconds: float = 10.0
     """How long a stop waits for what is being stored."""
 
 
@@ -106,12 +106,12 @@ _OTHER: Final = {"OTELGRES_CONFIG", "OTELGRES_DATA", "OTELGRES_PG_USER", "OTELGR
 _APPLICATIONS: Final = "OTELGRES_TELEMETRY_"
 
 
-def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> Settings:
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> ReceiverSettings:
     """The settings from flags (None: not given), environment and file. Raises :class:`SettingError`.
 
     A password that came by flag is taken off the command line, where others can see it.
     """
-    types = get_type_hints(Settings)
+    types = get_type_hints(ReceiverSettings)
     values: dict[str, Any] = {}
     path = environ.get(_PREFIX + "CONFIG")
     if path or Path("otelgres.yaml").is_file():
@@ -126,7 +126,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
     values |= _one_dsn(variables, "the environment")
     given = {name: value for name, value in flags.items() if value is not None}
     values |= _one_dsn(given, "the flags")
-    settings = Settings(**values)
+    settings = ReceiverSettings(**values)
     for name in types:
         if name.startswith("max_") and getattr(settings, name) < 1:
             raise SettingError(f"{name} must be at least 1, not {getattr(settings, name)}.")
@@ -140,7 +140,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> S
         except InvalidDsn as error:
             raise SettingError(f"The dsn cannot be used: {error}.") from None
     if given.get("dsn"):
-        take_off_command_line(given["dsn"])
+        hide_from_command_line(given["dsn"])
     return settings
 
 
@@ -154,7 +154,7 @@ def _one_dsn(values: dict[str, Any], origin: str) -> dict[str, Any]:
 def _from_dsn_file(path: Path) -> str:
     try:
         return read_private(path).strip()
-    except NotPrivate as error:
+    except InsecureFileMode as error:
         raise SettingError(f"The dsn_file {error}.") from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
@@ -201,7 +201,7 @@ def _names(types: Mapping[str, Any]) -> str:
     return ", ".join(types)
 
 
-def spool_folder(settings: Settings, dsn: str) -> Path:
+def spool_folder(settings: ReceiverSettings, dsn: str) -> Path:
     """Where to spool for this database: what is kept for one must never be drained into another."""
     if settings.spool:
         return Path(settings.spool)
@@ -210,7 +210,7 @@ def spool_folder(settings: Settings, dsn: str) -> Path:
     return default_data_dir() / "spool" / hashlib.sha256(name.encode()).hexdigest()[:12]
 
 
-def host_port(text: str, name: str) -> tuple[str, int]:
+def parse_address(text: str, name: str) -> tuple[str, int]:
     """``HOST:PORT`` or ``[IPv6]:PORT`` as a pair. Raises :class:`SettingError`."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")

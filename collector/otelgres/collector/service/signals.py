@@ -14,7 +14,7 @@ _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
+def stop_on_signals() -> Iterator[None]:
     """Until something inside takes SIGINT and SIGTERM over, they end the block, and the process with exit 0.
 
     After the first one no other interrupts the ending: whoever presses Ctrl-C again would leave half of it running. The

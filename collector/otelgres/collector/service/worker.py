@@ -12,7 +12,7 @@ import threading
 
 from otelgres.collector.cli.options import log_to_stderr
 from otelgres.collector.service.run import run
-from otelgres.collector.service.settings import Settings
+from otelgres.collector.service.settings import ReceiverSettings
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     given = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     run(
-        Settings(**given["settings"]),
+        ReceiverSettings(**given["settings"]),
         given["dsn"],
         lambda receiver: print("ready", flush=True),
         reuse_port=True,

@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Final, Self
 
-from otelgres.collector.service.settings import SettingError, Settings, host_port
+from otelgres.collector.service.settings import ReceiverSettings, SettingError, parse_address
 from otelgres.collector.system.listen import listen
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _RESTART_SECONDS: Final = 1.0
 class Workers:
     """``settings.workers`` processes; a context manager. :attr:`settings` has the real ports once entered."""
 
-    def __init__(self, settings: Settings, dsn: str) -> None:
+    def __init__(self, settings: ReceiverSettings, dsn: str) -> None:
         if not hasattr(socket, "SO_REUSEPORT"):
             raise SettingError("workers must be 1 here: this system cannot share a port among processes.")
         self.settings = settings
@@ -60,7 +60,7 @@ class Workers:
 
     def _reserve(self, name: str, key: str) -> str:
         """Finds the port free of others, then holds it in the one way that lets our workers, and only ours, join."""
-        host, port = host_port(getattr(self.settings, key), key)
+        host, port = parse_address(getattr(self.settings, key), key)
         listen(name, host, port, reuse_port=False, backlog=1).close()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         place = socket.socket(family, socket.SOCK_STREAM)
@@ -99,7 +99,7 @@ class Workers:
         for process in self._processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + self.settings.stop_seconds * 2 + 5
+        deadline = time.monotonic() + self.settings.shutdown_seconds * 2 + 5
         for process in self._processes:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))

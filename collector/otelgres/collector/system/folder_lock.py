@@ -33,7 +33,7 @@ class InUse(Exception):  # noqa: N818 (named for what the person is told)
         self.owner = owner
 
 
-class Ownership:
+class FolderLock:
     """The right to work in one folder."""
 
     def __init__(self, path: Path) -> None:

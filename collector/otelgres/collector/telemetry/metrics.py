@@ -1,4 +1,4 @@
-"""How this receiver is doing, in numbers: counters and gauges, their Prometheus text, and what its neighbours say.
+"""How this receiver is doing, in numbers: counters and gauges, their Prometheus text, and what its peer_metrics say.
 
 Receivers of one database on one machine leave their numbers beside their spools, so that whichever is asked answers for
 all. Refuses to know where the numbers come from.
@@ -31,10 +31,10 @@ _SIGNAL_OF: Final = {
 # name -> (type, help). Every number that is shown is named here and in docs/operations.md.
 NAMES: Final[dict[str, tuple[str, str]]] = {
     "otelgres_requests_total": ("counter", "Export requests by signal and outcome."),
-    "otelgres_turned_away_total": ("counter", "Requests that the doors' guard refused, by reason."),
+    "otelgres_requests_rejected_total": ("counter", "Requests that authentication refused, by reason."),
     "otelgres_items_rejected_total": ("counter", "Items refused for good inside accepted requests, by signal."),
     "otelgres_items_stored_total": ("counter", "Spans, log records and metric points taken by PostgreSQL, by signal."),
-    "otelgres_duplicates_total": ("counter", "Requests and rows that were stored already, by kind."),
+    "otelgres_items_duplicate_total": ("counter", "Requests and rows that were stored already, by kind."),
     "otelgres_commits_total": ("counter", "Transactions with telemetry."),
     "otelgres_commit_requests_total": ("counter", "Requests in those transactions: divide for the group size."),
     "otelgres_commit_retries_total": (
@@ -42,10 +42,10 @@ NAMES: Final[dict[str, tuple[str, str]]] = {
         "Transactions done again: lost races, missing partitions, duplicates.",
     ),
     "otelgres_commit_seconds": ("histogram", "Time from taking a group to its commit."),
-    "otelgres_waiting_bytes": ("gauge", "Bytes of requests waiting for or in a transaction."),
+    "otelgres_queue_bytes": ("gauge", "Bytes of requests waiting for or in a transaction."),
     "otelgres_spool_bytes": ("gauge", "Bytes in the spool on disk."),
     "otelgres_spool_age_seconds": ("gauge", "Age of the oldest batch in the spool."),
-    "otelgres_spool_set_aside": ("gauge", "Spooled batches that PostgreSQL never took, kept in files."),
+    "otelgres_spool_quarantined_batches": ("gauge", "Spooled batches that PostgreSQL never took, kept in files."),
     "otelgres_database_up": ("gauge", "1 while the database takes writes, else 0."),
 }
 
@@ -53,17 +53,17 @@ Labels = tuple[tuple[str, str], ...]
 Numbers = dict[tuple[str, Labels], float]
 
 
-class Vitals:
+class ReceiverMetrics:
     """Counts from any thread; gauges are asked for when somebody looks."""
 
-    def __init__(self, gauges: Mapping[str, Callable[[], float]], turned_away: Callable[[], Mapping[str, int]]) -> None:
-        """``turned_away`` counts by reason the requests that never got past the doors' guard."""
+    def __init__(self, gauges: Mapping[str, Callable[[], float]], rejected: Callable[[], Mapping[str, int]]) -> None:
+        """``rejected`` counts by reason the requests that never got past authentication."""
         self._gauges = dict(gauges)
-        self._turned_away = turned_away
+        self._rejected = rejected
         self._counts: defaultdict[tuple[str, Labels], float] = defaultdict(float)
         self._lock = threading.Lock()
 
-    def answered(self, signal: str, outcome: Outcome) -> None:
+    def count_request(self, signal: str, outcome: Outcome) -> None:
         """Counts one request by what its sender was told."""
         name = "partial" if isinstance(outcome, Accepted) and outcome.rejected else type(outcome).__name__.lower()
         with self._lock:
@@ -79,7 +79,7 @@ class Vitals:
                     self._counts["otelgres_items_stored_total", (("signal", _SIGNAL_OF[table]),)] += rows
             for kind, count in (("request", committed.duplicate_requests), ("row", committed.duplicate_rows)):
                 if count:
-                    self._counts["otelgres_duplicates_total", (("kind", kind),)] += count
+                    self._counts["otelgres_items_duplicate_total", (("kind", kind),)] += count
             self._counts["otelgres_commits_total", ()] += 1
             self._counts["otelgres_commit_requests_total", ()] += committed.requests
             self._counts["otelgres_commit_retries_total", ()] += committed.retries
@@ -94,27 +94,27 @@ class Vitals:
         """Everything, as of now."""
         with self._lock:
             found = dict(self._counts)
-        for reason, count in self._turned_away().items():
-            found["otelgres_turned_away_total", (("reason", reason),)] = float(count)
+        for reason, count in self._rejected().items():
+            found["otelgres_requests_rejected_total", (("reason", reason),)] = float(count)
         for name, gauge in self._gauges.items():
             found[name, ()] = gauge()
         return found
 
-    def leave(self, folder: Path) -> None:
-        """Writes the numbers for the neighbours to read. Raises OSError."""
+    def write_file(self, folder: Path) -> None:
+        """Writes the numbers for the peer_metrics to read. Raises OSError."""
         content = {
             "at": time.time(),
             "numbers": [[name, labels, value] for (name, labels), value in self.numbers().items()],
         }
-        temporary = folder / "vitals.json.new"
+        temporary = folder / "metrics.json.new"
         temporary.write_bytes(orjson.dumps(content))
-        temporary.replace(folder / "vitals.json")
+        temporary.replace(folder / "metrics.json")
 
 
-def neighbours(parent: Path) -> dict[str, Numbers]:
+def peer_metrics(parent: Path) -> dict[str, Numbers]:
     """What receivers with spool slots below ``parent`` left lately, by slot."""
     found: dict[str, Numbers] = {}
-    for path in sorted(parent.glob("*/vitals.json")):
+    for path in sorted(parent.glob("*/metrics.json")):
         try:
             content: dict[str, Any] = orjson.loads(path.read_bytes())
             if time.time() - content["at"] <= _FRESH_SECONDS:

@@ -19,33 +19,33 @@ import orjson
 import psycopg
 
 from otelgres.collector.otlp.http_app import Page
-from otelgres.collector.telemetry.metrics import Vitals, neighbours, prometheus
-from otelgres.collector.telemetry.rejections import DoorLedger
+from otelgres.collector.telemetry.metrics import ReceiverMetrics, peer_metrics, prometheus
+from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.sql.queries import query
 
 # Asked to come back: a sender that does loses nothing.
-_COMES_BACK: Final = "too_many_failures"
-_LEAVE_SECONDS: Final = 2.0
-_TELL_EVERY: Final = 5  # times left beside the spool for each time told to the database
+_RETRYABLE: Final = "too_many_failures"
+_WRITE_SECONDS: Final = 2.0
+_PUBLISH_EVERY: Final = 5  # times left beside the spool for each time told to the database
 
 
-class Teller:
+class MetricsPublisher:
     """One receiver's voice. ``folder`` is its spool slot."""
 
     def __init__(
         self,
         dsn: str,
-        vitals: Vitals,
+        metrics: ReceiverMetrics,
         folder: Path,
-        ledger: DoorLedger,
-        turned_away: Callable[[], Mapping[str, int]],
+        rejections: RejectionCounters,
+        rejected: Callable[[], Mapping[str, int]],
     ) -> None:
-        """``ledger`` has what to enter in the ledger of losses, ``turned_away`` what the doors' guard has refused."""
-        self._ledger = ledger
-        self._turned_away = turned_away
-        self._told_away: Counter[str] = Counter()
+        """``rejections`` has what to enter in the ledger of losses, ``rejected`` what authentication has refused."""
+        self._rejections = rejections
+        self._rejected = rejected
+        self._reported: Counter[str] = Counter()
         self._dsn = dsn
-        self._vitals = vitals
+        self._metrics = metrics
         self._folder = folder
         self._who: dict[str, Any] = {
             "id": uuid4(),
@@ -57,39 +57,39 @@ class Teller:
 
     async def run(self, schema_known: asyncio.Event) -> None:
         """Tells again and again until cancelled. A database or disk that is away is no reason to stop."""
-        untold = _TELL_EVERY
+        unpublished = _PUBLISH_EVERY
         while True:
             with suppress(OSError):
-                await asyncio.to_thread(self._vitals.leave, self._folder)
-            if schema_known.is_set() and untold >= _TELL_EVERY:
-                untold = 0
+                await asyncio.to_thread(self._metrics.write_file, self._folder)
+            if schema_known.is_set() and unpublished >= _PUBLISH_EVERY:
+                unpublished = 0
                 with suppress(psycopg.Error):
-                    await asyncio.to_thread(self._tell)
-            untold += 1
+                    await asyncio.to_thread(self._publish)
+            unpublished += 1
             if schema_known.is_set():
-                await asyncio.sleep(_LEAVE_SECONDS)
+                await asyncio.sleep(_WRITE_SECONDS)
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(schema_known.wait(), _LEAVE_SECONDS)
+                    await asyncio.wait_for(schema_known.wait(), _WRITE_SECONDS)
 
     async def page(self) -> Page:
         """``/metrics`` for all receivers that share this one's spool folder."""
-        found = await asyncio.to_thread(neighbours, self._folder.parent)
-        found[self._folder.name] = self._vitals.numbers()
+        found = await asyncio.to_thread(peer_metrics, self._folder.parent)
+        found[self._folder.name] = self._metrics.numbers()
         return Page(200, "text/plain; version=0.0.4; charset=utf-8", prometheus(found).encode())
 
-    def _tell(self) -> None:
-        numbers = [[name, dict(labels), value] for (name, labels), value in self._vitals.numbers().items()]
+    def _publish(self) -> None:
+        numbers = [[name, dict(labels), value] for (name, labels), value in self._metrics.numbers().items()]
         with psycopg.connect(self._dsn, autocommit=True, connect_timeout=2) as connection:
-            connection.execute(query("tell_receiver"), {**self._who, "numbers": orjson.dumps(numbers).decode()})
+            connection.execute(query("publish_receiver"), {**self._who, "numbers": orjson.dumps(numbers).decode()})
             self._enter_losses(connection)
 
     def _enter_losses(self, connection: psycopg.Connection[Any]) -> None:
-        for reason, count in self._turned_away().items():
-            if reason != _COMES_BACK and count > self._told_away[reason]:
-                self._ledger.add("door", "any", reason, count=count - self._told_away[reason])
-            self._told_away[reason] = count
-        taken = self._ledger.take()
+        for reason, count in self._rejected().items():
+            if reason != _RETRYABLE and count > self._reported[reason]:
+                self._rejections.add("door", "any", reason, count=count - self._reported[reason])
+            self._reported[reason] = count
+        taken = self._rejections.take()
         if not taken:
             return
         try:
@@ -106,5 +106,5 @@ class Teller:
                 },
             )
         except psycopg.Error:
-            self._ledger.give_back(taken)
+            self._rejections.give_back(taken)
             raise

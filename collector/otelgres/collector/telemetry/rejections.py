@@ -11,7 +11,7 @@ _KINDS: Final = 256
 _SAMPLE: Final = 200
 
 
-class Refused(NamedTuple):
+class Rejection(NamedTuple):
     """One kind of refusal."""
 
     effect: str  # refused | repaired
@@ -20,26 +20,26 @@ class Refused(NamedTuple):
     reason: str
 
 
-class DoorLedger:
+class RejectionCounters:
     """Counts by kind, each with the first sample; for any thread. More kinds than a few hundred are not told apart."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: Counter[Refused] = Counter()
-        self._samples: dict[Refused, str] = {}
+        self._counts: Counter[Rejection] = Counter()
+        self._samples: dict[Rejection, str] = {}
 
     def add(
         self, source: str, signal: str, reason: str, sample: str = "", *, count: int = 1, effect: str = "refused"
     ) -> None:
         """Counts. ``sample`` must be words of ours: what a sender said may be a secret."""
-        kind = Refused(effect, source, signal, reason)
+        kind = Rejection(effect, source, signal, reason)
         with self._lock:
             if kind not in self._counts and len(self._counts) >= _KINDS:
-                kind = Refused(effect, source, "any", "other")
+                kind = Rejection(effect, source, "any", "other")
             self._counts[kind] += count
             self._samples.setdefault(kind, sample[:_SAMPLE].replace("\0", "\ufffd"))
 
-    def take(self) -> list[tuple[Refused, int, str]]:
+    def take(self) -> list[tuple[Rejection, int, str]]:
         """Everything so far, which is forgotten here: whoever cannot write it gives it back."""
         with self._lock:
             taken = [(kind, count, self._samples.get(kind, "")) for kind, count in self._counts.items()]
@@ -47,7 +47,7 @@ class DoorLedger:
             self._samples.clear()
         return taken
 
-    def give_back(self, taken: list[tuple[Refused, int, str]]) -> None:
+    def give_back(self, taken: list[tuple[Rejection, int, str]]) -> None:
         """It was not written."""
         for kind, count, sample in taken:
             self.add(kind.source, kind.signal, kind.reason, sample, count=count, effect=kind.effect)

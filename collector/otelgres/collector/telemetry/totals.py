@@ -35,12 +35,12 @@ def totals_of(numbers: Iterable[Numbers]) -> Totals:
         sums["traces"],
         sums["logs"],
         sums["metrics"],
-        sums["otelgres_duplicates_total"],
+        sums["otelgres_items_duplicate_total"],
         sums["otelgres_commits_total"],
     )
 
 
-class Tally:
+class TotalsCounter:
     """Adds up commits from several writer threads."""
 
     def __init__(self) -> None:

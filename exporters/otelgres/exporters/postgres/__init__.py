@@ -1,1 +1,1 @@
-"""The PostgreSQL sink: OTLP bytes to rows (``codec``), rows to committed transactions (``writer``)."""
+"""The PostgreSQL exporter: OTLP bytes to rows (``codec``), rows to committed transactions (``writer``)."""

@@ -34,7 +34,7 @@ _SERIES_OVERFLOW: Final = framed(
 _RESOURCE_OVERFLOW: Final = KeyValue(key="otelgres.resource.overflow", value=AnyValue(bool_value=True))
 
 
-class CardinalityGuard:
+class CardinalityLimiter:
     """Counts what is new, minute by minute; for any thread. 0: no limit."""
 
     def __init__(self, *, series: int = 0, resources: int = 0, clock: Callable[[], float] = time.monotonic) -> None:

@@ -13,7 +13,7 @@ import psycopg
 from otelgres.exporters.postgres.cardinality import (
     RESOURCES,
     SERIES,
-    CardinalityGuard,
+    CardinalityLimiter,
     overflow_resource,
     overflow_series,
 )
@@ -34,7 +34,9 @@ class Overflowed(NamedTuple):
     keys: list[Any]
 
 
-def resolve(connection: psycopg.Connection[Any], missing: Missing, known: Known, guard: CardinalityGuard) -> Overflowed:
+def resolve(
+    connection: psycopg.Connection[Any], missing: Missing, known: Known, guard: CardinalityLimiter
+) -> Overflowed:
     """Gives every missing resource, scope and metric an id in ``known``; what resources were too many."""
     resources, beyond = _within(connection, RESOURCES, missing.resources, guard, lambda _, row: overflow_resource(row))
     _resolve(connection, "resource_ids", resources, known.resources)
@@ -44,7 +46,7 @@ def resolve(connection: psycopg.Connection[Any], missing: Missing, known: Known,
 
 
 def resolve_series(
-    connection: psycopg.Connection[Any], rows: Mapping[SeriesKey, SeriesRow], known: Known, guard: CardinalityGuard
+    connection: psycopg.Connection[Any], rows: Mapping[SeriesKey, SeriesRow], known: Known, guard: CardinalityLimiter
 ) -> Overflowed:
     """Gives every series an id in ``known``; which were too many."""
     within, beyond = _within(connection, SERIES, rows, guard, lambda key, _: overflow_series(key))
@@ -56,7 +58,7 @@ def _within(
     connection: psycopg.Connection[Any],
     kind: LiteralString,
     rows: Mapping[_Key, _Row],
-    guard: CardinalityGuard,
+    guard: CardinalityLimiter,
     overflow: Callable[[_Key, _Row], _Row],
 ) -> tuple[Mapping[_Key, _Row], list[_Key]]:
     """The rows, those that are new and too many replaced by their overflow; and the keys of those."""

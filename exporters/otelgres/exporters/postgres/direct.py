@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from otelgres.exporters.background import ApartSink, Transport
+from otelgres.exporters.background import BackgroundExporter, Transport
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Outcome, Unavailable
 from otelgres.exporters.postgres.errors import advice
@@ -23,16 +23,16 @@ _RETRY_AFTER: Final = 1.0
 _migrating = threading.Lock()
 
 
-class DirectSink(ApartSink):
+class PostgresExporter(BackgroundExporter):
     """Stores into ``database``. For one thread at a time, except ``cut``. After a fork, make a new one."""
 
     def __init__(self, database: Database, signals: Iterable[Signal]) -> None:
-        patience = database.timeout + database.connect_timeout
+        timeout = database.timeout + database.connect_timeout
 
         def connect(_: Signal) -> Transport:
             return _Direct(database.dsn)
 
-        super().__init__("database", dict.fromkeys(signals, patience), connect)
+        super().__init__("database", dict.fromkeys(signals, timeout), connect)
 
 
 class _Direct:

@@ -8,7 +8,7 @@ from enum import Enum
 import psycopg
 
 
-class Meaning(Enum):
+class ErrorClass(Enum):
     """What to do about an error."""
 
     AWAY = "the database cannot take anything now: answer 'come back', connect anew"
@@ -18,24 +18,24 @@ class Meaning(Enum):
     POISON = "this data can never be stored: find the request it came in"
 
 
-def meaning(error: psycopg.Error) -> Meaning:
+def meaning(error: psycopg.Error) -> ErrorClass:
     """The meaning of an error raised while rows were written."""
     state = error.sqlstate
     if state is None:
         # psycopg's own: a DataError is ours to answer for, everything else is the connection.
-        return Meaning.POISON if isinstance(error, psycopg.DataError) else Meaning.AWAY
+        return ErrorClass.POISON if isinstance(error, psycopg.DataError) else ErrorClass.AWAY
     if state == "23505":
-        return Meaning.DUPLICATE
+        return ErrorClass.DUPLICATE
     if state == "23514" and error.diag.constraint_name is None:
         # Told from a CHECK constraint by its lack of a name: the message is in the server's language.
-        return Meaning.NO_PARTITION
+        return ErrorClass.NO_PARTITION
     if state in ("40001", "40P01", "55P03"):
-        return Meaning.AGAIN
+        return ErrorClass.AGAIN
     if state[:2] in ("21", "22", "23", "54"):
-        return Meaning.POISON
+        return ErrorClass.POISON
     # Connection (08), resources (53), shutdown and cancellation (57), read-only (25), rights (28, 42501), a schema that
     # is not there (42P01), disk and internal errors (58, XX): none is the fault of the data, all are mended outside.
-    return Meaning.AWAY
+    return ErrorClass.AWAY
 
 
 def advice(error: psycopg.Error) -> str:

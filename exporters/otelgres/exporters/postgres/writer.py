@@ -19,15 +19,15 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Unavailable
 from otelgres.exporters.postgres import dimension_store
-from otelgres.exporters.postgres.cardinality import CardinalityGuard
+from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs
 from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.limits import Limits, effect_of
-from otelgres.exporters.postgres.codec.rows import Caches, Entry, Group, Ledger
+from otelgres.exporters.postgres.codec.rows import Caches, Entry, Group, LossCounts
 from otelgres.exporters.postgres.copying import copy, stage
-from otelgres.exporters.postgres.errors import Meaning, advice, meaning
+from otelgres.exporters.postgres.errors import ErrorClass, advice, meaning
 from otelgres.exporters.postgres.partitions import Partitions
 from otelgres.sql.queries import query
 
@@ -80,20 +80,20 @@ class PostgresWriter:
         past_days: int = 30,
         future_days: int = 1,
         limits: Limits | None = None,
-        guard: CardinalityGuard | None = None,
+        guard: CardinalityLimiter | None = None,
         observe: Callable[[Committed], None] = lambda committed: None,
     ) -> None:
         self._dsn = dsn
         self._observe = observe
         self._connection: psycopg.Connection[Any] | None = None
         self._known = Known()
-        self._guard = guard or CardinalityGuard()
+        self._guard = guard or CardinalityLimiter()
         # Ids that stand for another one until the minute is over.
-        self._standing_in: list[tuple[dict[Any, int], Any]] = []
+        self._overflow_ids: list[tuple[dict[Any, int], Any]] = []
         self._minute = 0
         self._caches = Caches(limits)
         # Repairs of dimension rows, which are committed before the group: kept until a ledger entry is committed too.
-        self._unreported = Repairs()
+        self._pending_losses = Repairs()
         self._partitions = Partitions(past_days, future_days)
         # Why the database took nothing the last time, and what to do about it.
         self.problem = ""
@@ -113,15 +113,15 @@ class PostgresWriter:
             if outcomes[place] is None:
                 # Sent twice within this group: what became of the first became of this one.
                 outcomes[place] = outcomes[first[digest]]
-        return [outcome if outcome is not None else _away() for outcome in outcomes]
+        return [outcome if outcome is not None else _unavailable() for outcome in outcomes]
 
     def check(self, batch: Batch) -> Accepted | Invalid:
         """What :meth:`write` would answer for the data alone. Touches no database."""
         try:
-            refusals = check(batch, self._caches, self._partitions.bounds())
+            rejected_items = check(batch, self._caches, self._partitions.bounds())
         except MalformedError as error:
             return Invalid(str(error))
-        return Accepted(refusals.count, refusals.message())
+        return Accepted(rejected_items.count, rejected_items.message())
 
     def probe(self) -> bool:
         """Whether the database can be reached and written to. Never raises."""
@@ -134,7 +134,7 @@ class PostgresWriter:
 
     def record_loss(self, effect: str, signal: str, reason: str, count: int, sample: str) -> None:
         """Enters something lost outside the database in the ledger. Raises ``psycopg.Error``."""
-        ledger = Ledger()
+        ledger = LossCounts()
         ledger.add(Entry(effect, signal, reason), count, sample)
         self._enter(ledger)
 
@@ -147,7 +147,7 @@ class PostgresWriter:
     def _commit(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None]) -> None:
         """Commits ``work`` as one transaction; finds what poisons it by halving. Fills ``outcomes``."""
         staged = anew = False
-        met: Meaning | None = None
+        met: ErrorClass | None = None
         started = time.monotonic()
         for attempt in range(_ATTEMPTS):
             if not work:
@@ -158,19 +158,19 @@ class PostgresWriter:
             except psycopg.Error as error:
                 met = meaning(error)
                 match met:
-                    case Meaning.DUPLICATE:
+                    case ErrorClass.DUPLICATE:
                         staged = True
-                    case Meaning.NO_PARTITION:
+                    case ErrorClass.NO_PARTITION:
                         self._partitions.forget()
-                    case Meaning.AGAIN:
+                    case ErrorClass.AGAIN:
                         pass
-                    case Meaning.POISON:
+                    case ErrorClass.POISON:
                         self._halve(work, outcomes, error)
                         return
-                    case Meaning.AWAY if before is not None and before.closed and not anew:
+                    case ErrorClass.AWAY if before is not None and before.closed and not anew:
                         # It may have been cut while nothing was written: one new one before senders are asked to wait.
                         anew = True
-                    case Meaning.AWAY:
+                    case ErrorClass.AWAY:
                         self.problem = f"{advice(error)} ({_first_line(error)})"
                         log.warning("%s", self.problem)
                         self.close()
@@ -178,13 +178,11 @@ class PostgresWriter:
             else:
                 self._observe(replace(committed, seconds=time.monotonic() - started, retries=attempt))
                 return
-        if met is Meaning.DUPLICATE and len(work) > 1:
+        if met is ErrorClass.DUPLICATE and len(work) > 1:
             # Another receiver is storing the same requests one after the other: a smaller group meets fewer of them.
             self._commit_halves(work, outcomes)
             return
-        log.warning(
-            "a group of %d requests lost %d races in a row; senders are asked to come back", len(work), _ATTEMPTS
-        )
+        log.warning("a group of %d requests lost %d races in a row; senders are asked to retry", len(work), _ATTEMPTS)
 
     def _commit_halves(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None]) -> None:
         middle = len(work) // 2
@@ -197,7 +195,7 @@ class PostgresWriter:
             return
         place, batch, _ = work[0]
         outcomes[place] = Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")
-        ledger = Ledger()
+        ledger = LossCounts()
         ledger.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
         try:
             self._enter(ledger)
@@ -229,14 +227,14 @@ class PostgresWriter:
                 if group.ledger.counts:
                     self._add_losses(connection, group.ledger)
                 copy(cursor, "digests", ("digest", "day"), _digest_rows(taken, days))
-        self._unreported.clear()
+        self._pending_losses.clear()
         for place, batch, digest in work:
-            outcomes[place] = self._again(batch) if digest in stored else answers[place]
+            outcomes[place] = self._duplicate(batch) if digest in stored else answers[place]
         self._known.trim()
         stored_rows = {table: group.counts[table] for table in COLUMNS}
         return Committed(stored_rows, len(work), 0.0, 0, len(stored), duplicates)
 
-    def _again(self, batch: Batch) -> Accepted:
+    def _duplicate(self, batch: Batch) -> Accepted:
         """What a request that is stored already was answered: the same items are refused for the same reasons."""
         outcome = self.check(batch)
         return outcome if isinstance(outcome, Accepted) else Accepted()
@@ -246,10 +244,10 @@ class PostgresWriter:
     ) -> tuple[Group, dict[int, Outcome]]:
         """The rows of the batches, and what each will be answered once they are committed."""
         group = Group(self._partitions.bounds())
-        if self._standing_in and self._guard.minute != self._minute:
-            for ids, key in self._standing_in:
+        if self._overflow_ids and self._guard.minute != self._minute:
+            for ids, key in self._overflow_ids:
                 ids.pop(key, None)
-            self._standing_in.clear()
+            self._overflow_ids.clear()
         self._minute = self._guard.minute
         answers: dict[int, Outcome] = {}
         parsed: list[tuple[int, Batch, Any]] = []
@@ -261,24 +259,24 @@ class PostgresWriter:
                 answers[place] = _malformed(batch, error, group)
         if missing:
             self._overflowed(dimension_store.resolve(connection, missing, self._known, self._guard), group)
-            self._unreported += missing.repairs
+            self._pending_losses += missing.repairs
         for place, batch, request in parsed:
             try:
-                refusals = add_rows(batch, request, self._known, self._caches, group)
-                answers[place] = Accepted(refusals.count, refusals.message())
+                rejected_items = add_rows(batch, request, self._known, self._caches, group)
+                answers[place] = Accepted(rejected_items.count, rejected_items.message())
             except MalformedError as error:
                 answers[place] = _malformed(batch, error, group)
         if group.pending:
             self._fill_series(connection, group)
-            self._unreported += group.series_repairs
-        for reason, count in self._unreported.items():
+            self._pending_losses += group.series_repairs
+        for reason, count in self._pending_losses.items():
             group.ledger.add(Entry(effect_of(reason), "dimensions", reason), count)
         return group, answers
 
     def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
         ids: dict[Any, int]
         ids = self._known.resources if beyond.kind == "resource_overflow" else self._known.series
-        self._standing_in += [(ids, key) for key in beyond.keys]
+        self._overflow_ids += [(ids, key) for key in beyond.keys]
         if beyond.keys:
             group.ledger.add(Entry("repaired", "dimensions", beyond.kind), len(beyond.keys))
 
@@ -287,12 +285,12 @@ class PostgresWriter:
         for table, place, key in group.pending:
             group.parts[table][place] = pg.int8(self._known.series[key])
 
-    def _enter(self, ledger: Ledger) -> None:
+    def _enter(self, ledger: LossCounts) -> None:
         connection = self._connected()
         self._partitions.ensure(connection, {"losses": digest_days(datetime.now(UTC))})
         self._add_losses(connection, ledger)
 
-    def _add_losses(self, connection: psycopg.Connection[Any], ledger: Ledger) -> None:
+    def _add_losses(self, connection: psycopg.Connection[Any], ledger: LossCounts) -> None:
         entries = list(ledger.counts)
         connection.execute(
             query("add_losses"),
@@ -354,7 +352,7 @@ def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:
     return Invalid(str(error))
 
 
-def _away() -> Unavailable:
+def _unavailable() -> Unavailable:
     return Unavailable(_RETRY_AFTER, "the database cannot take this now; send it again")
 
 

@@ -1,4 +1,4 @@
-"""A sink that keeps batches in a folder until somebody sends them: appended, rotated by size, bounded in bytes.
+"""A exporter that keeps batches in a folder until somebody sends them: appended, rotated by size, bounded in bytes.
 
 Each process writes files of its own, locked while it appends. A file that nobody has locked can be claimed by anyone,
 read, and its records settled one by one; the last one settled removes it. When the folder is full the newest batch is
@@ -22,7 +22,7 @@ from typing import Final
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Accepted, Outcome, Overloaded, Unavailable
 from otelgres.exporters.spool.file_lock import close_locked, is_gone, open_locked
-from otelgres.exporters.spool.records import HEADER, PENDING, Damage, Record, decode, encode
+from otelgres.exporters.spool.records import HEADER, PENDING, DamagedRecord, SpoolRecord, decode, encode
 
 DEFAULT_MAX_BYTES: Final = 128 * 1024 * 1024
 DEFAULT_SEGMENT_BYTES: Final = 8 * 1024 * 1024
@@ -34,7 +34,7 @@ _DISK_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOS
 _SECONDS_BETWEEN_LOOKS: Final = 1.0
 
 
-class FileSink:
+class SpoolExporter:
     """Appends to ``folder``, which is made when first needed, private to its owner. Safe to use from several threads.
 
     ``max_bytes`` bounds the folder (all processes together; each may be a second's writing late to notice).
@@ -63,7 +63,7 @@ class FileSink:
             return [self._append(batch) if batch.payload else Accepted() for batch in batches]
 
     def holds(self) -> bool:
-        """Whether this sink's open file has records."""
+        """Whether this exporter's open file has records."""
         return self._descriptor is not None and self._size > len(HEADER)
 
     def seal(self) -> None:
@@ -139,7 +139,7 @@ class FileSink:
             close_locked(descriptor)
 
 
-class Claimed:
+class ClaimedFile:
     """A spool file that this process has locked; use as a context manager, which lets it go or removes it."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -150,19 +150,19 @@ class Claimed:
         # With our name and another's content it is left alone. A crash can leave less than a header.
         start = os.read(descriptor, len(HEADER))
         self.foreign = not HEADER.startswith(start)
-        self._pending: list[Record] = []
+        self._pending: list[SpoolRecord] = []
         for part in decode(_read(descriptor)) if start == HEADER else ():
-            if isinstance(part, Damage):
+            if isinstance(part, DamagedRecord):
                 self.damaged += 1
             elif part.state == PENDING:
                 self._pending.append(part)
         self._settled: set[int] = set()
 
-    def pending(self) -> list[Record]:
+    def pending(self) -> list[SpoolRecord]:
         """The records that are not settled, oldest first."""
         return [record for record in self._pending if record.state_at not in self._settled]
 
-    def settle(self, record: Record, state: bytes) -> None:
+    def settle(self, record: SpoolRecord, state: bytes) -> None:
         """Marks ``record`` as SENT or REFUSED, so that nobody sends it again. Never raises."""
         self._settled.add(record.state_at)
         with contextlib.suppress(OSError):  # then it is sent again one day, and recognised
@@ -173,7 +173,7 @@ class Claimed:
         """The file stays, whatever is settled."""
         self._kept = True
 
-    def __enter__(self) -> "Claimed":
+    def __enter__(self) -> "ClaimedFile":
         return self
 
     def __exit__(
@@ -196,7 +196,7 @@ def spool_files(folder: Path) -> list[Path]:
     return sorted(path for path, _ in _listed(folder))
 
 
-def claim(path: Path) -> Claimed | None:
+def claim(path: Path) -> ClaimedFile | None:
     """The file, if nobody else has it. Never raises: what cannot be opened or read is somebody else's."""
     try:
         descriptor = open_locked(path)
@@ -205,7 +205,7 @@ def claim(path: Path) -> Claimed | None:
     if descriptor is None:
         return None
     try:
-        return Claimed(path, descriptor)
+        return ClaimedFile(path, descriptor)
     except (OSError, MemoryError):
         close_locked(descriptor)
         return None

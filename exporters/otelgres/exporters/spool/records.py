@@ -29,7 +29,7 @@ _SIGNALS: Final = {tag: signal for signal, tag in _TAGS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SpoolRecord:
     """A whole record; ``state_at`` is the offset of its state in the file."""
 
     state_at: int
@@ -38,7 +38,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class DamagedRecord:
     """A stretch that is no record: a torn tail, or what a bad disk made of one or more."""
 
     offset: int
@@ -52,7 +52,7 @@ def encode(batch: Batch) -> bytes:
     return _HEAD.pack(_MARK, PENDING, tag, len(batch.payload), crc) + batch.payload
 
 
-def decode(data: bytes) -> Iterator[Record | Damage]:
+def decode(data: bytes) -> Iterator[SpoolRecord | DamagedRecord]:
     """What is in a file with our header, in order."""
     position = len(HEADER)
     damaged_from = -1
@@ -65,15 +65,15 @@ def decode(data: bytes) -> Iterator[Record | Damage]:
             position = found if found >= 0 else len(data)
             continue
         if damaged_from >= 0:
-            yield Damage(damaged_from, position - damaged_from)
+            yield DamagedRecord(damaged_from, position - damaged_from)
             damaged_from = -1
         yield record
         position += _HEAD.size + len(record.batch.payload)
     if damaged_from >= 0:
-        yield Damage(damaged_from, len(data) - damaged_from)
+        yield DamagedRecord(damaged_from, len(data) - damaged_from)
 
 
-def _record_at(data: bytes, position: int) -> Record | None:
+def _record_at(data: bytes, position: int) -> SpoolRecord | None:
     if len(data) - position < _HEAD.size:
         return None
     mark, state, tag, length, crc = _HEAD.unpack_from(data, position)
@@ -83,4 +83,4 @@ def _record_at(data: bytes, position: int) -> Record | None:
     payload = data[start : start + length]
     if zlib.crc32(payload, zlib.crc32(tag)) != crc:
         return None
-    return Record(position + _STATE_OFFSET, state, Batch(_SIGNALS[tag], payload))
+    return SpoolRecord(position + _STATE_OFFSET, state, Batch(_SIGNALS[tag], payload))

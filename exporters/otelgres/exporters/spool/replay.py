@@ -14,11 +14,11 @@ from typing import Final
 import orjson
 
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.chain import Sink, wants_it_again
+from otelgres.exporters.chain import Exporter, is_retryable
 from otelgres.exporters.items import count_items
 from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
 from otelgres.exporters.outcome import Accepted, Outcome, Overloaded, Unavailable
-from otelgres.exporters.spool.folder import Claimed, claim, spool_files
+from otelgres.exporters.spool.folder import ClaimedFile, claim, spool_files
 from otelgres.exporters.spool.records import REFUSED, SENT
 
 _JSON_SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson"})
@@ -41,7 +41,7 @@ class Removal(Enum):
 
 
 @dataclass(slots=True)
-class Result:
+class ReplayResult:
     """What became of one file. ``left`` is why something of it is still to be sent ("" for nothing)."""
 
     path: Path
@@ -53,7 +53,7 @@ class Result:
     left: str = ""
 
 
-class Away(Exception):  # noqa: N818 (named for what the person is told)
+class ReceiverUnavailable(Exception):  # noqa: N818 (named for what the person is told)
     """The receiver does not take anything now."""
 
 
@@ -64,11 +64,11 @@ def size(folder: Path) -> int:
 
 def replay(
     folder: Path,
-    sink: Sink,
+    exporter: Exporter,
     removal: Removal,
-    tell: Callable[[Result], None],
+    tell: Callable[[ReplayResult], None],
     advance: Callable[[float], None] = lambda amount: None,
-) -> list[Result]:
+) -> list[ReplayResult]:
     """Sends every file in ``folder`` (or the one file that it is), oldest first, and ``tell``s of each.
 
     ``advance`` hears of bytes of the files. When the receiver is away the rest is left. Files that a running
@@ -77,14 +77,14 @@ def replay(
     results = []
     away = ""
     for path in _files(folder):
-        result = Result(path)
+        result = ReplayResult(path)
         send_file = _replay_lines if path.suffix in _JSON_SUFFIXES else _replay_spool
         try:
             if away:
                 result.left = away
             else:
-                send_file(path, sink, removal, result, advance)
-        except Away as error:
+                send_file(path, exporter, removal, result, advance)
+        except ReceiverUnavailable as error:
             away = result.left = str(error)
         except OSError as error:
             result.left = f"cannot be read: {error.strerror or error}"
@@ -100,7 +100,9 @@ def _files(folder: Path) -> list[Path]:
     return [*spool_files(folder), *sorted(lines, key=lambda path: (path.stat().st_mtime_ns, path.name))]
 
 
-def _replay_spool(path: Path, sink: Sink, removal: Removal, result: Result, advance: Callable[[float], None]) -> None:
+def _replay_spool(
+    path: Path, exporter: Exporter, removal: Removal, result: ReplayResult, advance: Callable[[float], None]
+) -> None:
     claimed = claim(path)
     if claimed is None:
         result.left = "in use by a running application, or not readable"
@@ -109,33 +111,35 @@ def _replay_spool(path: Path, sink: Sink, removal: Removal, result: Result, adva
     if keep:
         claimed.keep()
     with claimed:
-        _send_records(claimed, sink, result, advance, keep=keep)
+        _send_records(claimed, exporter, result, advance, keep=keep)
 
 
 def _send_records(
-    claimed: Claimed, sink: Sink, result: Result, advance: Callable[[float], None], *, keep: bool
+    claimed: ClaimedFile, exporter: Exporter, result: ReplayResult, advance: Callable[[float], None], *, keep: bool
 ) -> None:
     if claimed.foreign:
         result.left = "not a spool file"
         return
     result.damaged = claimed.damaged
     for record in claimed.pending():
-        outcome = _send(record.batch, sink, result)
+        outcome = _send(record.batch, exporter, result)
         advance(len(record.batch.payload))
         if not keep:
             claimed.settle(record, SENT if isinstance(outcome, Accepted) else REFUSED)
 
 
-def _replay_lines(path: Path, sink: Sink, removal: Removal, result: Result, advance: Callable[[float], None]) -> None:
+def _replay_lines(
+    path: Path, exporter: Exporter, removal: Removal, result: ReplayResult, advance: Callable[[float], None]
+) -> None:
     for batch in _batches(path, result, advance):
-        _send(batch, sink, result)
+        _send(batch, exporter, result)
     if result.damaged:
         result.left = "lines that are no OTLP/JSON; the file is kept"
     elif removal is Removal.ALL:
         path.unlink()
 
 
-def _batches(path: Path, result: Result, advance: Callable[[float], None]) -> Iterator[Batch]:
+def _batches(path: Path, result: ReplayResult, advance: Callable[[float], None]) -> Iterator[Batch]:
     """The requests in ``path``, one a line; a line that is none is counted as damage."""
     with path.open("rb") as file:
         for line in file:
@@ -160,15 +164,15 @@ def _signal(line: bytes) -> Signal:
     return signals.pop()
 
 
-def _send(batch: Batch, sink: Sink, result: Result) -> Outcome:
-    """The final answer. Raises Away when there is none."""
+def _send(batch: Batch, exporter: Exporter, result: ReplayResult) -> Outcome:
+    """The final answer. Raises ReceiverUnavailable when there is none."""
     for attempt in range(_TRIES):
-        outcome = sink.write([batch])[0]
-        if not wants_it_again(outcome):
+        outcome = exporter.write([batch])[0]
+        if not is_retryable(outcome):
             break
         if isinstance(outcome, Unavailable | Overloaded):
             if attempt + 1 == _TRIES or (isinstance(outcome, Unavailable) and attempt):
-                raise Away(outcome.message)
+                raise ReceiverUnavailable(outcome.message)
             time.sleep(min(max(outcome.retry_after, 0.1), _LONGEST_WAIT))
     items = count_items(batch)
     refused = min(outcome.rejected, items) if isinstance(outcome, Accepted) else items

@@ -13,7 +13,7 @@ SELECT i.experiment_id,
        i.start_time AS started_at,
        i.running,
        p.updated_at AS last_progress,
-       i.last_sign,
+       i.last_seen,
        i.state,
        i.state = 'abandoned' AS abandoned,
        i.reason,
@@ -49,7 +49,7 @@ COMMENT ON COLUMN compat.active_pipeline_monitoring.message IS 'What its node sa
 COMMENT ON COLUMN compat.active_pipeline_monitoring.started_at IS 'When it began.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.running IS 'How long ago that was.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.last_progress IS 'When its node, or one below it, was last told of.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.last_sign IS 'The latest sign of life of its process.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.last_seen IS 'The latest report of its process.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.state IS 'running, silent or abandoned, as in otel.in_flight.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.abandoned IS 'Whether its process is gone.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.reason IS 'Why it is not running; NULL otherwise.';

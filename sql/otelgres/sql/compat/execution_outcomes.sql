@@ -13,7 +13,7 @@ UNION ALL
 SELECT f.trace_id, f.start_time, f.flow_name, f.root_span_id IS NOT NULL,
        CASE WHEN f.root_span_id IS NOT NULL THEN f.root_status_code IS DISTINCT FROM 2 END,
        (f.end_time_unix_nano - f.start_time_unix_nano)::double precision / 1e9
-FROM _otel.whole_flows f
+FROM _otel.merged_flows f
 WHERE f.linked AND f.flow_name IS NOT NULL;
 
 COMMENT ON VIEW compat.execution_outcomes IS

@@ -51,7 +51,7 @@ SELECT f.trace_id AS execution_id,
        e.state,
        {{started_by}} AS started_by,
        f.services{{...}}
-FROM _otel.whole_flows f
+FROM _otel.merged_flows f
 LEFT JOIN LATERAL (
     -- An aggregate: so the planner knows that there is one row, and works it out once for all columns that rest on it.
     SELECT coalesce((array_agg(CASE WHEN s.role = 1 THEN s.attributes ELSE (
@@ -95,9 +95,9 @@ LEFT JOIN LATERAL (
                )) ELSE _otel.time_of(f.end_time_unix_nano) END) AS last_time
     FROM (
         SELECT CASE WHEN f.root_span_id IS NULL THEN (
-            SELECT ARRAY[min(array_position('{running,silent,abandoned}', i.state))::text, max(i.last_sign)::text]
+            SELECT ARRAY[min(array_position('{running,silent,abandoned}', i.state))::text, max(i.last_seen)::text]
             FROM otel.in_flight i
-            WHERE i.flow_id = f.trace_id AND i.type = 'flow' AND i.sign_interval IS NOT NULL
+            WHERE i.flow_id = f.trace_id AND i.type = 'flow' AND i.report_interval IS NOT NULL
                 AND i.start_time >= f.start_time - interval '5 minutes'
         ) END AS known
         OFFSET 0
@@ -122,7 +122,7 @@ COMMENT ON VIEW compat.execution_summary IS
     'One row a run: a flow of otel_setup, also one that has not ended. Filter by start_time or execution_id.';
 COMMENT ON COLUMN compat.execution_summary.execution_id IS 'The run: its trace id as uuid.';
 COMMENT ON COLUMN compat.execution_summary.start_time IS 'When it began.';
-COMMENT ON COLUMN compat.execution_summary.end_time IS 'When it ended; of an abandoned run its last sign of life; NULL while it is at work.';
+COMMENT ON COLUMN compat.execution_summary.end_time IS 'When it ended; of an abandoned run its last report; NULL while it is at work.';
 COMMENT ON COLUMN compat.execution_summary.duration_seconds IS 'From start_time to end_time.';
 COMMENT ON COLUMN compat.execution_summary.demo_mode IS 'By attribute demo_mode. A run that writes nothing in demo mode is not here.';
 COMMENT ON COLUMN compat.execution_summary.total_atms IS 'How many terminals it was to process, by attribute total_atms.';

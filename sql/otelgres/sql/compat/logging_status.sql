@@ -19,7 +19,7 @@ SELECT r.attributes ->> 'otelgres.table_prefix' AS table_prefix,
        to_timestamp(max(f.value) FILTER (WHERE f.name = 'last_flush')) AS last_flush,
        to_timestamp(max(f.value) FILTER (WHERE f.name = 'last_error')) AS last_error
 FROM (
-    SELECT s.resource_id, substr(m.name, 17) AS name, s.attributes ->> 'otelgres.fate' AS fate, p.time, p.value
+    SELECT s.resource_id, substr(m.name, 17) AS name, s.attributes ->> 'otelgres.disposition' AS fate, p.time, p.value
     FROM _otel.metrics m
     JOIN _otel.series s ON s.metric_id = m.id
     CROSS JOIN LATERAL (

@@ -23,7 +23,7 @@ CROSS JOIN LATERAL (
         SELECT (w.checkpoints[1]).name AS first_checkpoint,
                cardinality(w.checkpoints) AS checkpoints,
                ((w.checkpoints[cardinality(w.checkpoints)]).time_unix_nano - w.start_time_unix_nano)::double precision / 1e6 AS ms
-        FROM _otel.whole_flows w
+        FROM _otel.merged_flows w
         WHERE w.start_time >= d.day AND w.start_time < d.day + interval '1 day' AND cardinality(w.checkpoints) > 0
     ) l
     GROUP BY l.first_checkpoint

@@ -7,9 +7,9 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20 SET search_path = pg_catalog, pg_t
 BEGIN
     RETURN QUERY
     SELECT 'receiver_silent', s.host, a.severity, s.age, a.threshold, s.age > a.threshold,
-           format('no receiver on %s has been heard of for %s', s.host, make_interval(secs => floor(s.age)))
+           format('no receiver on %s has reported for %s', s.host, make_interval(secs => floor(s.age)))
     FROM (
-        SELECT r.host, extract(epoch FROM now() - max(r.seen_at))::double precision AS age
+        SELECT r.host, extract(epoch FROM now() - max(r.last_seen))::double precision AS age
         FROM otel.receivers r
         GROUP BY r.host
     ) s

@@ -37,8 +37,8 @@ BEGIN
 
     -- By default everybody may call every function. The schema keeps most people out, this keeps out the writers.
     REVOKE EXECUTE ON FUNCTION _otel.drop_partitions(text, timestamptz), _otel.drop_expired(), _otel.grant_rights(),
-        _otel.make_partition(text, timestamptz), _otel.hours_to_add_up(timestamptz), _otel.await_writers(),
-        _otel.add_up_hour(timestamptz), _otel.adopt_flows(interval), _otel.note_open_starts(interval) FROM PUBLIC;
+        _otel.make_partition(text, timestamptz), _otel.hours_to_roll_up(timestamptz), _otel.wait_for_writers(),
+        _otel.roll_up_hour(timestamptz), _otel.add_started_flows(interval), _otel.refresh_open_starts(interval) FROM PUBLIC;
 
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'otelgres_writer') THEN
         GRANT USAGE ON SCHEMA _otel, otel TO otelgres_writer;
@@ -49,8 +49,8 @@ BEGIN
         GRANT SELECT, INSERT, UPDATE, DELETE ON _otel.receivers TO otelgres_writer;
         GRANT SELECT ON _otel.identity, _otel.migrations, _otel.applied_again, _otel.partitioned TO otelgres_writer;
         GRANT EXECUTE ON FUNCTION _otel.make_partition(text, timestamptz), _otel.drop_expired(),
-            _otel.hours_to_add_up(timestamptz), _otel.await_writers(), _otel.add_up_hour(timestamptz),
-            _otel.adopt_flows(interval), _otel.note_open_starts(interval) TO otelgres_writer;
+            _otel.hours_to_roll_up(timestamptz), _otel.wait_for_writers(), _otel.roll_up_hour(timestamptz),
+            _otel.add_started_flows(interval), _otel.refresh_open_starts(interval) TO otelgres_writer;
         -- What `otelgres serve` shows on a terminal.
         GRANT SELECT ON otel.flows TO otelgres_writer;
     END IF;

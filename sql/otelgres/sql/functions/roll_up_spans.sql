@@ -138,12 +138,12 @@ BEGIN
                 ) b GROUP BY b.bucket
             ) m);
 
-    -- After the lock above was taken: _otel.hours_to_add_up relies on it.
+    -- After the lock above was taken: _otel.hours_to_roll_up relies on it.
     IF date_bin('1 hour', v_first, v_epoch) = date_bin('1 hour', v_last, v_epoch) THEN
-        INSERT INTO _otel.changed_hours (hour, slot) VALUES (date_bin('1 hour', v_first, v_epoch), pg_backend_pid() % 64)
+        INSERT INTO _otel.rollup_hours_changed (hour, slot) VALUES (date_bin('1 hour', v_first, v_epoch), pg_backend_pid() % 64)
         ON CONFLICT DO NOTHING;
     ELSE
-        INSERT INTO _otel.changed_hours (hour, slot)
+        INSERT INTO _otel.rollup_hours_changed (hour, slot)
         SELECT date_bin('1 hour', start_time, v_epoch) AS hour, pg_backend_pid() % 64 FROM new_spans GROUP BY 1 ORDER BY 1
         ON CONFLICT DO NOTHING;
     END IF;

@@ -6,6 +6,6 @@ CREATE TABLE _otel.receivers (
     pid integer NOT NULL,
     version text NOT NULL,
     started_at timestamptz NOT NULL,
-    seen_at timestamptz NOT NULL,
+    last_seen timestamptz NOT NULL,
     numbers jsonb NOT NULL              -- [[name, {label: text}, value], …] as in collector/otelgres/collector/telemetry/metrics.py
 );

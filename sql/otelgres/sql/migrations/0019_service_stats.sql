@@ -37,16 +37,16 @@ CREATE INDEX service_stats_minute ON _otel.service_stats (minute);
 
 -- Hours whose minutes have changed since they were last added up. The first of the two is written with the spans; the
 -- second holds what is being added up, so that nothing is forgotten when that is cut short.
-CREATE TABLE _otel.changed_hours (
+CREATE TABLE _otel.rollup_hours_changed (
     hour timestamptz NOT NULL,
     slot smallint NOT NULL,             -- by writer, so that the first of an hour holds up no other
     PRIMARY KEY (hour, slot)
 );
-CREATE TABLE _otel.hours_in_work (hour timestamptz PRIMARY KEY);
+CREATE TABLE _otel.rollup_hours_in_progress (hour timestamptz PRIMARY KEY);
 
 INSERT INTO _otel.partitioned (name, stride, storage) VALUES
     ('service_stats', '7 days', ''),
     ('hour_stats', '7 days', '');
 
-INSERT INTO _otel.changed_hours (hour, slot)
+INSERT INTO _otel.rollup_hours_changed (hour, slot)
 SELECT DISTINCT date_bin('1 hour', minute, '2024-01-01 00:00:00+00'), 0 FROM _otel.span_stats;

@@ -9,10 +9,10 @@ CREATE TABLE _otel.open_starts (
 CREATE INDEX open_starts_time ON _otel.open_starts (time);
 
 -- One row: of the starts stored until then, those in open_starts are open, and no others.
-CREATE TABLE _otel.starts_seen (
+CREATE TABLE _otel.open_starts_checked (
     until timestamptz NOT NULL,
     one boolean PRIMARY KEY DEFAULT true CHECK (one)
 );
-INSERT INTO _otel.starts_seen (until) VALUES ('-infinity');
+INSERT INTO _otel.open_starts_checked (until) VALUES ('-infinity');
 
 CREATE INDEX logs_span_starts_received ON _otel.logs (received_at) WHERE event_name = 'otelgres.span.start';

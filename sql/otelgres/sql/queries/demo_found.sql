@@ -13,7 +13,7 @@ FROM (
     WHERE b.start_time >= %(since)s AND b.resource_attributes ->> 'otelgres.demo.run' = %(run)s
     UNION ALL
     SELECT p.service_name, 'log'
-    FROM otel.process_signs p
+    FROM otel.process_liveness p
     WHERE p.time >= %(since)s AND p.resource_attributes ->> 'otelgres.demo.run' = %(run)s
 ) r
 GROUP BY r.service_name

@@ -1,4 +1,4 @@
-SELECT span_id, parent_span_id, name, type, service_name, start_time, state, reason, last_sign
+SELECT span_id, parent_span_id, name, type, service_name, start_time, state, reason, last_seen
 FROM otel.in_flight
 WHERE flow_id = %(flow)s
 ORDER BY start_time

@@ -20,7 +20,7 @@ FROM (SELECT experiment_id FROM compat.pipeline_progress_summary ORDER BY starte
 CROSS JOIN LATERAL compat.get_error_summary(e.experiment_id) s;
 
 -- What is open now, since when, and whether its process lives.
-SELECT experiment_name, node_id, state, running, progress_percent, last_progress, last_sign, reason
+SELECT experiment_name, node_id, state, running, progress_percent, last_progress, last_seen, reason
 FROM compat.active_pipeline_monitoring;
 
 -- CPU, memory, disk and throughput of the last hour.

@@ -25,7 +25,7 @@ SELECT s.trace_id AS flow_id,
        encode(s.parent_span_id, 'hex') AS parent_span_id,
        _otel.span_status(s.status_code) AS status
 FROM _otel.spans s
-JOIN _otel.whole_flows f ON f.trace_id = s.trace_id
+JOIN _otel.merged_flows f ON f.trace_id = s.trace_id
 LEFT JOIN _otel.resources r ON r.id = s.resource_id
 WHERE s.role = 3;
 

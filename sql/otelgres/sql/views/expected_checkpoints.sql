@@ -1,7 +1,7 @@
 CREATE OR REPLACE VIEW otel.expected_checkpoints AS
-SELECT DISTINCT ON (e.flow_name) e.flow_name, e.checkpoints, e.causes, e.told_by, e.told_at
+SELECT DISTINCT ON (e.flow_name) e.flow_name, e.checkpoints, e.causes, e.declared_by, e.declared_at
 FROM (
-    SELECT t.flow_name, t.checkpoints, t.causes, NULL::text AS told_by, NULL::timestamptz AS told_at
+    SELECT t.flow_name, t.checkpoints, t.causes, NULL::text AS declared_by, NULL::timestamptz AS declared_at
     FROM _otel.flow_expectations t
     UNION ALL
     SELECT l.attributes ->> 'otelgres.flow.name',
@@ -16,7 +16,7 @@ FROM (
     WHERE l.event_name = 'otelgres.integration' AND l.attributes ->> 'event_type' = 'expected_checkpoints'
         AND l.attributes ? 'otelgres.flow.name' AND l.time > now() - interval '8 days'
 ) e
-ORDER BY e.flow_name, e.told_at DESC NULLS LAST;
+ORDER BY e.flow_name, e.declared_at DESC NULLS LAST;
 
 COMMENT ON VIEW otel.expected_checkpoints IS
     'Which checkpoints flows are expected to pass, by name: what an application said last (otel_setup.expected_checkpoints), '
@@ -24,5 +24,5 @@ COMMENT ON VIEW otel.expected_checkpoints IS
 COMMENT ON COLUMN otel.expected_checkpoints.flow_name IS 'Name of the flow; of a flow of checkpoints alone, its first.';
 COMMENT ON COLUMN otel.expected_checkpoints.checkpoints IS 'Checkpoints that it is expected to pass, in their order.';
 COMMENT ON COLUMN otel.expected_checkpoints.causes IS 'Object: checkpoint to the likely cause if it is missing.';
-COMMENT ON COLUMN otel.expected_checkpoints.told_by IS 'The service that said so; NULL: otel.flow_expectations does.';
-COMMENT ON COLUMN otel.expected_checkpoints.told_at IS 'When it did last.';
+COMMENT ON COLUMN otel.expected_checkpoints.declared_by IS 'The service that said so; NULL: otel.flow_expectations does.';
+COMMENT ON COLUMN otel.expected_checkpoints.declared_at IS 'When it did last.';

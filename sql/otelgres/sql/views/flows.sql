@@ -28,7 +28,7 @@ SELECT f.trace_id AS flow_id,
        encode(f.root_span_id, 'hex') AS root_span_id,
        f.start_time_unix_nano,
        f.end_time_unix_nano
-FROM _otel.whole_flows f;
+FROM _otel.merged_flows f;
 
 COMMENT ON VIEW otel.flows IS
     'One row a flow (trace), kept up to date as spans arrive, in any order. Filter by start_time, flow_id or trace_id.';

@@ -18,11 +18,11 @@ FROM (
     SELECT h.hour, h.service_name, h.name, h.kind, h.role, h.count, h.error_count, h.duration_sum_ns,
            h.duration_min_ns, h.duration_max_ns, h.latency_buckets, h.latency_counts
     FROM _otel.hour_stats h
-    WHERE NOT EXISTS (SELECT FROM _otel.hours_left l WHERE l.hour = h.hour)
+    WHERE NOT EXISTS (SELECT FROM _otel.pending_rollup_hours l WHERE l.hour = h.hour)
     UNION ALL
     SELECT c.hour, s.service_name, s.name, s.kind, s.role, s.count, s.error_count, s.duration_sum_ns,
            s.duration_min_ns, s.duration_max_ns, s.latency_buckets, s.latency_counts
-    FROM _otel.hours_left c
+    FROM _otel.pending_rollup_hours c
     CROSS JOIN LATERAL (
         SELECT t.service_name, t.name, t.kind, t.role,
                sum(t.count)::bigint AS count, sum(t.error_count)::bigint AS error_count,

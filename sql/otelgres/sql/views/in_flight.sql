@@ -1,5 +1,5 @@
 -- What is open is looked up span by span, in the one day that would hold it; an anti-join would read every span of the time.
--- Of starts that were looked at before, only those that were open then are looked at: see _otel.note_open_starts.
+-- Of starts that were looked at before, only those that were open then are looked at: see _otel.refresh_open_starts.
 CREATE OR REPLACE VIEW otel.in_flight AS
 SELECT w.trace_id AS flow_id,
        encode(uuid_send(w.trace_id), 'hex') AS trace_id,
@@ -19,12 +19,12 @@ SELECT w.trace_id AS flow_id,
        CASE
            WHEN p.ended THEN format('its process ended at %s', to_char(p.time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
            WHEN s.every IS NULL THEN 'its process does not tell whether it lives'
-           WHEN t.state <> 'running' THEN format('no sign of life for %s; one is due every %s',
-                                                 make_interval(secs => floor(extract(epoch FROM now() - s.last_sign))), s.every)
+           WHEN t.state <> 'running' THEN format('no report for %s; one is due every %s',
+                                                 make_interval(secs => floor(extract(epoch FROM now() - s.last_seen))), s.every)
        END AS reason,
-       s.last_sign,
-       s.every AS sign_interval,
-       (SELECT _otel.time_of(f.end_time_unix_nano) FROM _otel.whole_flows f WHERE f.trace_id = w.trace_id) AS last_activity,
+       s.last_seen,
+       s.every AS report_interval,
+       (SELECT _otel.time_of(f.end_time_unix_nano) FROM _otel.merged_flows f WHERE f.trace_id = w.trace_id) AS last_activity,
        w.attributes,
        r.attributes AS resource_attributes
 FROM (
@@ -37,7 +37,7 @@ FROM (
     FROM (
         SELECT n.time, n.time_unix_nano, n.trace_id, n.span_id, n.attributes, n.resource_id
         FROM _otel.logs n
-        WHERE n.event_name = 'otelgres.span.start' AND n.received_at > (SELECT k.until FROM _otel.starts_seen k)
+        WHERE n.event_name = 'otelgres.span.start' AND n.received_at > (SELECT k.until FROM _otel.open_starts_checked k)
         UNION ALL
         SELECT o.time, n.time_unix_nano, o.trace_id, o.span_id, n.attributes, n.resource_id
         FROM _otel.open_starts o
@@ -49,12 +49,12 @@ FROM (
                 AND s.event_name = 'otelgres.span.start'
             LIMIT 1
         ) n
-        WHERE n.received_at <= (SELECT k.until FROM _otel.starts_seen k)
+        WHERE n.received_at <= (SELECT k.until FROM _otel.open_starts_checked k)
     ) l
 ) w
 LEFT JOIN _otel.resources r ON r.id = w.resource_id
 LEFT JOIN LATERAL (
-    SELECT g.time, g.event_name = 'otelgres.process.end' AS ended, g.attributes ->> 'otelgres.alive.interval' AS seconds
+    SELECT g.time, g.event_name = 'otelgres.process.end' AS ended, g.attributes ->> 'otelgres.report.interval' AS seconds
     FROM _otel.logs g
     WHERE g.resource_id = w.resource_id AND g.event_name IN ('otelgres.process.alive', 'otelgres.process.end')
         AND g.time >= w.start_time
@@ -62,15 +62,15 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) p ON true
 CROSS JOIN LATERAL (
-    SELECT greatest(w.start_time, p.time) AS last_sign,
+    SELECT greatest(w.start_time, p.time) AS last_seen,
            -- NULL where it gives none: greatest() passes over NULL.
            make_interval(secs => nullif(least(greatest(_otel.number_of(
-               coalesce(p.seconds, w.attributes ->> 'otelgres.alive.interval')), 0), 1e7), 0)) AS every
+               coalesce(p.seconds, w.attributes ->> 'otelgres.report.interval')), 0), 1e7), 0)) AS every
 ) s
 CROSS JOIN LATERAL (
     SELECT CASE
-               WHEN p.ended OR now() - s.last_sign > 4 * s.every THEN 'abandoned'
-               WHEN now() - s.last_sign > 2 * s.every THEN 'silent'
+               WHEN p.ended OR now() - s.last_seen > 4 * s.every THEN 'abandoned'
+               WHEN now() - s.last_seen > 2 * s.every THEN 'silent'
                ELSE 'running'
            END AS state
 ) t
@@ -93,10 +93,10 @@ COMMENT ON COLUMN otel.in_flight.start_time IS 'When it began.';
 COMMENT ON COLUMN otel.in_flight.start_time_unix_nano IS 'start_time exactly, in nanoseconds since 1970.';
 COMMENT ON COLUMN otel.in_flight.running IS 'How long ago that was.';
 COMMENT ON COLUMN otel.in_flight.state IS
-    'running: its process lives; silent: no sign of life for two intervals; abandoned: its process has said that it ended, or has given no sign for four.';
+    'running: its process lives; silent: no report for two intervals; abandoned: its process has said that it ended, or has given no sign for four.';
 COMMENT ON COLUMN otel.in_flight.reason IS 'Why it is not running, or that its process gives no signs; NULL otherwise.';
-COMMENT ON COLUMN otel.in_flight.last_sign IS 'The latest sign of life of its process: this work''s begin, or a sign since. By the process''s clock.';
-COMMENT ON COLUMN otel.in_flight.sign_interval IS 'How often its process gives a sign; NULL: it gives none.';
+COMMENT ON COLUMN otel.in_flight.last_seen IS 'The latest report of its process: this work''s begin, or a sign since. By the process''s clock.';
+COMMENT ON COLUMN otel.in_flight.report_interval IS 'How often its process gives a sign; NULL: it gives none.';
 COMMENT ON COLUMN otel.in_flight.last_activity IS 'End of the latest span or checkpoint of the flow, of any process; NULL: none has arrived.';
 COMMENT ON COLUMN otel.in_flight.attributes IS 'Attributes of the start record.';
 COMMENT ON COLUMN otel.in_flight.resource_attributes IS 'Attributes of its resource.';

@@ -43,6 +43,6 @@ COMMENT ON COLUMN otel.incomplete_flows.checkpoint_path IS 'The checkpoints that
 COMMENT ON COLUMN otel.incomplete_flows.expected IS 'Those that it is expected to pass (otel.expected_checkpoints); NULL: nobody has said.';
 COMMENT ON COLUMN otel.incomplete_flows.missing IS 'Those of them that it has not passed, in their order.';
 COMMENT ON COLUMN otel.incomplete_flows.likely_cause IS 'What it most likely means.';
-COMMENT ON COLUMN otel.incomplete_flows.age IS 'How long ago its last sign of life was: its latest checkpoint, else its begin.';
+COMMENT ON COLUMN otel.incomplete_flows.age IS 'How long ago its last report was: its latest checkpoint, else its begin.';
 COMMENT ON COLUMN otel.incomplete_flows.services IS 'The services that took part.';
 COMMENT ON COLUMN otel.incomplete_flows.error_count IS 'How many of its spans failed.';

@@ -38,7 +38,7 @@ WHERE l.event_name IS NULL
     OR l.event_name NOT IN ('otelgres.span.start', 'otelgres.process.alive', 'otelgres.process.end');
 
 COMMENT ON VIEW otel.logs IS
-    'Every log record but starts of spans (otel.span_starts) and signs of life (otel.process_signs). Filter by time (days are left out, newest first is an index scan), flow_id or trace_id.';
+    'Every log record but starts of spans (otel.span_starts) and liveness records (otel.process_liveness). Filter by time (days are left out, newest first is an index scan), flow_id or trace_id.';
 COMMENT ON COLUMN otel.logs.time IS 'When it happened; if the sender did not say, when it was observed, else received. '
     '1970-01-01 if that lies outside the bounds that are accepted: time_unix_nano has the truth.';
 COMMENT ON COLUMN otel.logs.observed_time IS 'When the telemetry system saw it; NULL if the sender did not say.';

@@ -21,7 +21,7 @@ GROUP BY p.name, p.stride;
 COMMENT ON VIEW otel.partitions IS 'The tables that grow, their partitions and their size.';
 COMMENT ON COLUMN otel.partitions.table_name IS 'The table, in the private schema.';
 COMMENT ON COLUMN otel.partitions.partitions IS 'How many partitions it has.';
-COMMENT ON COLUMN otel.partitions.oldest IS 'First day of the oldest partition, that of absurd times aside.';
+COMMENT ON COLUMN otel.partitions.oldest IS 'First day of the oldest partition, that of out-of-range times aside.';
 COMMENT ON COLUMN otel.partitions.newest IS 'First day of the newest partition.';
 COMMENT ON COLUMN otel.partitions.days_ahead IS 'Whole days after today (UTC) that have a partition; below 0: today has none.';
 COMMENT ON COLUMN otel.partitions.made_ahead IS 'Whether receivers make its partitions days ahead; the others are made with the first row.';

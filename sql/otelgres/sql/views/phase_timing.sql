@@ -22,7 +22,7 @@ SELECT f.trace_id AS flow_id,
        s.start_time_unix_nano,
        f.start_time AS flow_start_time
 FROM _otel.spans s
-JOIN _otel.whole_flows f ON f.trace_id = s.trace_id AND s.start_time BETWEEN f.start_time AND f.until
+JOIN _otel.merged_flows f ON f.trace_id = s.trace_id AND s.start_time BETWEEN f.start_time AND f.until
 JOIN LATERAL (
     SELECT k.span_id, k.start_time,
            coalesce(max(k.covered_ns) FILTER (WHERE NOT k.is_child), 0) AS covered_ns,

@@ -4,8 +4,8 @@ SELECT r.id AS receiver_id,
        r.pid,
        r.version,
        r.started_at,
-       r.seen_at,
-       r.seen_at > now() - interval '30 seconds' AS alive,
+       r.last_seen,
+       r.last_seen > now() - interval '30 seconds' AS alive,
        n.name,
        n.labels,
        n.value
@@ -19,7 +19,7 @@ COMMENT ON COLUMN otel.receivers.host IS 'Where it runs.';
 COMMENT ON COLUMN otel.receivers.pid IS 'Its process id there.';
 COMMENT ON COLUMN otel.receivers.version IS 'Its version of otelgres.';
 COMMENT ON COLUMN otel.receivers.started_at IS 'When it started.';
-COMMENT ON COLUMN otel.receivers.seen_at IS 'When it told these numbers.';
+COMMENT ON COLUMN otel.receivers.last_seen IS 'When it told these numbers.';
 COMMENT ON COLUMN otel.receivers.alive IS 'Whether it told them within the last 30 seconds.';
 COMMENT ON COLUMN otel.receivers.name IS 'Name of the number, as on /metrics; docs/operations.md explains each.';
 COMMENT ON COLUMN otel.receivers.labels IS 'Its labels as an object.';

@@ -28,13 +28,13 @@ FROM (
                t.duration_max_ns, t.latency_buckets, t.latency_counts
         FROM _otel.service_stats t
         WHERE NOT EXISTS (
-            SELECT FROM _otel.hours_left l WHERE l.hour = date_bin('1 hour', t.minute, '2024-01-01 00:00:00+00'))
+            SELECT FROM _otel.pending_rollup_hours l WHERE l.hour = date_bin('1 hour', t.minute, '2024-01-01 00:00:00+00'))
         UNION ALL
         SELECT s.minute, s.service_name, s.kind, sum(s.count)::bigint, sum(s.error_count)::bigint, sum(s.duration_sum_ns),
                min(s.duration_min_ns), max(s.duration_max_ns),
                otel.array_concat(s.latency_buckets ORDER BY s.key, s.slot),
                otel.array_concat(s.latency_counts ORDER BY s.key, s.slot)
-        FROM _otel.hours_left l
+        FROM _otel.pending_rollup_hours l
         JOIN _otel.span_stats s ON s.minute >= l.hour AND s.minute < l.hour + interval '1 hour'
         GROUP BY s.minute, s.service_name, s.kind
     ) u

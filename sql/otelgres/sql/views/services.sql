@@ -39,7 +39,7 @@ COMMENT ON VIEW otel.services IS
     'Every service that has ever sent anything, with the figures of its spans of the last 24 hours.';
 COMMENT ON COLUMN otel.services.service_name IS 'service.name of its resources.';
 COMMENT ON COLUMN otel.services.first_seen IS 'When the first of its resources arrived.';
-COMMENT ON COLUMN otel.services.last_seen IS 'The latest sign of life among its spans of the last 24 hours (to the minute) and '
+COMMENT ON COLUMN otel.services.last_seen IS 'The latest report among its spans of the last 24 hours (to the minute) and '
     'the arrival of its resources; logs and metrics of a known resource do not count.';
 COMMENT ON COLUMN otel.services.span_count IS 'Spans of the last 24 hours, checkpoints not counted.';
 COMMENT ON COLUMN otel.services.error_count IS 'Those of them with status ERROR.';

@@ -16,11 +16,11 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-AGAIN_AFTER: Final = timedelta(hours=4)
+REPEAT_INTERVAL: Final = timedelta(hours=4)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ActiveAlert:
     """An alert that fires, or fired until a moment ago. Times are ISO 8601."""
 
     rule: str
@@ -31,7 +31,7 @@ class Held:
     summary: str
     runbook: str
     since: str
-    told: str | None = None
+    notified: str | None = None
     ended: str | None = None
 
     @property
@@ -43,25 +43,27 @@ class Held:
 Row: TypeAlias = dict[str, Any]
 
 
-class State:
+class AlertState:
     """What is held now. ``file`` is where it survives; None keeps it in memory."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, ActiveAlert] = {}
         if file is not None:
             # A file that cannot be read costs a second telling, no more.
             with contextlib.suppress(OSError, orjson.JSONDecodeError, TypeError):
-                self._held = {held.key: held for held in (Held(**one) for one in orjson.loads(file.read_bytes()))}
+                self._held = {
+                    held.key: held for held in (ActiveAlert(**one) for one in orjson.loads(file.read_bytes()))
+                }
 
     @property
-    def held(self) -> Sequence[Held]:
+    def held(self) -> Sequence[ActiveAlert]:
         """Everything that fires or has to be told as ended."""
         return list(self._held.values())
 
-    def see(self, rows: Iterable[Row], now: datetime) -> list[Held]:
+    def update(self, rows: Iterable[Row], now: datetime) -> list[ActiveAlert]:
         """Takes the rows of ``otel.alerts()``; what somebody has to be told of now."""
-        due: list[Held] = []
+        due: list[ActiveAlert] = []
         firing: set[str] = set()
         for row in rows:
             if not row["firing"]:
@@ -69,16 +71,16 @@ class State:
             held = _held(row, now)
             known = self._held.get(held.key)
             if known is not None and known.ended is None:
-                held = replace(held, since=known.since, told=known.told)
+                held = replace(held, since=known.since, notified=known.notified)
             self._held[held.key] = held
             firing.add(held.key)
-            since = held.told or held.since
-            if now - _time(since) >= (AGAIN_AFTER if held.told else row["hold"]):
+            since = held.notified or held.since
+            if now - _time(since) >= (REPEAT_INTERVAL if held.notified else row["hold"]):
                 due.append(held)
         for key, held in list(self._held.items()):
             if key in firing:
                 continue
-            if held.told is None:
+            if held.notified is None:
                 del self._held[key]
             else:
                 self._held[key] = ended = held if held.ended else replace(held, ended=now.isoformat())
@@ -86,13 +88,13 @@ class State:
         self._save()
         return due
 
-    def delivered(self, told: Iterable[Held], now: datetime) -> None:
+    def mark_notified(self, told: Iterable[ActiveAlert], now: datetime) -> None:
         """These have reached somebody."""
         for held in told:
             if held.ended:
                 self._held.pop(held.key, None)
             elif held.key in self._held:
-                self._held[held.key] = replace(self._held[held.key], told=now.isoformat())
+                self._held[held.key] = replace(self._held[held.key], notified=now.isoformat())
         self._save()
 
     def _save(self) -> None:
@@ -105,8 +107,8 @@ class State:
         Path(name).replace(self._file)
 
 
-def _held(row: Row, now: datetime) -> Held:
-    return Held(
+def _held(row: Row, now: datetime) -> ActiveAlert:
+    return ActiveAlert(
         rule=row["rule"],
         subject=row["subject"],
         severity=row["severity"],

@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from otelgres.collector.inspect.alerts.state import Held
+from otelgres.collector.inspect.alerts.state import ActiveAlert
 
 _PAUSES: Final = (0.5, 2.0)
 _SECONDS: Final = 10.0
@@ -30,7 +30,7 @@ class Webhook:
         self._headers = {"Content-Type": "application/json", "User-Agent": "otelgres", **headers}
         self._wait = wait
 
-    def post(self, alerts: Sequence[Held]) -> None:
+    def post(self, alerts: Sequence[ActiveAlert]) -> None:
         """Posts them together; tries again after errors that may pass. Raises NotDelivered."""
         body = json.dumps(message(alerts)).encode()
         for pause in (*_PAUSES, None):
@@ -60,7 +60,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def message(alerts: Sequence[Held]) -> dict[str, Any]:
+def message(alerts: Sequence[ActiveAlert]) -> dict[str, Any]:
     """What is posted."""
     return {
         "version": "4",

@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otelgres.collector.inspect.diagnose import Context, Finding, broken, fine, warning
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.otlp import OtlpSink
+from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.otlp_endpoint import headers, target
 from otelgres.exporters.otlp_json import request_to_json
 from otelgres.exporters.outcome import Accepted
@@ -129,22 +129,22 @@ def _refused(name: str, reason: str) -> Finding:
 
 
 def _by_grpc(context: Context, payload: bytes) -> str:
-    return _by_sink(context, payload, context.grpc)
+    return _by_exporter(context, payload, context.grpc)
 
 
 def _by_http(context: Context, payload: bytes) -> str:
-    return _by_sink(context, payload, None)
+    return _by_exporter(context, payload, None)
 
 
-def _by_sink(context: Context, payload: bytes, grpc: str | None) -> str:
+def _by_exporter(context: Context, payload: bytes, grpc: str | None) -> str:
     try:
-        sink = OtlpSink({Signal.TRACES: target(Signal.TRACES, context.http, grpc, context.seconds)})
+        exporter = OtlpExporter({Signal.TRACES: target(Signal.TRACES, context.http, grpc, context.seconds)})
     except ValueError as error:
         return str(error)
     try:
-        (outcome,) = sink.write([Batch(Signal.TRACES, payload)])
+        (outcome,) = exporter.write([Batch(Signal.TRACES, payload)])
     finally:
-        sink.close()
+        exporter.close()
     if isinstance(outcome, Accepted) and not outcome.rejected:
         return ""
     return outcome.message or type(outcome).__name__

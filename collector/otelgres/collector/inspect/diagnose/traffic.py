@@ -1,4 +1,4 @@
-"""What runs behind the doors: receivers, clocks, services that fell silent, and every alert rule that fires.
+"""What runs behind the listeners: receivers, clocks, services that fell silent, and every alert rule that fires.
 
 Refuses to know thresholds that the alert rules have.
 """

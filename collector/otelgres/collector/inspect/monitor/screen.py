@@ -95,7 +95,7 @@ def _service(row: dict[str, Any]) -> Sequence[Cell]:
 
 
 def _flow(row: dict[str, Any]) -> Sequence[Cell]:
-    quiet = row["quiet_seconds"]
+    quiet = row["idle_seconds"]
     stalled = quiet > _STALLED_SECONDS
     reached = row["last_checkpoint"] or "-"
     return (

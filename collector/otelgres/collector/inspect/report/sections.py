@@ -12,7 +12,7 @@ from otelgres.sql.queries import query
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReportPlan:
     """A section to be asked for: its name, title, query, and what it says where there is no row."""
 
     name: str
@@ -25,19 +25,19 @@ class Plan:
 class Section:
     """A section with its rows."""
 
-    plan: Plan
+    plan: ReportPlan
     columns: Sequence[Column]
     rows: Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ReportKind:
     """A report: its title, how far it looks back unless it is told, and its sections; ``main`` is the one for CSV."""
 
     title: str
     days: int
     main: str
-    plans: tuple[Plan, ...]
+    plans: tuple[ReportPlan, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,44 +45,44 @@ class Report:
     """A report that was asked for: rows of ``since`` to ``until``, as they were at ``made_at``."""
 
     name: str
-    kind: Kind
+    kind: ReportKind
     since: datetime
     until: datetime
     made_at: datetime
     sections: Sequence[Section]
 
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "errors": Kind(
+KINDS: Final[Mapping[str, ReportKind]] = {
+    "errors": ReportKind(
         "Errors", 7, "errors",
         (
-            Plan("errors", "Errors by type, phase and terminal", "report_errors"),
-            Plan("runs", "Runs with the most errors", "report_error_runs"),
-            Plan("samples", "The latest 50", "report_error_samples"),
+            ReportPlan("errors", "Errors by type, phase and terminal", "report_errors"),
+            ReportPlan("runs", "Runs with the most errors", "report_error_runs"),
+            ReportPlan("samples", "The latest 50", "report_error_samples"),
         ),
     ),
-    "compliance": Kind(
+    "compliance": ReportKind(
         "Compliance", 30, "runs",
         (
-            Plan("totals", "Totals", "report_totals"),
-            Plan("runs", "Every run", "report_runs_list"),
-            Plan("reasons", "Runs that failed, by reason", "report_reasons"),
-            Plan("gaps", "Gaps: runs whose process was gone before they ended", "report_gaps"),
-            Plan("losses", "Records refused, dropped or repaired", "report_losses"),
-            Plan("retention", "Retention in force now", "report_retention"),
+            ReportPlan("totals", "Totals", "report_totals"),
+            ReportPlan("runs", "Every run", "report_runs_list"),
+            ReportPlan("reasons", "Runs that failed, by reason", "report_reasons"),
+            ReportPlan("gaps", "Gaps: runs whose process was gone before they ended", "report_abandoned"),
+            ReportPlan("losses", "Records refused, dropped or repaired", "report_losses"),
+            ReportPlan("retention", "Retention in force now", "report_retention"),
         ),
     ),
-    "runs": Kind(
+    "runs": ReportKind(
         "Runs", 365, "months",
         (
-            Plan("totals", "Totals", "report_totals"),
-            Plan("months", "Month by month", "report_months"),
-            Plan("reasons", "Runs that failed, by reason", "report_reasons"),
-            Plan("phases", "Phases, the least reliable first", "report_phases"),
-            Plan("terminals", "Terminals with warnings or errors, the least reliable first", "report_terminals"),
+            ReportPlan("totals", "Totals", "report_totals"),
+            ReportPlan("months", "Month by month", "report_months"),
+            ReportPlan("reasons", "Runs that failed, by reason", "report_reasons"),
+            ReportPlan("phases", "Phases, the least reliable first", "report_phases"),
+            ReportPlan("terminals", "Terminals with warnings or errors, the least reliable first", "report_terminals"),
         ),
     ),
-    "daily": Kind("Operations, day by day", 30, "days", (Plan("days", "Days (UTC)", "report_daily"),)),
+    "daily": ReportKind("Operations, day by day", 30, "days", (ReportPlan("days", "Days (UTC)", "report_daily"),)),
 }  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def read(
     return Report(name, kind, since, until, row[0], sections)
 
 
-def _ask(connection: psycopg.Connection, plan: Plan, times: Mapping[str, datetime]) -> Section:
+def _ask(connection: psycopg.Connection, plan: ReportPlan, times: Mapping[str, datetime]) -> Section:
     cursor = connection.execute(query(plan.query), times)
     described = cursor.description or []
     types = connection.adapters.types

@@ -31,7 +31,7 @@ _SESSION: Final = "SELECT set_config('statement_timeout', '60s', false), set_con
 _BEFORE_ALL: Final = "1:1:"
 
 
-class Follower:
+class TailFollower:
     """Rows of ``name`` (``tail_logs``, …) as they are committed; ``lost`` is told why each lost connection ended.
 
     Not for use by several threads.

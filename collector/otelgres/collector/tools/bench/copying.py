@@ -19,7 +19,7 @@ from otelgres.collector.queue.group_commit import GROUP_BYTES
 from otelgres.collector.tools.bench.load import Request, make_requests
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.postgres import dimension_store
-from otelgres.exporters.postgres.cardinality import CardinalityGuard
+from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, parse
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing
@@ -83,10 +83,10 @@ def _rows(
     group, missing = Group(partitions.bounds()), Missing()
     batches = [Batch(signal, payload) for payload in payloads]
     parsed = [(batch, parse(batch, known, missing)) for batch in batches]
-    dimension_store.resolve(connection, missing, known, CardinalityGuard())
+    dimension_store.resolve(connection, missing, known, CardinalityLimiter())
     for batch, request in parsed:
         add_rows(batch, request, known, caches, group)
-    dimension_store.resolve_series(connection, group.new_series, known, CardinalityGuard())
+    dimension_store.resolve_series(connection, group.new_series, known, CardinalityLimiter())
     for table, place, key in group.pending:
         group.parts[table][place] = pg.int8(known.series[key])
     return [

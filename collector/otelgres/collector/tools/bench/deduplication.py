@@ -29,7 +29,7 @@ _KEYS: Final[dict[Signal, tuple[LiteralString, ...]]] = {
 
 
 @dataclass(frozen=True)
-class Guards:
+class DeduplicationCost:
     """Microseconds an item, medians of the rounds: COPY as it is, what the key is of it, what digests add."""
 
     copy: float
@@ -37,7 +37,7 @@ class Guards:
     digests: float
 
 
-def measure(server: Server, signal: Signal, items: int, rounds: int, told: Callable[[str], None]) -> Guards:
+def measure(server: Server, signal: Signal, items: int, rounds: int, told: Callable[[str], None]) -> DeduplicationCost:
     """With and without the key in turns, each in a database of its own. Raises psycopg.Error."""
     times: dict[bool, list[float]] = {True: [], False: []}
     digests = []
@@ -53,7 +53,7 @@ def measure(server: Server, signal: Signal, items: int, rounds: int, told: Calla
                     digests.append(1e6 * _digests(connection, signal, requests) / items)
         told(f"{times[True][-1]:.1f} µs with the key, {times[False][-1]:.1f} without, {digests[-1]:.2f} for digests")
     keyed, bare = statistics.median(times[True]), statistics.median(times[False])
-    return Guards(keyed, keyed - bare, statistics.median(digests))
+    return DeduplicationCost(keyed, keyed - bare, statistics.median(digests))
 
 
 def _digests(connection: psycopg.Connection[Any], signal: Signal, requests: Sequence[Request]) -> float:

@@ -1,6 +1,6 @@
 """How fast a spool drains, beside how fast the same requests are stored when nothing is in their way.
 
-Both in this process, with the parts that a receiver has: two writers that take groups, and the drainer. Knows no door.
+Both in this process, with the parts that a receiver has: two writers that take groups, and the replayer. Knows no door.
 """
 
 import tempfile
@@ -13,7 +13,7 @@ from typing import Final
 
 import psycopg
 
-from otelgres.collector.queue.availability import Availability, Drainer
+from otelgres.collector.queue.availability import Availability, DatabaseReplayer
 from otelgres.collector.queue.group_commit import GROUP_BYTES
 from otelgres.collector.queue.sqlite_spool import Spool
 from otelgres.collector.tools.bench.ingest import NotStoredError
@@ -34,16 +34,16 @@ _TABLES: Final = {
 
 
 @dataclass(frozen=True)
-class Drained:
+class ReplayedRates:
     """Items a second, each way, in one round."""
 
     ingest: float
-    drain: float
+    replay: float
 
     @property
     def ratio(self) -> float:
         """1: the spool drains as fast as anything is stored."""
-        return self.drain / self.ingest
+        return self.replay / self.ingest
 
 
 def measure(
@@ -51,9 +51,9 @@ def measure(
     signal: Signal,
     items: int,
     rounds: int,
-    told: Callable[[Drained], None],
+    told: Callable[[ReplayedRates], None],
     advance: Callable[[float], None],
-) -> list[Drained]:
+) -> list[ReplayedRates]:
     """One result a round; ``advance`` hears of items. Raises NotStoredError or psycopg.Error."""
     found = []
     for number in range(rounds):
@@ -67,7 +67,7 @@ def measure(
             drain = _drain(dsn, batches, Path(folder))
             _check(dsn, signal, items)
         advance(items)
-        one = Drained(items / ingest, items / drain)
+        one = ReplayedRates(items / ingest, items / drain)
         told(one)
         found.append(one)
     return found
@@ -102,9 +102,9 @@ def _drain(dsn: str, batches: Sequence[Batch], folder: Path) -> float:
     for group in _grouped(batches):
         spool.append(group)
     availability = Availability()
-    drainer = Drainer(lambda: PostgresWriter(dsn), spool, availability)
+    replayer = DatabaseReplayer(lambda: PostgresWriter(dsn), spool, availability)
     began = time.perf_counter()
-    drainer.start()
+    replayer.start()
     try:
         while not spool.empty:
             if time.perf_counter() - began > _PATIENCE:
@@ -112,7 +112,7 @@ def _drain(dsn: str, batches: Sequence[Batch], folder: Path) -> float:
             threading.Event().wait(0.01)
         return time.perf_counter() - began
     finally:
-        drainer.stop(10)
+        replayer.stop(10)
         spool.close()
 
 

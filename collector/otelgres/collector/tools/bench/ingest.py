@@ -101,10 +101,10 @@ def _by_receiver(server: Server, dsn: str, signal: Signal, load: Load, seed: int
         "connections": load.connections, "in_flight": load.in_flight,
     }  # fmt: skip
     with receiver(dsn) as target, worker("the sender", "-m", "otelgres.collector.tools.bench.sender") as sender:
-        sender.tell(orjson.dumps({**job, "endpoint": target.grpc}).decode())
+        sender.send_line(orjson.dumps({**job, "endpoint": target.grpc}).decode())
         sender.line()
         postgres, ours = _postgres_cpu(server), cpu_seconds(target.worker.pid)
-        sender.tell("go")
+        sender.send_line("go")
         sent = sender.answer()
         ours = cpu_seconds(target.worker.pid) - ours
         postgres = [now - before for now, before in zip(_postgres_cpu(server), postgres, strict=True)]
@@ -128,10 +128,10 @@ def _by_receiver(server: Server, dsn: str, signal: Signal, load: Load, seed: int
 def _by_copy(server: Server, dsn: str, signal: Signal, load: Load, seed: int) -> Round:
     job = {"signal": signal, "items": load.items, "seed": seed, "at": time.time_ns(), "dsn": dsn}
     with worker("the copier", "-m", "otelgres.collector.tools.bench.copying") as copier:
-        copier.tell(orjson.dumps(job).decode())
+        copier.send_line(orjson.dumps(job).decode())
         copier.line()
         postgres = _postgres_cpu(server)
-        copier.tell("go")
+        copier.send_line("go")
         copied = copier.answer()
         postgres = [now - before for now, before in zip(_postgres_cpu(server), postgres, strict=True)]
     stored, commits = _stored(dsn, signal)

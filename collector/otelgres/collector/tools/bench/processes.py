@@ -31,7 +31,7 @@ class Worker:
         self._name = name
         self.pid = process.pid
 
-    def tell(self, line: str) -> None:
+    def send_line(self, line: str) -> None:
         """Sends one line. Raises ProcessError if nobody is there."""
         assert self._process.stdin is not None
         try:
@@ -85,7 +85,7 @@ def worker(name: str, *arguments: str, environ: Mapping[str, str] | None = None)
                 process.kill()
 
 
-class Receiver(NamedTuple):
+class ReceiverCommand(NamedTuple):
     """A receiver that is ready."""
 
     worker: Worker
@@ -94,7 +94,7 @@ class Receiver(NamedTuple):
 
 
 @contextmanager
-def receiver(dsn: str) -> Iterator[Receiver]:
+def receiver(dsn: str) -> Iterator[ReceiverCommand]:
     """``otelgres serve`` on free ports of the loopback interface, stopped in good order when the block ends."""
     command = "import otelgres.collector.cli; otelgres.collector.cli.main()"
     arguments = ("-c", command, "serve", "--json", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
@@ -105,7 +105,7 @@ def receiver(dsn: str) -> Iterator[Receiver]:
     ):
         ready = serving.answer()
         try:
-            yield Receiver(serving, ready["grpc"], ready["http"])
+            yield ReceiverCommand(serving, ready["grpc"], ready["http"])
         finally:
             serving.stop()
 

@@ -1,7 +1,7 @@
 """A process that sends: ``python -m otelgres.collector.tools.bench.sender`` with a :class:`Job` as JSON on stdin.
 
 It encodes all requests, says ``ready``, waits for a line on stdin, sends over several connections with several calls
-in flight on each, and prints a :class:`Sent` as JSON. Raw calls: what an SDK costs is not what is measured here.
+in flight on each, and prints a :class:`SentSummary` as JSON. Raw calls: what an SDK costs is not what is measured here.
 Refuses to know the database.
 """
 
@@ -44,7 +44,7 @@ class Job:
 
 
 @dataclass(slots=True, kw_only=True)
-class Sent:
+class SentSummary:
     """What was acknowledged, in how many seconds from the first call to the last answer; waits per call in ms."""
 
     items: int = 0
@@ -56,9 +56,9 @@ class Sent:
     sender_cpu_seconds: float = 0.0
 
 
-async def send(job: Job, requests: deque[Request]) -> Sent:
+async def send(job: Job, requests: deque[Request]) -> SentSummary:
     """Sends until ``requests`` is empty or time is up. Raises ``grpc.RpcError`` for an answer that is final."""
-    sent = Sent()
+    sent = SentSummary()
     waits: list[float] = []
     channels = [
         # Without a pool of its own every channel to one address would share one connection.
@@ -85,7 +85,7 @@ async def send(job: Job, requests: deque[Request]) -> Sent:
     return sent
 
 
-async def _send_in_turn(call: Any, requests: deque[Request], end: float, sent: Sent, waits: list[float]) -> None:
+async def _send_in_turn(call: Any, requests: deque[Request], end: float, sent: SentSummary, waits: list[float]) -> None:
     while requests and time.monotonic() < end:
         request = requests.popleft()
         while True:

@@ -1,6 +1,6 @@
 """From an acknowledgement to the line that ``otelgres tail`` prints: how long somebody who watches waits.
 
-Receiver and tail are processes of their own; the sender is this one. Refuses to know how tail does it.
+ReceiverCommand and tail are processes of their own; the sender is this one. Refuses to know how tail does it.
 """
 
 import threading
@@ -15,7 +15,7 @@ from otelgres.collector.tools.bench.latency import Latency, summed_up
 from otelgres.collector.tools.bench.processes import ProcessError, Worker, receiver, worker
 from otelgres.collector.tools.bench.server import Server
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.otlp import OtlpSink
+from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.otlp_endpoint import target
 from otelgres.exporters.outcome import Accepted
 
@@ -52,40 +52,40 @@ def measure(
         command = ("-c", "import otelgres.collector.cli; otelgres.collector.cli.main()", "tail", "logs", "--json")
         with worker("tail", *command, environ={"PYTHONUNBUFFERED": "1", "OTELGRES_DSN": dsn}) as tail:
             lines = _Lines(tail)
-            sink = OtlpSink({Signal.LOGS: target(Signal.LOGS, there.http, there.grpc, _ANSWER_SECONDS)})
+            exporter = OtlpExporter({Signal.LOGS: target(Signal.LOGS, there.http, there.grpc, _ANSWER_SECONDS)})
             try:
-                _until_told(sink, lines)
+                _until_received(exporter, lines)
                 begin = time.monotonic()
                 for number in range(round(rate * seconds)):
                     time.sleep(max(0.0, begin + number / rate - time.monotonic()))
                     body = f"record {number}"
-                    _send(sink, body)
+                    _send(exporter, body)
                     acked[body] = time.perf_counter()
                     advance(1 / rate)
                 deadline = time.monotonic() + _LAST_SECONDS
                 while acked.keys() - lines.seen.keys() and time.monotonic() < deadline:
                     time.sleep(0.05)
             finally:
-                sink.close()
+                exporter.close()
                 tail.stop()
         # A line may be here before the answer is: nobody waited then.
         waits = [max(0.0, 1000 * (lines.seen[body] - at)) for body, at in acked.items() if body in lines.seen]
     return summed_up(len(acked), waits)
 
 
-def _until_told(sink: OtlpSink, lines: _Lines) -> None:
+def _until_received(exporter: OtlpExporter, lines: _Lines) -> None:
     deadline = time.monotonic() + _LAST_SECONDS
     while not lines.some.is_set():
         if time.monotonic() > deadline:
             raise ProcessError("tail told nothing")
-        _send(sink, "is anybody there?")
+        _send(exporter, "is anybody there?")
         lines.some.wait(0.2)
 
 
-def _send(sink: OtlpSink, body: str) -> None:
+def _send(exporter: OtlpExporter, body: str) -> None:
     request = ExportLogsServiceRequest()
     record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
     record.body.string_value = body
-    (outcome,) = sink.write([Batch(Signal.LOGS, request.SerializeToString())])
+    (outcome,) = exporter.write([Batch(Signal.LOGS, request.SerializeToString())])
     if not isinstance(outcome, Accepted):
         raise ProcessError(f"the receiver did not take a record: {outcome.message}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from otelgres.collector.tools.chaos.disk import SmallDisk
-from otelgres.collector.tools.chaos.processes import Database, ReceiverProcess
+from otelgres.collector.tools.chaos.processes import DatabaseProcess, ReceiverProcess
 
 # Faults of the database end after so long at the latest; most are much shorter.
 _LONGEST_OUTAGE: Final = 5.0
@@ -22,7 +22,14 @@ class Schedule:
     """Breaks things for ``seconds`` and until ``kills`` kills are done, then mends everything."""
 
     def __init__(
-        self, receiver: ReceiverProcess, database: Database, disk: SmallDisk, *, seed: int, seconds: float, kills: int
+        self,
+        receiver: ReceiverProcess,
+        database: DatabaseProcess,
+        disk: SmallDisk,
+        *,
+        seed: int,
+        seconds: float,
+        kills: int,
     ) -> None:
         self._receiver = receiver
         self._database = database

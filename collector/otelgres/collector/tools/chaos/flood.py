@@ -12,7 +12,7 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 
-from otelgres.collector.tools.chaos.items import Items, Kind
+from otelgres.collector.tools.chaos.items import ItemKind, Items
 
 SPANS: Final = 512
 """In each request."""
@@ -26,7 +26,7 @@ _AGAIN: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED
 
 def template() -> bytes:
     """A request; each one sent differs from it in its trace ids alone, since encoding costs more than sending."""
-    return Items(_TEMPLATE_SEED, time.time_ns()).request(Kind.SPAN, range(SPANS))
+    return Items(_TEMPLATE_SEED, time.time_ns()).request(ItemKind.SPAN, range(SPANS))
 
 
 @dataclass(slots=True)

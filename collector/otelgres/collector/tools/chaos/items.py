@@ -31,7 +31,7 @@ _FILLER: Final = "x" * 120
 _POINT_KINDS: Final = ("gauge", "histogram", "gauge", "exponential_histogram", "gauge", "summary")
 
 
-class Kind(Enum):
+class ItemKind(Enum):
     """What items there are. Those with a natural key may be sent again in other requests; a log without one may not."""
 
     SPAN = "spans"
@@ -47,14 +47,14 @@ class Kind(Enum):
     @property
     def has_key(self) -> bool:
         """Whether the receiver promises to recognise it in any company."""
-        return self is not Kind.LOG_WITHOUT_UID
+        return self is not ItemKind.LOG_WITHOUT_UID
 
 
 _SIGNALS: Final = {
-    Kind.SPAN: Signal.TRACES,
-    Kind.LOG: Signal.LOGS,
-    Kind.LOG_WITHOUT_UID: Signal.LOGS,
-    Kind.POINT: Signal.METRICS,
+    ItemKind.SPAN: Signal.TRACES,
+    ItemKind.LOG: Signal.LOGS,
+    ItemKind.LOG_WITHOUT_UID: Signal.LOGS,
+    ItemKind.POINT: Signal.METRICS,
 }
 
 
@@ -65,14 +65,14 @@ class Items:
     seed: int
     base: int
 
-    def request(self, kind: Kind, numbers: Sequence[int], invalid: int = 0) -> bytes:
+    def request(self, kind: ItemKind, numbers: Sequence[int], invalid: int = 0) -> bytes:
         """An encoded export request with these items, and ``invalid`` spans that the receiver has to refuse."""
         match kind:
-            case Kind.SPAN:
+            case ItemKind.SPAN:
                 return self._spans(numbers, invalid)
-            case Kind.LOG | Kind.LOG_WITHOUT_UID:
-                return self._logs(numbers, with_uid=kind is Kind.LOG)
-            case Kind.POINT:
+            case ItemKind.LOG | ItemKind.LOG_WITHOUT_UID:
+                return self._logs(numbers, with_uid=kind is ItemKind.LOG)
+            case ItemKind.POINT:
                 return self._points(numbers)
 
     def time(self, number: int) -> int:

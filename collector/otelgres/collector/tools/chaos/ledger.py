@@ -5,19 +5,19 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from otelgres.collector.tools.chaos.items import Kind
+from otelgres.collector.tools.chaos.items import ItemKind
 
 _SENT: Final = 1
 _ACKED: Final = 2
 _REFUSED: Final = 4
 
 
-class Ledger:
+class SentLedger:
     """One byte an item. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._items: dict[Kind, bytearray] = {kind: bytearray() for kind in Kind}
+        self._items: dict[ItemKind, bytearray] = {kind: bytearray() for kind in ItemKind}
         self.answers: Counter[str] = Counter()
         """How often each answer was heard."""
         self.odd: list[str] = []
@@ -25,7 +25,7 @@ class Ledger:
         self.events: Counter[str] = Counter()
         """Requests by what was special about them: duplicates, regrouped, poison, retries."""
 
-    def take(self, kind: Kind, count: int) -> range:
+    def take(self, kind: ItemKind, count: int) -> range:
         """Numbers for new items, which count as sent from now on."""
         with self._lock:
             items = self._items[kind]
@@ -33,14 +33,14 @@ class Ledger:
             items.extend(bytes((_SENT,)) * count)
             return range(first, first + count)
 
-    def acked(self, kind: Kind, numbers: Iterable[int]) -> None:
+    def acked(self, kind: ItemKind, numbers: Iterable[int]) -> None:
         """The receiver answered for them: from now on they must be there."""
         self._mark(kind, numbers, _ACKED)
 
-    def refused(self, kind: Kind, numbers: Iterable[int], why: str) -> None:
+    def refused(self, kind: ItemKind, numbers: Iterable[int], why: str) -> None:
         """A final refusal of items that were valid."""
         self._mark(kind, numbers, _REFUSED)
-        self.say_odd(f"{kind.value}: valid items were refused: {why}")
+        self.report_unexpected(f"{kind.value}: valid items were refused: {why}")
 
     def heard(self, answer: str) -> None:
         """Counts an answer."""
@@ -52,20 +52,20 @@ class Ledger:
         with self._lock:
             self.events[event] += 1
 
-    def say_odd(self, what: str) -> None:
+    def report_unexpected(self, what: str) -> None:
         """Notes an answer that is wrong in itself."""
         with self._lock:
             self.odd.append(what)
 
-    def sent_count(self, kind: Kind) -> int:
+    def sent_count(self, kind: ItemKind) -> int:
         """How many items of a kind there are."""
         return len(self._items[kind])
 
-    def acked_numbers(self, kind: Kind) -> set[int]:
+    def acked_numbers(self, kind: ItemKind) -> set[int]:
         """The numbers of what was acknowledged."""
         return set(self._numbers(kind, _ACKED))
 
-    def refused_numbers(self, kind: Kind) -> set[int]:
+    def refused_numbers(self, kind: ItemKind) -> set[int]:
         """The numbers of what was refused for good and never acknowledged."""
         return set(self._numbers(kind, _REFUSED)) - self.acked_numbers(kind)
 
@@ -74,10 +74,10 @@ class Ledger:
         with self._lock:
             return sum(len(items) - items.count(_SENT) for items in self._items.values())
 
-    def _numbers(self, kind: Kind, flag: int) -> Iterator[int]:
+    def _numbers(self, kind: ItemKind, flag: int) -> Iterator[int]:
         return (number for number, state in enumerate(self._items[kind]) if state & flag)
 
-    def _mark(self, kind: Kind, numbers: Iterable[int], flag: int) -> None:
+    def _mark(self, kind: ItemKind, numbers: Iterable[int], flag: int) -> None:
         with self._lock:
             items = self._items[kind]
             for number in numbers:

@@ -17,7 +17,7 @@ import grpc.aio  # type: ignore[import-untyped]
 import psycopg
 
 from otelgres.collector.tools.chaos.flood import CLIENT_SECONDS, SPANS, Flood
-from otelgres.collector.tools.chaos.processes import Database, Memory, ReceiverProcess
+from otelgres.collector.tools.chaos.processes import DatabaseProcess, Memory, ReceiverProcess
 from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder, wait_until
 
 _DATABASE_BYTES_PER_SECOND: Final = 2_000_000
@@ -84,7 +84,7 @@ def overload(seconds: float, progress: Callable[[str], None]) -> Overload:
     """Runs it; bounded in time. Raises EmbeddedPostgresError, OSError; leaves nothing either way."""
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
-        database = Database(folder)
+        database = DatabaseProcess(folder)
         stack.callback(database.close)
         progress("starting PostgreSQL and the receiver")
         database.start()

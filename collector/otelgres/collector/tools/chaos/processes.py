@@ -130,7 +130,7 @@ class ReceiverProcess:
             self._process = None
 
 
-class Database:
+class DatabaseProcess:
     """An embedded PostgreSQL that commits for good, in ``folder``, and the proxy through which the receiver sees it."""
 
     def __init__(self, folder: Path) -> None:

@@ -6,15 +6,15 @@ from typing import Any, Final
 
 import psycopg
 
-from otelgres.collector.tools.chaos.items import NUMBER_KEY, Kind
-from otelgres.collector.tools.chaos.ledger import Ledger
+from otelgres.collector.tools.chaos.items import NUMBER_KEY, ItemKind
+from otelgres.collector.tools.chaos.ledger import SentLedger
 
 _STORED: Final = {
-    Kind.SPAN: "SELECT attributes ->> %(key)s, count(*) FROM otel.spans GROUP BY 1",
-    Kind.LOG: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs WHERE attributes ? 'log.record.uid' GROUP BY 1",
-    Kind.LOG_WITHOUT_UID: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs "
+    ItemKind.SPAN: "SELECT attributes ->> %(key)s, count(*) FROM otel.spans GROUP BY 1",
+    ItemKind.LOG: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs WHERE attributes ? 'log.record.uid' GROUP BY 1",
+    ItemKind.LOG_WITHOUT_UID: "SELECT attributes ->> %(key)s, count(*) FROM otel.logs "
     "WHERE NOT attributes ? 'log.record.uid' GROUP BY 1",
-    Kind.POINT: "SELECT coalesce(value_int, sum::bigint), count(*) FROM otel.metric_points GROUP BY 1",
+    ItemKind.POINT: "SELECT coalesce(value_int, sum::bigint), count(*) FROM otel.metric_points GROUP BY 1",
 }
 _ROLLUPS: Final = """
 SELECT (SELECT count(*) FROM otel.spans) AS spans,
@@ -47,10 +47,10 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Reconciliation:
     """All of it."""
 
-    lines: dict[Kind, Line]
+    lines: dict[ItemKind, Line]
     rollups: dict[str, int]
     losses: dict[str, int] = field(default_factory=dict)
     """The receiver's own ledger: entries by effect, source, signal and reason."""
@@ -68,26 +68,26 @@ class Account:
         return {"right": self.right, "items": lines, "rollups": self.rollups, "losses": self.losses}
 
 
-def settle(ledger: Ledger, dsn: str) -> Account:
+def settle(ledger: SentLedger, dsn: str) -> Reconciliation:
     """Asks the database at ``dsn`` what it holds. Raises ``psycopg.Error``."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        lines = {kind: _line(ledger, kind, _stored(connection, kind)) for kind in Kind}
+        lines = {kind: _line(ledger, kind, _stored(connection, kind)) for kind in ItemKind}
         with connection.cursor() as cursor:
             values = cursor.execute(_ROLLUPS).fetchone()
             assert values is not None
             assert cursor.description is not None
             rollups = {column.name: int(value) for column, value in zip(cursor.description, values, strict=True)}
         losses = {str(name): int(count) for name, count in connection.execute(_LOSSES).fetchall()}
-    return Account(lines, rollups, losses)
+    return Reconciliation(lines, rollups, losses)
 
 
-def _stored(connection: psycopg.Connection[Any], kind: Kind) -> dict[int, int]:
+def _stored(connection: psycopg.Connection[Any], kind: ItemKind) -> dict[int, int]:
     rows = connection.execute(_STORED[kind], {"key": NUMBER_KEY}).fetchall()
     # An item without its number is none of ours, and must not hide.
     return {-1 if number is None else int(number): int(count) for number, count in rows}
 
 
-def _line(ledger: Ledger, kind: Kind, stored: Mapping[int, int]) -> Line:
+def _line(ledger: SentLedger, kind: ItemKind, stored: Mapping[int, int]) -> Line:
     sent = ledger.sent_count(kind)
     acked = ledger.acked_numbers(kind)
     refused = ledger.refused_numbers(kind)

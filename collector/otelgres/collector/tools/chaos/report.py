@@ -7,13 +7,13 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from otelgres.collector.tools.chaos.run import Plan, Result
+from otelgres.collector.tools.chaos.run import ChaosPlan, ChaosResult
 from otelgres.collector.tools.chaos.speeds import Speeds
 
 _COLUMNS = ("sent", "acked", "stored", "lost", "doubled", "refused", "invented")
 
 
-def show(console: Console, plan: Plan, result: Result, speeds: Speeds | None) -> None:
+def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds | None) -> None:
     """Tables and a verdict."""
     table = Table(title=f"otelgres chaos --seconds {plan.seconds:g} --seed {plan.seed} --kills {plan.kills}")
     table.add_column("item")
@@ -35,8 +35,8 @@ def show(console: Console, plan: Plan, result: Result, speeds: Speeds | None) ->
         f"{result.hung_stops} hung, {len(result.crashes)} crashes")  # fmt: skip
     say(f"tracebacks in its log: {_counts(result.log_errors)}", markup=False)
     if speeds:
-        share = speeds.drain / speeds.ingest if speeds.ingest else 0.0
-        say(f"speed: {speeds.ingest:,.0f} spans/s go in, {speeds.drain:,.0f} spans/s leave the spool ({share:.2f})")
+        share = speeds.replay / speeds.ingest if speeds.ingest else 0.0
+        say(f"speed: {speeds.ingest:,.0f} spans/s go in, {speeds.replay:,.0f} spans/s leave the spool ({share:.2f})")
     say(f"its own ledger: {_counts(result.account.losses)}")
     if not result.disk_limited:
         say("the spool's disk was not limited: that takes Linux and root with the right to mount")
@@ -47,7 +47,7 @@ def show(console: Console, plan: Plan, result: Result, speeds: Speeds | None) ->
             say(f"  {kind.value}: numbers {', '.join(map(str, line.examples))} …")
     if not result.answered:
         say("  not every request had got its answer in time")
-    if not result.drained:
+    if not result.replayed:
         say("  the spool was not empty in time")
     say(
         "[green]nothing acknowledged was lost, nothing was doubled[/green]"
@@ -56,7 +56,7 @@ def show(console: Console, plan: Plan, result: Result, speeds: Speeds | None) ->
     )
 
 
-def as_json(plan: Plan, result: Result, speeds: Speeds | None) -> str:
+def as_json(plan: ChaosPlan, result: ChaosResult, speeds: Speeds | None) -> str:
     """All of it as one line."""
     rest = {name: value for name, value in asdict(result).items() if name != "account"}
     figures = {"speeds": asdict(speeds)} if speeds else {}

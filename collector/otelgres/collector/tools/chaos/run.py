@@ -19,9 +19,9 @@ from typing import Any, Final
 from otelgres.collector.tools.chaos.disk import SmallDisk
 from otelgres.collector.tools.chaos.faults import Schedule
 from otelgres.collector.tools.chaos.items import Items
-from otelgres.collector.tools.chaos.ledger import Ledger
-from otelgres.collector.tools.chaos.processes import Database, Memory, ReceiverProcess
-from otelgres.collector.tools.chaos.reconciliation import Account, settle
+from otelgres.collector.tools.chaos.ledger import SentLedger
+from otelgres.collector.tools.chaos.processes import DatabaseProcess, Memory, ReceiverProcess
+from otelgres.collector.tools.chaos.reconciliation import Reconciliation, settle
 from otelgres.collector.tools.chaos.senders import Senders
 
 _SENDERS: Final = 8
@@ -35,7 +35,7 @@ _POLL: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ChaosPlan:
     """What is asked for: faults for ``seconds`` and until ``kills`` kills, everything from ``seed``."""
 
     seconds: float
@@ -44,10 +44,10 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ChaosResult:
     """What came of it."""
 
-    account: Account
+    account: Reconciliation
     kills: int
     faults: dict[str, int]
     requests: dict[str, int]
@@ -58,8 +58,8 @@ class Result:
     hung_stops: int
     log_errors: dict[str, int]
     answered: bool
-    drained: bool
-    drain_seconds: float
+    replayed: bool
+    replay_seconds: float
     highest_rss: int
     disk_limited: bool
     seconds: float
@@ -68,18 +68,18 @@ class Result:
     def right(self) -> bool:
         """Whether the promise was kept, whatever happened."""
         unwell = self.odd or self.crashes or self.hung_stops
-        return self.account.right and self.answered and self.drained and not unwell
+        return self.account.right and self.answered and self.replayed and not unwell
 
 
-def run(plan: Plan, progress: Callable[[str], None]) -> Result:
+def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
     """Runs it; bounded in time. Raises EmbeddedPostgresError, OSError; leaves nothing either way."""
     began = time.monotonic()
-    ledger = Ledger()
+    ledger = SentLedger()
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         disk = SmallDisk(folder / "spool", _DISK_BYTES)
         stack.callback(disk.close)
-        database = Database(folder)
+        database = DatabaseProcess(folder)
         stack.callback(database.close)
         progress("starting PostgreSQL and the receiver")
         database.start()
@@ -105,13 +105,13 @@ def run(plan: Plan, progress: Callable[[str], None]) -> Result:
         receiver.revive()
         answered = senders.finish(_ANSWER_SECONDS)
         progress("waiting for the spool to be empty")
-        drain_began = time.monotonic()
-        drained = wait_until(lambda: not any(disk.folder.rglob("*.sqlite")), _DRAIN_SECONDS)
-        drain_seconds = time.monotonic() - drain_began
+        replay_began = time.monotonic()
+        replayed = wait_until(lambda: not any(disk.folder.rglob("*.sqlite")), _DRAIN_SECONDS)
+        replay_seconds = time.monotonic() - replay_began
         receiver.stop()
         progress("comparing the ledger with SQL")
         account = settle(ledger, database.direct_dsn)
-        return Result(
+        return ChaosResult(
             account=account,
             kills=schedule.kills,
             faults=dict(schedule.counts),
@@ -123,8 +123,8 @@ def run(plan: Plan, progress: Callable[[str], None]) -> Result:
             hung_stops=receiver.hung_stops,
             log_errors=_errors(receiver.log),
             answered=answered,
-            drained=drained,
-            drain_seconds=drain_seconds,
+            replayed=replayed,
+            replay_seconds=replay_seconds,
             highest_rss=memory.highest,
             disk_limited=disk.limited,
             seconds=time.monotonic() - began,

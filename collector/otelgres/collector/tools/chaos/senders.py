@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from otelgres.collector.tools.chaos.items import Items, Kind
-from otelgres.collector.tools.chaos.ledger import Ledger
-from otelgres.collector.tools.chaos.transports import Answer, Grpc, Http, Transport
+from otelgres.collector.tools.chaos.items import ItemKind, Items
+from otelgres.collector.tools.chaos.ledger import SentLedger
+from otelgres.collector.tools.chaos.transports import Answer, ChaosTransport, Grpc, Http
 from otelgres.exporters.batch import Signal
 
 _HISTORY: Final = 200
@@ -22,14 +22,21 @@ _SIZES: Final = (1, 5, 20, 60, 120)
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 0.6
 # After so many attempts a Collector in between may have split what it holds.
 _SPLIT_AFTER: Final = 3
-_KINDS: Final = (Kind.SPAN, Kind.SPAN, Kind.LOG, Kind.LOG_WITHOUT_UID, Kind.LOG_WITHOUT_UID, Kind.POINT)
+_KINDS: Final = (
+    ItemKind.SPAN,
+    ItemKind.SPAN,
+    ItemKind.LOG,
+    ItemKind.LOG_WITHOUT_UID,
+    ItemKind.LOG_WITHOUT_UID,
+    ItemKind.POINT,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Request:
     """A request that was sent, or is being sent by somebody else just now."""
 
-    kind: Kind
+    kind: ItemKind
     numbers: tuple[int, ...]
     invalid: int
     payload: bytes
@@ -39,14 +46,14 @@ class _Request:
 class Senders:
     """Threads with a transport each; ``pace`` is the pause (s) between two requests of one of them."""
 
-    def __init__(self, items: Items, ledger: Ledger, grpc: str, http: str, *, count: int, pace: float) -> None:
+    def __init__(self, items: Items, ledger: SentLedger, grpc: str, http: str, *, count: int, pace: float) -> None:
         self._items = items
         self._ledger = ledger
         self._pace = pace
         self._history: deque[_Request] = deque(maxlen=_HISTORY)
         self._stop = threading.Event()
         self._give_up = threading.Event()
-        doors: list[Callable[[], Transport]] = [
+        doors: list[Callable[[], ChaosTransport]] = [
             lambda: Grpc(grpc),
             lambda: Http(http, as_json=False),
             lambda: Http(http, as_json=True),
@@ -80,7 +87,7 @@ class Senders:
                 thread.join(_LONGEST_WAIT + 15.0)
         return done
 
-    def _run(self, make_transport: Callable[[], Transport], rng: random.Random) -> None:
+    def _run(self, make_transport: Callable[[], ChaosTransport], rng: random.Random) -> None:
         transport = make_transport()
         try:
             while not self._stop.wait(self._pace * rng.uniform(0.5, 1.5)):
@@ -88,11 +95,11 @@ class Senders:
         finally:
             transport.close()
 
-    def _one(self, transport: Transport, rng: random.Random) -> None:
+    def _one(self, transport: ChaosTransport, rng: random.Random) -> None:
         chance = rng.random()
         if chance < 0.15 and self._history:
             earlier = rng.choice(list(self._history))
-            # Only a client's own bytes are the same bytes: JSON becomes a protobuf of its own at the door.
+            # Only a client's own bytes are the same bytes: JSON becomes a protobuf of its own on arrival.
             if earlier.kind.has_key or earlier.encoding == transport.encoding:
                 self._ledger.happened("duplicates")
                 self._deliver(transport, rng, earlier)
@@ -103,11 +110,11 @@ class Senders:
         else:
             kind = rng.choice(_KINDS)
             numbers = self._ledger.take(kind, rng.choice(_SIZES))
-            invalid = rng.randint(1, 3) if kind is Kind.SPAN and rng.random() < 0.1 else 0
+            invalid = rng.randint(1, 3) if kind is ItemKind.SPAN and rng.random() < 0.1 else 0
             self._ledger.happened("fresh")
             self._deliver(transport, rng, self._request(transport, kind, numbers, invalid))
 
-    def _regrouped(self, transport: Transport, rng: random.Random) -> None:
+    def _regrouped(self, transport: ChaosTransport, rng: random.Random) -> None:
         """Parts of several requests in one: what a Collector in between makes of a retry."""
         kind = rng.choice([kind for kind in _KINDS if kind.has_key])
         parts = [request for request in list(self._history) if request.kind is kind]
@@ -118,20 +125,20 @@ class Senders:
         self._ledger.happened("regrouped")
         self._deliver(transport, rng, self._request(transport, kind, list(dict.fromkeys(chosen)), 0))
 
-    def _poison(self, transport: Transport, rng: random.Random) -> None:
+    def _poison(self, transport: ChaosTransport, rng: random.Random) -> None:
         self._ledger.happened("poison")
         answer = self._insist(transport, rng, rng.choice(list(Signal)), b"\x0a\xff\xff\xff\xff\x0f" + rng.randbytes(40))
         if answer is not None and answer.taken:
-            self._ledger.say_odd(f"malformed bytes were accepted ({answer.said})")
+            self._ledger.report_unexpected(f"malformed bytes were accepted ({answer.said})")
 
-    def _request(self, transport: Transport, kind: Kind, numbers: Sequence[int], invalid: int) -> _Request:
+    def _request(self, transport: ChaosTransport, kind: ItemKind, numbers: Sequence[int], invalid: int) -> _Request:
         payload = self._items.request(kind, numbers, invalid)
         request = _Request(kind, tuple(numbers), invalid, payload, transport.encoding)
         # Known to the others before it is sent: the same items may then be on two ways at once.
         self._history.append(request)
         return request
 
-    def _deliver(self, transport: Transport, rng: random.Random, request: _Request) -> None:
+    def _deliver(self, transport: ChaosTransport, rng: random.Random, request: _Request) -> None:
         splits = request.kind.has_key and len(request.numbers) > 1 and not request.invalid and rng.random() < 0.3
         answer = self._insist(
             transport, rng, request.kind.signal, request.payload, attempts=_SPLIT_AFTER if splits else None
@@ -146,12 +153,14 @@ class Senders:
             self._ledger.refused(request.kind, request.numbers, f"{answer.said} {answer.message}")
         # A request that is in already is acknowledged without counting again what was refused of it.
         elif answer.rejected not in (0, request.invalid):
-            self._ledger.say_odd(f"{answer.rejected} rejected where {request.invalid} were invalid ({answer.said})")
+            self._ledger.report_unexpected(
+                f"{answer.rejected} rejected where {request.invalid} were invalid ({answer.said})"
+            )
         else:
             self._ledger.acked(request.kind, request.numbers)
 
     def _insist(
-        self, transport: Transport, rng: random.Random, signal: Signal, payload: bytes, attempts: int | None = None
+        self, transport: ChaosTransport, rng: random.Random, signal: Signal, payload: bytes, attempts: int | None = None
     ) -> Answer | None:
         """The final answer; None after so many ``attempts``, or when told to give up."""
         wait = _SHORTEST_WAIT

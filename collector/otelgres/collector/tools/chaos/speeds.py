@@ -14,7 +14,7 @@ import grpc.aio  # type: ignore[import-untyped]
 import psycopg
 
 from otelgres.collector.tools.chaos.flood import CLIENT_SECONDS, Flood
-from otelgres.collector.tools.chaos.processes import Database, ReceiverProcess
+from otelgres.collector.tools.chaos.processes import DatabaseProcess, ReceiverProcess
 from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder, wait_until
 
 _SECONDS: Final = 8.0
@@ -31,14 +31,14 @@ class Speeds:
     """Spans a second."""
 
     ingest: float
-    drain: float
+    replay: float
 
 
 def speeds(progress: Callable[[str], None]) -> Speeds:
     """Measures both, with a database and a receiver of its own. Raises EmbeddedPostgresError, OSError."""
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
-        database = Database(folder)
+        database = DatabaseProcess(folder)
         stack.callback(database.close)
         progress("measuring speeds: starting PostgreSQL and a receiver")
         database.start()
@@ -56,7 +56,7 @@ def speeds(progress: Callable[[str], None]) -> Speeds:
             return Speeds(_speed(connection, 0, at), _speed(connection, at, end))
 
 
-async def _fill(address: str, database: Database, progress: Callable[[str], None]) -> tuple[int, int]:
+async def _fill(address: str, database: DatabaseProcess, progress: Callable[[str], None]) -> tuple[int, int]:
     """How many requests were sent with the database there, and how many in all."""
     async with grpc.aio.insecure_channel(address) as channel:
         load = Flood(channel)

@@ -57,7 +57,7 @@ class Answer(NamedTuple):
     message: str = ""
 
 
-class Transport(Protocol):
+class ChaosTransport(Protocol):
     """A way to a receiver; ``encoding`` is what the bytes on the wire depend on. One thread's."""
 
     encoding: str

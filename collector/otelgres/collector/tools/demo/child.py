@@ -63,7 +63,7 @@ class Child:
             raise ChildError(f"{self.name} said something else than expected: {line.decode(errors='replace').strip()}")
         return said
 
-    def tell_to_end(self) -> None:
+    def ask_to_stop(self) -> None:
         """Says so on its stdin and closes that; a close without a word means that we died. It can still speak."""
         assert self._process.stdin is not None
         if not self._process.stdin.closed:
@@ -74,7 +74,7 @@ class Child:
 
     def end(self, timeout: float) -> None:
         """Tells it to end and waits ``timeout`` seconds; then it is killed with all that it has started."""
-        self.tell_to_end()
+        self.ask_to_stop()
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:

@@ -16,8 +16,8 @@ from typing import Any
 
 _PER_SECOND = 8.0
 _AT_ONCE = 16
-_PATIENCE = 20.0  # seconds until a customer gives up; on an idle machine the slowest answer takes one
-_LITTLE_PATIENCE = 2.0  # with a card on which the bank never answers
+_TIMEOUT = 20.0  # seconds until a customer gives up; on an idle machine the slowest answer takes one
+_SHORT_TIMEOUT = 2.0  # with a card on which the bank never answers
 
 # The first second has one of everything, so that the shortest run shows it all.
 _FIRST = (
@@ -72,8 +72,8 @@ class Customers:
                 raise
 
     def _order(self, order: dict[str, Any]) -> None:
-        patience = _LITTLE_PATIENCE if order["card"] == "silent" else _PATIENCE
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=patience)
+        timeout = _SHORT_TIMEOUT if order["card"] == "silent" else _TIMEOUT
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=timeout)
         try:
             connection.request("POST", "/orders", json.dumps(order), {"Content-Type": "application/json"})
             outcome = str(json.loads(connection.getresponse().read())["outcome"])

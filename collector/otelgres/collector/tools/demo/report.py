@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otelgres.collector.tools.demo.findings import Findings
-from otelgres.collector.tools.demo.system import Sent
+from otelgres.collector.tools.demo.system import SentItems
 from otelgres.collector.tools.demo.verdict import answered
 
 Row: TypeAlias = Mapping[str, Any]
@@ -23,7 +23,7 @@ _PIPED: Final = 100
 _SHOWN_FAILURES: Final = 2
 
 
-class Column(NamedTuple):
+class ReportColumn(NamedTuple):
     """What a column is called and says of a row. Where the table is too wide, the elastic ones are cut."""
 
     title: str
@@ -32,16 +32,16 @@ class Column(NamedTuple):
     elastic: bool = False
 
 
-def sent_as_json(sent: Sent) -> str:
+def sent_as_json(sent: SentItems) -> str:
     """What was sent alone, as one line of JSON."""
     return orjson.dumps({"sent": _sent(sent)}).decode()
 
 
-def _sent(sent: Sent) -> dict[str, Any]:
+def _sent(sent: SentItems) -> dict[str, Any]:
     return {"records": sent.records, "spans": sent.spans, "logs": sent.logs, "answers": sent.answers}
 
 
-def as_json(sent: Sent, findings: Findings) -> str:
+def as_json(sent: SentItems, findings: Findings) -> str:
     """Everything, as one line of JSON."""
     return orjson.dumps(
         {
@@ -71,7 +71,7 @@ def console() -> Console:
     return out
 
 
-def show(out: Console, sent: Sent, findings: Findings, psql: str) -> None:
+def show(out: Console, sent: SentItems, findings: Findings, psql: str) -> None:
     """Prints the report; ``psql`` says how to open the database."""
     spans, logs = (sum(row[what] for row in findings.found) for what in ("spans", "logs"))
     counted = sum(row["orders"] for row in findings.orders)
@@ -164,59 +164,59 @@ def _metric(row: Row) -> str:
 
 
 _SLOWEST: Final = (
-    Column("flow_id", _text("flow_id")),
-    Column("ms", _number("duration_ms"), right=True),
-    Column("spans", _number("span_count", ","), right=True),
-    Column("status", _text("status")),
-    Column("reached", _text("last_checkpoint"), elastic=True),
+    ReportColumn("flow_id", _text("flow_id")),
+    ReportColumn("ms", _number("duration_ms"), right=True),
+    ReportColumn("spans", _number("span_count", ","), right=True),
+    ReportColumn("status", _text("status")),
+    ReportColumn("reached", _text("last_checkpoint"), elastic=True),
 )
 _INCOMPLETE: Final = (
-    Column("flow_id", _text("flow_id")),
-    Column("stopped after", _text("last_checkpoint")),
-    Column("since", _clock("last_checkpoint_time")),
-    Column("s ago", _number("since_seconds"), right=True),
-    Column("in phase", _text("open_phase"), elastic=True),
+    ReportColumn("flow_id", _text("flow_id")),
+    ReportColumn("stopped after", _text("last_checkpoint")),
+    ReportColumn("since", _clock("last_checkpoint_time")),
+    ReportColumn("s ago", _number("since_seconds"), right=True),
+    ReportColumn("in phase", _text("open_phase"), elastic=True),
 )
 _PHASES: Final = (
-    Column("phase", _text("phase"), elastic=True),
-    Column("service", _text("service_name")),
-    Column("count", _number("count", ","), right=True),
-    Column("avg ms", _number("avg_ms"), right=True),
-    Column("p95 ms", _number("p95_ms"), right=True),
-    Column("self ms", _number("self_ms"), right=True),
-    Column("share", _number("share", ".0%"), right=True),
+    ReportColumn("phase", _text("phase"), elastic=True),
+    ReportColumn("service", _text("service_name")),
+    ReportColumn("count", _number("count", ","), right=True),
+    ReportColumn("avg ms", _number("avg_ms"), right=True),
+    ReportColumn("p95 ms", _number("p95_ms"), right=True),
+    ReportColumn("self ms", _number("self_ms"), right=True),
+    ReportColumn("share", _number("share", ".0%"), right=True),
 )
 _ERRORS: Final = (
-    Column("count", _number("count", ","), right=True),
-    Column("newest error", _error, elastic=True),
-    Column("stopped after", _text("last_checkpoint")),
+    ReportColumn("count", _number("count", ","), right=True),
+    ReportColumn("newest error", _error, elastic=True),
+    ReportColumn("stopped after", _text("last_checkpoint")),
 )
 _LOGS: Final = (
-    Column("time", _clock("time", 3)),
-    Column("service", _text("service_name")),
-    Column("level", _text("level")),
-    Column("body", _body, elastic=True),
-    Column("raised in", _raised),
+    ReportColumn("time", _clock("time", 3)),
+    ReportColumn("service", _text("service_name")),
+    ReportColumn("level", _text("level")),
+    ReportColumn("body", _body, elastic=True),
+    ReportColumn("raised in", _raised),
 )
 _SERVICES: Final = (
-    Column("service", _text("service_name")),
-    Column("spans", _number("span_count", ","), right=True),
-    Column("requests/s", _number("requests_per_second"), right=True),
-    Column("errors", _number("error_count", ","), right=True),
-    Column("p50 ms", _number("p50_ms"), right=True),
-    Column("p95 ms", _number("p95_ms"), right=True),
-    Column("max ms", _number("max_ms"), right=True),
+    ReportColumn("service", _text("service_name")),
+    ReportColumn("spans", _number("span_count", ","), right=True),
+    ReportColumn("requests/s", _number("requests_per_second"), right=True),
+    ReportColumn("errors", _number("error_count", ","), right=True),
+    ReportColumn("p50 ms", _number("p50_ms"), right=True),
+    ReportColumn("p95 ms", _number("p95_ms"), right=True),
+    ReportColumn("max ms", _number("max_ms"), right=True),
 )
 _METRICS: Final = (
-    Column("metric", _text("metric_name"), elastic=True),
-    Column("type", _text("type")),
-    Column("service", _text("service_name")),
-    Column("points", _number("points", ","), right=True),
-    Column("says", _metric),
+    ReportColumn("metric", _text("metric_name"), elastic=True),
+    ReportColumn("type", _text("type")),
+    ReportColumn("service", _text("service_name")),
+    ReportColumn("points", _number("points", ","), right=True),
+    ReportColumn("says", _metric),
 )
 
 
-def _section(out: Console, title: str, source: str, columns: Sequence[Column], rows: Iterable[Row]) -> None:
+def _section(out: Console, title: str, source: str, columns: Sequence[ReportColumn], rows: Iterable[Row]) -> None:
     _title(out, title, source)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:

@@ -30,7 +30,7 @@ class Endpoints(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentItems:
     """What left the sample system: its own count of records by service, and the answers that its customers got."""
 
     spans: Mapping[str, int] = field(default_factory=dict)
@@ -49,7 +49,7 @@ def missing_packages() -> list[str]:
     return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
-def run_system(to: Endpoints, run: str, seconds: float, progress: Callable[[float, int], None]) -> Sent:
+def run_system(to: Endpoints, run: str, seconds: float, progress: Callable[[float, int], None]) -> SentItems:
     """Runs the sample system for ``seconds`` and ends it; what it has sent is committed when this returns.
 
     ``run`` marks everything it sends, as resource attribute ``otelgres.demo.run``. Raises ChildError.
@@ -61,14 +61,14 @@ def run_system(to: Endpoints, run: str, seconds: float, progress: Callable[[floa
         logs: dict[str, int] = {}
         flushed = True
         for name in SERVICES:  # the shop first: when it is gone, nobody calls the others
-            children[name].tell_to_end()
+            children[name].ask_to_stop()
             said = children[name].line(_END_SECONDS)
             try:
                 spans[name], logs[name] = int(said["spans"]), int(said["logs"])
             except (KeyError, TypeError, ValueError):
                 raise ChildError(f"{name} said something else than expected: {said}") from None
             flushed = flushed and said.get("flushed") is True
-        return Sent(spans, logs, Counter(customers.answers), flushed)
+        return SentItems(spans, logs, Counter(customers.answers), flushed)
 
 
 @contextmanager

@@ -1,15 +1,15 @@
 """Whether everything that was sent was found. Pure; refuses to know how either was counted."""
 
 from otelgres.collector.tools.demo.findings import Findings
-from otelgres.collector.tools.demo.system import SERVICES, Sent
+from otelgres.collector.tools.demo.system import SERVICES, SentItems
 
 
-def answered(sent: Sent) -> dict[str, int]:
+def answered(sent: SentItems) -> dict[str, int]:
     """The orders that got an answer, by outcome."""
     return {outcome: count for outcome, count in sent.answers.items() if outcome != "no answer"}
 
 
-def problem(sent: Sent, findings: Findings) -> str | None:
+def problem(sent: SentItems, findings: Findings) -> str | None:
     """What is wrong, in a sentence; None if every record was found once and the metrics agree with the customers."""
     if not findings.records:
         return f"nothing of the {sent.records:,} records that were sent was found in SQL."

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from otelgres.collector.service import settings
-from otelgres.collector.service.settings import Settings
+from otelgres.collector.service.settings import ReceiverSettings
 
 _HEAD: Final = """# Settings of the receiver
 
@@ -29,9 +29,9 @@ def configuration_reference() -> str:
     body = next(
         node.body
         for node in ast.parse(inspect.getsource(settings)).body
-        if isinstance(node, ast.ClassDef) and node.name == Settings.__name__
+        if isinstance(node, ast.ClassDef) and node.name == ReceiverSettings.__name__
     )
-    defaults = Settings()
+    defaults = ReceiverSettings()
     lines = []
     for field, said in pairwise(body):
         if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):

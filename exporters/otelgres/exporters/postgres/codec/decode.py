@@ -8,7 +8,7 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.postgres.codec import logs, messages, metrics, spans
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing, find_missing
-from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, Refusals
+from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, RejectedItems
 
 # COPY's column lists, by table. Tables are written in this order: spans last, because its trigger holds the rows of
 # flows until the commit.
@@ -69,7 +69,7 @@ class _AnyId(dict[Any, int]):
         return 0
 
 
-def check(batch: Batch, caches: Caches, bounds: Bounds) -> Refusals:
+def check(batch: Batch, caches: Caches, bounds: Bounds) -> RejectedItems:
     """What :func:`add_rows` would refuse of a batch. Raises :class:`MalformedError`. Nothing is kept."""
     # Of series none is known: a point's attributes are only looked into where they make a new one.
     known = Known(_AnyId(), _AnyId(), _AnyId())
@@ -78,12 +78,12 @@ def check(batch: Batch, caches: Caches, bounds: Bounds) -> Refusals:
     return add_rows(batch, parse(batch, known, Missing()), known, caches, Group(bounds))
 
 
-def add_rows(batch: Batch, request: Any, known: Known, caches: Caches, group: Group) -> Refusals:
+def add_rows(batch: Batch, request: Any, known: Known, caches: Caches, group: Group) -> RejectedItems:
     """Adds the rows of a parsed batch to the group, all or none. Raises :class:`MalformedError`."""
     mark = group.mark()
     before = group.counts.total()
     try:
-        refusals = _ADDERS[batch.signal](request, known, caches, group)
+        rejected_items = _ADDERS[batch.signal](request, known, caches, group)
     except (MalformedError, DecodeError) as error:
         group.rewind(mark)
         raise MalformedError(f"the body is not an OTLP {batch.signal} request: {_why(error)}") from error
@@ -92,4 +92,4 @@ def add_rows(batch: Batch, request: Any, known: Known, caches: Caches, group: Gr
         items = group.counts.total() - before
         group.rewind(mark)
         raise MalformedError(f"the request has {items:,} items; at most {most:,} are taken at once: send it in parts")
-    return refusals
+    return rejected_items

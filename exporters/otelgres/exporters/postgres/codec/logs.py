@@ -13,14 +13,14 @@ from otelgres.exporters.postgres.codec.attributes import UID_KEY
 from otelgres.exporters.postgres.codec.dimensions import Known
 from otelgres.exporters.postgres.codec.limits import cut_value, effect_of
 from otelgres.exporters.postgres.codec.rows import (
-    ABSURD_DAY,
-    ABSURD_TIME,
     MAX_INT8,
     NS_PER_DAY,
+    OUT_OF_RANGE_DAY,
+    OUT_OF_RANGE_TIME,
     Caches,
     Entry,
     Group,
-    Refusals,
+    RejectedItems,
     clamped,
     repaired_field,
 )
@@ -55,7 +55,7 @@ _OUR_UID = re.compile(rb"\x0a\x0elog\.record\.uid\x12\x22\x0a\x20([0-9a-fA-F]{32
 _HEX_UID = re.compile(rb'"[0-9a-fA-F]{32}"').fullmatch
 
 
-def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusals:
+def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> RejectedItems:
     """Adds the rows of one parsed request to the group. Raises ``MalformedError``: then rewind the group.
 
     No log record is ever refused: whatever it carries can be stored.
@@ -68,7 +68,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
     text_field = caches.texts.field
     most_text = caches.limits.text_bytes or sys.maxsize
     outermost = caches.attributes.outermost
-    count = absurd = 0
+    count = out_of_range = 0
     midnight = next_midnight = 0  # the day of the last record: nearly always that of the next
     for resource_logs in request.resource_logs:
         resource_id = known.resources[resource_logs.resource, resource_logs.schema_url]
@@ -86,9 +86,9 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
                     days.add(day)
                     midnight, next_midnight = max(day * NS_PER_DAY, earliest), min((day + 1) * NS_PER_DAY, latest)
                 else:
-                    time = ABSURD_TIME
-                    days.add(ABSURD_DAY)
-                    absurd += 1
+                    time = OUT_OF_RANGE_TIME
+                    days.add(OUT_OF_RANGE_DAY)
+                    out_of_range += 1
                 if own > MAX_INT8:
                     own = clamped(own, "time_unix_nano", repaired, repairs)
                 if observed > MAX_INT8:
@@ -127,9 +127,9 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Refusa
     group.counts[TABLE] += count
     for reason, number in repairs.items():
         group.ledger.add(Entry(effect_of(reason), Signal.LOGS, reason), number)
-    if absurd:
-        group.ledger.add(Entry("repaired", Signal.LOGS, "time_out_of_bounds"), absurd)
-    return Refusals()
+    if out_of_range:
+        group.ledger.add(Entry("repaired", Signal.LOGS, "time_out_of_bounds"), out_of_range)
+    return RejectedItems()
 
 
 def _id(raw: bytes, size: int, zeros: bytes, name: str, repaired: dict[str, bytes], repairs: Repairs) -> bytes:

@@ -12,15 +12,15 @@ from otelgres.exporters.postgres.codec.limits import effect_of
 from otelgres.exporters.postgres.codec.messages import HistogramDataPoint, NumberDataPoint
 from otelgres.exporters.postgres.codec.points import SeriesGet, add_histograms, add_numbers
 from otelgres.exporters.postgres.codec.rows import (
-    ABSURD_DAY,
-    ABSURD_TIME,
     MAX_INT8,
     NS_PER_DAY,
+    OUT_OF_RANGE_DAY,
+    OUT_OF_RANGE_TIME,
     Bounds,
     Caches,
     Entry,
     Group,
-    Refusals,
+    RejectedItems,
     clamped,
     repaired_field,
     wrapped,
@@ -68,14 +68,14 @@ _AddUsual: TypeAlias = Callable[
 ]
 
 
-def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Refusals:
+def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> RejectedItems:
     """Adds the rows of one parsed request to the group. Raises ``MalformedError``: then rewind the group.
 
     A point of a series without an id yet leaves its place in the row to be filled in: see ``Group.pending``.
     """
-    refusals = Refusals()
+    rejected_items = RejectedItems()
     repairs = Repairs()
-    absurd = 0
+    out_of_range = 0
     for resource_metrics in request.resource_metrics:
         resource_id = known.resources[resource_metrics.resource, resource_metrics.schema_url]
         for scope_metrics in resource_metrics.scope_metrics:
@@ -83,7 +83,7 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Ref
             for metric in scope_metrics.metrics:
                 key = metric_key_of(metric)
                 if key is None:
-                    refusals.add("the metric has no data of a known type")
+                    rejected_items.add("the metric has no data of a known type")
                     continue
                 kind = _KINDS[key.type]
                 stream = (known.metrics[key], resource_id, scope_id)
@@ -93,14 +93,14 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Ref
                     others = kind.add_usual(points, stream, known.series.get, group.bounds, parts, days)
                     group.counts[kind.table] += len(points) - len(others)
                     points = map(kind.message.FromString, others)
-                absurd += _add_points(points, kind, stream, known, caches, group, refusals, repairs)
+                out_of_range += _add_points(points, kind, stream, known, caches, group, rejected_items, repairs)
     for reason, number in repairs.items():
         group.ledger.add(Entry(effect_of(reason), Signal.METRICS, reason), number)
-    if absurd:
-        group.ledger.add(Entry("repaired", Signal.METRICS, "time_out_of_bounds"), absurd)
-    for reason, number in refusals.reasons.items():
+    if out_of_range:
+        group.ledger.add(Entry("repaired", Signal.METRICS, "time_out_of_bounds"), out_of_range)
+    for reason, number in rejected_items.reasons.items():
         group.ledger.add(Entry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
-    return refusals
+    return rejected_items
 
 
 def _add_points(
@@ -110,7 +110,7 @@ def _add_points(
     known: Known,
     caches: Caches,
     group: Group,
-    refusals: Refusals,
+    rejected_items: RejectedItems,
     repairs: Repairs,
 ) -> int:
     """Adds the rows of lazy messages, whatever is in them; returns how many times are out of bounds."""
@@ -118,24 +118,24 @@ def _add_points(
     width = len(COLUMNS[table])
     parts, days = group.table(table)
     earliest, latest, _ = group.bounds
-    absurd = 0
+    out_of_range = 0
     for point in points:
         at = point.time_unix_nano
         if not at:
-            refusals.add("time_unix_nano is 0")
+            rejected_items.add("time_unix_nano is 0")
             continue
         repaired: dict[str, bytes] = {}
         columns = fields_of(point, caches, repaired, repairs)
         if isinstance(columns, str):
-            refusals.add(columns)
+            rejected_items.add(columns)
             continue
         if earliest <= at < latest:
             time = at // 1000 - pg.PG_EPOCH_US
             days.add(at // NS_PER_DAY)
         else:
-            time = ABSURD_TIME
-            days.add(ABSURD_DAY)
-            absurd += 1
+            time = OUT_OF_RANGE_TIME
+            days.add(OUT_OF_RANGE_DAY)
+            out_of_range += 1
             at = wrapped(at, "time_unix_nano", repaired, repairs)
         start = point.start_time_unix_nano
         if start > MAX_INT8:
@@ -153,7 +153,7 @@ def _add_points(
         parts.extend(columns)
         parts.append(repaired_field(repaired) if repaired else pg.NULL)
         group.counts[table] += 1
-    return absurd
+    return out_of_range
 
 
 def _number(point: Any, caches: Caches, repaired: dict[str, bytes], repairs: Repairs) -> tuple[bytes, ...] | str:

@@ -18,8 +18,8 @@ from otelgres.exporters.postgres.codec.limits import Limits, cut_text
 
 NS_PER_DAY: Final = 86_400_000_000_000
 # The day of every row whose time lies outside the bounds, and that time in PostgreSQL's microseconds.
-ABSURD_DAY: Final = 0
-ABSURD_TIME: Final = -pg.PG_EPOCH_US
+OUT_OF_RANGE_DAY: Final = 0
+OUT_OF_RANGE_TIME: Final = -pg.PG_EPOCH_US
 MAX_INT8: Final = (1 << 63) - 1
 _SAMPLE: Final = 200
 
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
 
 
 @dataclass
-class Ledger:
+class LossCounts:
     """Counts by :class:`Entry`, each with the first sample."""
 
     counts: Counter[Entry] = field(default_factory=Counter)
@@ -66,7 +66,7 @@ class Group:
     parts: dict[str, list[bytes]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     days: dict[str, set[int]] = field(default_factory=dict)
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: LossCounts = field(default_factory=LossCounts)
     # (table, index of the part that is to be the series_id field, the series): points whose series has no id yet.
     pending: list[tuple[str, int, SeriesKey]] = field(default_factory=list)
     new_series: dict[SeriesKey, SeriesRow] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Group:
 
 
 @dataclass
-class Refusals:
+class RejectedItems:
     """Items of one request that are refused for good: how many, and why, in words for the sender."""
 
     count: int = 0

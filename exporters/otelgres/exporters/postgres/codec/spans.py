@@ -11,14 +11,14 @@ from otelgres.exporters.postgres.codec.dimensions import Known
 from otelgres.exporters.postgres.codec.limits import effect_of
 from otelgres.exporters.postgres.codec.messages import Status
 from otelgres.exporters.postgres.codec.rows import (
-    ABSURD_DAY,
-    ABSURD_TIME,
     MAX_INT8,
     NS_PER_DAY,
+    OUT_OF_RANGE_DAY,
+    OUT_OF_RANGE_TIME,
     Caches,
     Entry,
     Group,
-    Refusals,
+    RejectedItems,
     clamped,
     repaired_field,
 )
@@ -60,9 +60,9 @@ _ROLES: Final = {b'"flow"': 1, b'"phase"': 2, b'"checkpoint"': 3}
 _ROLE_FIELDS: Final = {role: pg.int2(role) for role in _ROLES.values()}
 
 
-def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Refusals:
+def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> RejectedItems:
     """Adds the rows of one parsed request to the group. Raises ``MalformedError``: then rewind the group."""
-    refusals = Refusals()
+    rejected_items = RejectedItems()
     repairs = Repairs()
     parts, days = group.table(TABLE)
     add = parts.extend
@@ -71,7 +71,7 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Refus
     text_get = caches.texts.get
     text_field = caches.texts.field
     status_get = caches.statuses.get
-    count = absurd = 0
+    count = out_of_range = 0
     midnight = next_midnight = 0  # the day of the last span: nearly always that of the next
     for resource_spans in request.resource_spans:
         resource_id = known.resources[resource_spans.resource, resource_spans.schema_url]
@@ -80,7 +80,7 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Refus
             for span in scope_spans.spans:
                 trace_id, span_id = span.trace_id, span.span_id
                 if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
-                    refusals.add(_why(trace_id, span_id))
+                    rejected_items.add(_why(trace_id, span_id))
                     continue
                 repaired: dict[str, bytes] = {}
                 start = span.start_time_unix_nano
@@ -92,9 +92,9 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Refus
                     days.add(day)
                     midnight, next_midnight = max(day * NS_PER_DAY, earliest), min((day + 1) * NS_PER_DAY, latest)
                 else:
-                    time = ABSURD_TIME
-                    days.add(ABSURD_DAY)
-                    absurd += 1
+                    time = OUT_OF_RANGE_TIME
+                    days.add(OUT_OF_RANGE_DAY)
+                    out_of_range += 1
                     start = clamped(start, "start_time_unix_nano", repaired, repairs)
                 end = span.end_time_unix_nano
                 if end > MAX_INT8:
@@ -149,11 +149,11 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Refus
     group.counts[TABLE] += count
     for reason, number in repairs.items():
         group.ledger.add(Entry(effect_of(reason), Signal.TRACES, reason), number)
-    if absurd:
-        group.ledger.add(Entry("repaired", Signal.TRACES, "time_out_of_bounds"), absurd)
-    for reason, number in refusals.reasons.items():
+    if out_of_range:
+        group.ledger.add(Entry("repaired", Signal.TRACES, "time_out_of_bounds"), out_of_range)
+    for reason, number in rejected_items.reasons.items():
         group.ledger.add(Entry("refused", Signal.TRACES, "invalid_span"), number, reason)
-    return refusals
+    return rejected_items
 
 
 def _why(trace_id: bytes, span_id: bytes) -> str:

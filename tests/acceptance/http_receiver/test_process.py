@@ -14,7 +14,7 @@ from otelgres.collector.otlp.http_app import Page
 from otelgres.collector.otlp.http_server import serve_http
 from otelgres.collector.system.listen import CannotListen
 from otelgres.exporters.outcome import Accepted, Outcome
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread
+from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http_client import (
     JSON,
     LINE,
@@ -161,11 +161,11 @@ def test_stop_waits_for_requests_in_flight(loop: LoopThread, desk: Desk) -> None
             f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 1\r\n\r\nx".encode()
         )
         loop.run(desk.until(1))
-        stopping = loop.start(server.stop(PATIENCE))
+        stopping = loop.start(server.stop(TIMEOUT))
         assert until_closed(idle) == b""
         loop.loop.call_soon_threadsafe(gate.set)
         assert until_closed(sock).startswith(b"HTTP/1.1 200 ")
-        stopping.result(PATIENCE)
+        stopping.result(TIMEOUT)
     with pytest.raises(OSError), raw(server.port):  # noqa: PT011
         pass
 

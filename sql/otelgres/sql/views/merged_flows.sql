@@ -1,6 +1,6 @@
 -- A flow with spans in several weeks has a row in flow_parts for each; here it is one row again, that of its earliest
 -- week. A flow in one week (nearly all of them) pays only for a look at `linked`.
-CREATE OR REPLACE VIEW _otel.whole_flows AS
+CREATE OR REPLACE VIEW _otel.merged_flows AS
 SELECT p.trace_id,
        p.linked,
        p.start_time,
@@ -42,4 +42,4 @@ CROSS JOIN LATERAL (
 ) w
 WHERE NOT p.linked
    OR NOT EXISTS (SELECT FROM _otel.flow_parts e WHERE e.trace_id = p.trace_id AND e.linked AND e.week < p.week);
-COMMENT ON VIEW _otel.whole_flows IS 'flow_parts, with the parts of flows that cross a week put together.';
+COMMENT ON VIEW _otel.merged_flows IS 'flow_parts, with the parts of flows that cross a week put together.';

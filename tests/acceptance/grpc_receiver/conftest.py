@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.desk import Desk, LoopThread
-from tests.acceptance.grpc_door.serving import serving
+from tests.acceptance.grpc_receiver.serving import serving
 
 
 @pytest.fixture

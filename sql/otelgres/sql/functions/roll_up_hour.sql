@@ -1,6 +1,6 @@
--- Last step of adding up hours (see _otel.hours_to_add_up): writes p_hour's rows of hour_stats and service_stats anew
+-- Last step of adding up hours (see _otel.hours_to_roll_up): writes p_hour's rows of hour_stats and service_stats anew
 -- from span_stats.
-CREATE OR REPLACE FUNCTION _otel.add_up_hour(p_hour timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION _otel.roll_up_hour(p_hour timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 BEGIN
     PERFORM _otel.make_partition('hour_stats', p_hour);
@@ -57,6 +57,6 @@ BEGIN
         GROUP BY 1, 2, 3
     ) h USING (minute, service_name, kind)
     ORDER BY o.minute;
-    DELETE FROM _otel.hours_in_work WHERE hour = p_hour;
+    DELETE FROM _otel.rollup_hours_in_progress WHERE hour = p_hour;
 END
 $$;

@@ -18,7 +18,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import request_to_json
 from otelgres.exporters.outcome import Accepted, Invalid, Overloaded, TooLarge, Unavailable
-from tests.acceptance.desk import PATIENCE, Desk
+from tests.acceptance.desk import TIMEOUT, Desk
 from tests.acceptance.http_client import (
     JSON,
     LIMIT,
@@ -109,7 +109,7 @@ def test_chunked_bodies_and_large_ones(port: int, desk: Desk) -> None:
 
 
 def test_one_connection_carries_many_requests(port: int, desk: Desk) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     for method, path, body, headers, status in [
         ("POST", "/v1/traces", PAYLOAD, {"Content-Type": PROTOBUF}, 200),
         ("GET", "/healthz", None, {}, 200),
@@ -142,7 +142,7 @@ def test_expect_100_continue(port: int, desk: Desk) -> None:
 def test_an_offer_to_upgrade_is_ignored(port: int, desk: Desk) -> None:
     # Java's HTTP client makes it on every first request of a connection.
     upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     for extra in (upgrade, {}, {}):
         connection.request("POST", "/v1/traces", PAYLOAD, {"Content-Type": PROTOBUF, **extra})
         response = connection.getresponse()

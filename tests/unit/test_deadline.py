@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from otelgres.collector.otlp.deadline import Patience
+from otelgres.collector.otlp.deadline import SharedDeadline
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -22,7 +22,7 @@ async def _for_ever() -> None:
 
 def test_whoever_takes_too_long_hears_of_it() -> None:
     async def test() -> None:
-        patience = Patience(0.05)
+        patience = SharedDeadline(0.05)
 
         async def slow() -> str:
             try:
@@ -50,7 +50,7 @@ def test_whoever_takes_too_long_hears_of_it() -> None:
 
 def test_who_leaves_in_time_is_not_interrupted_afterwards() -> None:
     async def test() -> None:
-        patience = Patience(0.02)
+        patience = SharedDeadline(0.02)
         for _ in range(3):
             with patience:
                 await asyncio.sleep(0)
@@ -62,7 +62,7 @@ def test_who_leaves_in_time_is_not_interrupted_afterwards() -> None:
 
 def test_errors_and_cancellations_pass() -> None:
     async def test() -> None:
-        patience = Patience(20)
+        patience = SharedDeadline(20)
         with pytest.raises(KeyError), patience:
             raise KeyError
         entered = asyncio.Event()
@@ -83,7 +83,7 @@ def test_errors_and_cancellations_pass() -> None:
 
 def test_a_cancellation_together_with_ours_stays_one() -> None:
     async def test() -> None:
-        patience = Patience(0.02)
+        patience = SharedDeadline(0.02)
         interrupted = asyncio.Event()
 
         async def stubborn() -> None:

@@ -26,7 +26,7 @@ def began(connection: Connection, trace: uuid.UUID = TRACE, at: datetime = BEGIN
 
 
 def adopted(connection: Connection) -> int:
-    row = connection.execute("SELECT _otel.adopt_flows()").fetchone()
+    row = connection.execute("SELECT _otel.add_started_flows()").fetchone()
     assert row is not None
     return int(row[0])
 

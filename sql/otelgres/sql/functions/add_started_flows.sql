@@ -1,7 +1,7 @@
 -- Enters flows that began and of which no span has arrived: at work without a phase that has ended, or dead before the
 -- first. The roll-up knows flows by their spans; without this, a process that dies at once leaves none. Looks at what began
 -- within p_since, but for the latest minute, whose spans may be on their way. How many it entered.
-CREATE OR REPLACE FUNCTION _otel.adopt_flows(p_since interval DEFAULT '1 hour') RETURNS bigint
+CREATE OR REPLACE FUNCTION _otel.add_started_flows(p_since interval DEFAULT '1 hour') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     v_epoch CONSTANT timestamptz := '2024-01-01 00:00:00+00';

@@ -1,7 +1,7 @@
 -- Looks at the starts stored since it looked last, and keeps those that are open. Late by ten minutes: a transaction that
 -- is on its way has the time of its begin, and no writer's lasts so long. How many are open; NULL where another receiver is
 -- at it.
-CREATE OR REPLACE FUNCTION _otel.note_open_starts(p_late interval DEFAULT '10 minutes') RETURNS bigint
+CREATE OR REPLACE FUNCTION _otel.refresh_open_starts(p_late interval DEFAULT '10 minutes') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     v_until CONSTANT timestamptz := now() - p_late;
@@ -10,7 +10,7 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(hashtext('_otel.open_starts')) THEN
         RETURN NULL;
     END IF;
-    SELECT until INTO STRICT v_since FROM _otel.starts_seen;
+    SELECT until INTO STRICT v_since FROM _otel.open_starts_checked;
     DELETE FROM _otel.open_starts o
     WHERE EXISTS (
             SELECT FROM _otel.spans s
@@ -27,7 +27,7 @@ BEGIN
                 SELECT FROM _otel.spans s
                 WHERE s.trace_id = l.trace_id AND s.span_id = l.span_id AND s.start_time = l.time)
         ON CONFLICT DO NOTHING;
-        UPDATE _otel.starts_seen SET until = v_until;
+        UPDATE _otel.open_starts_checked SET until = v_until;
     END IF;
     RETURN (SELECT count(*) FROM _otel.open_starts);
 END

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from otelgres.collector.security.auth_failures import PermissionDenied, Refusals, Unauthenticated
-from otelgres.collector.security.auth_throttle import Failures
-from otelgres.collector.security.authenticator import Guard
+from otelgres.collector.security.auth_failures import AuthFailureCounts, PermissionDenied, Unauthenticated
+from otelgres.collector.security.auth_throttle import AuthThrottle
+from otelgres.collector.security.authenticator import Authenticator
 from otelgres.collector.security.principal import Principal
 from otelgres.collector.security.token_file import TokenFile, changing
-from otelgres.collector.security.tokens import Scope, new_token
+from otelgres.collector.security.tokens import TokenScope, new_token
 from otelgres.exporters.outcome import Overloaded
 
 NOW = datetime.now(UTC)
@@ -30,8 +30,8 @@ def time() -> _Time:
 
 
 @pytest.fixture
-def refusals() -> Refusals:
-    return Refusals()
+def refusals() -> AuthFailureCounts:
+    return AuthFailureCounts()
 
 
 @pytest.fixture
@@ -40,26 +40,28 @@ def good() -> list[str]:
 
 
 @pytest.fixture
-def guard(tmp_path: Path, time: _Time, refusals: Refusals, good: list[str]) -> Guard:
+def guard(tmp_path: Path, time: _Time, refusals: AuthFailureCounts, good: list[str]) -> Authenticator:
     path = tmp_path / "tokens.yaml"
     with changing(path) as tokens:
         for expires in (None, NOW + timedelta(days=1), NOW - timedelta(seconds=1)):
-            text, token = new_token("orders", [Scope.INGEST], now=NOW, expires=expires, tenant="acme")
+            text, token = new_token("orders", [TokenScope.INGEST], now=NOW, expires=expires, tenant="acme")
             good.append(text)
             tokens.append(token)
-    return Guard(TokenFile(path), refusals, failures=Failures(3, 60.0, clock=time), clock=time)
+    return Authenticator(TokenFile(path), refusals, failures=AuthThrottle(3, 60.0, clock=time), clock=time)
 
 
-def admit(guard: Guard, text: str, address: str = "192.0.2.1", scope: Scope = Scope.INGEST) -> object:
+def admit(guard: Authenticator, text: str, address: str = "192.0.2.1", scope: TokenScope = TokenScope.INGEST) -> object:
     return guard.admit(f"Bearer {text}", None, scope, address)
 
 
-def test_two_tokens_of_one_name_are_good_until_they_end(guard: Guard, good: list[str], refusals: Refusals) -> None:
+def test_two_tokens_of_one_name_are_good_until_they_end(
+    guard: Authenticator, good: list[str], refusals: AuthFailureCounts
+) -> None:
     for text in good[:2]:
         assert admit(guard, text) == Principal("orders", "acme")
     assert admit(guard, good[2]) == Unauthenticated("the token has expired", shown=True)
-    assert isinstance(admit(guard, good[0], scope=Scope.READ), PermissionDenied)
-    assert guard.admit(None, None, Scope.INGEST, "192.0.2.1") == Unauthenticated(
+    assert isinstance(admit(guard, good[0], scope=TokenScope.READ), PermissionDenied)
+    assert guard.admit(None, None, TokenScope.INGEST, "192.0.2.1") == Unauthenticated(
         "a token is needed: send `Authorization: Bearer <token>` or `x-api-key: <token>`", shown=False
     )
     assert refusals.counts() == {
@@ -67,7 +69,9 @@ def test_two_tokens_of_one_name_are_good_until_they_end(guard: Guard, good: list
     }  # fmt: skip
 
 
-def test_a_failing_peer_is_slowed_down_for_a_while_and_no_other(guard: Guard, good: list[str], time: _Time) -> None:
+def test_a_failing_peer_is_slowed_down_for_a_while_and_no_other(
+    guard: Authenticator, good: list[str], time: _Time
+) -> None:
     verdicts = [type(admit(guard, "wrong")) for _ in range(5)]
     assert verdicts == [Unauthenticated] * 3 + [Overloaded] * 2
     assert isinstance(admit(guard, "wrong", "192.0.2.2"), Unauthenticated)
@@ -77,19 +81,19 @@ def test_a_failing_peer_is_slowed_down_for_a_while_and_no_other(guard: Guard, go
 
 
 def test_the_log_has_neither_tokens_nor_a_line_for_each_failure(
-    guard: Guard, good: list[str], caplog: pytest.LogCaptureFixture
+    guard: Authenticator, good: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for number in range(3000):
         admit(guard, f"secret-{number % 7}", f"198.51.{number // 250}.{number % 250}")
         admit(guard, good[2], "192.0.2.1")
-        admit(guard, good[0], "192.0.2.1", Scope.READ)
+        admit(guard, good[0], "192.0.2.1", TokenScope.READ)
     assert 1 <= len(caplog.records) <= 20
     assert "secret-" not in caplog.text
     assert not any(text in caplog.text for text in good)
 
 
-def test_a_peer_is_named_once_in_a_while(guard: Guard, time: _Time, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_peer_is_named_once_in_a_while(guard: Authenticator, time: _Time, caplog: pytest.LogCaptureFixture) -> None:
     for now in (0.0, 1.0, 2.0, 61.0):
         time.now = now
         admit(guard, "wrong")
@@ -97,19 +101,19 @@ def test_a_peer_is_named_once_in_a_while(guard: Guard, time: _Time, caplog: pyte
 
 
 def test_names_in_the_log_cannot_break_its_lines(
-    guard: Guard, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    guard: Authenticator, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "odd.yaml"
-    text, token = new_token("a\nWARNING forged", [Scope.READ], now=NOW)
+    text, token = new_token("a\nWARNING forged", [TokenScope.READ], now=NOW)
     with changing(path) as tokens:
         tokens.append(token)
-    admit(Guard(TokenFile(path), Refusals()), text)
+    admit(Authenticator(TokenFile(path), AuthFailureCounts()), text)
     assert len(caplog.messages) == 1
     assert "\n" not in caplog.messages[0]
 
 
 def test_the_table_of_failures_does_not_grow(time: _Time) -> None:
-    failures = Failures(3, 60.0, peers=100, clock=time)
+    failures = AuthThrottle(3, 60.0, peers=100, clock=time)
     for number in range(10_000):
         failures.add(f"10.0.{number // 250}.{number % 250}")
         failures.add("192.0.2.1")
@@ -130,6 +134,6 @@ def test_the_table_of_failures_does_not_grow(time: _Time) -> None:
     ],
 )
 def test_who_counts_as_one_peer(first: str, second: str, same: bool) -> None:
-    failures = Failures()
+    failures = AuthThrottle()
     failures.add(first)
     assert failures.add(second) == (2 if same else 1)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from otelgres.collector.queue.group_commit import GROUP_BYTES, Intake
+from otelgres.collector.queue.group_commit import GROUP_BYTES, GroupCommitQueue
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, Unavailable
 
@@ -50,7 +50,7 @@ async def entered(writer: HeldWriter) -> None:
 
 async def test_a_lone_request_goes_at_once_and_what_waits_meanwhile_goes_together() -> None:
     writer = HeldWriter()
-    intake = Intake(lambda: writer, writers=1)
+    intake = GroupCommitQueue(lambda: writer, writers=1)
     first = asyncio.create_task(intake.submit(batch(b"1")))
     await entered(writer)
     later = [asyncio.create_task(intake.submit(batch(payload))) for payload in (b"2", b"3", b"4")]
@@ -63,12 +63,12 @@ async def test_a_lone_request_goes_at_once_and_what_waits_meanwhile_goes_togethe
     assert writer.groups == [[b"1"], [b"2", b"3", b"4"]]
     await intake.close(5)
     assert writer.closed
-    assert intake.waiting_bytes == 0
+    assert intake.queued_bytes == 0
 
 
 async def test_a_group_is_bounded_but_a_large_request_goes_alone() -> None:
     writer = HeldWriter()
-    intake = Intake(lambda: writer, writers=1)
+    intake = GroupCommitQueue(lambda: writer, writers=1)
     tasks = [asyncio.create_task(intake.submit(batch(b"0")))]
     await entered(writer)
     sizes = [GROUP_BYTES + 1, GROUP_BYTES // 2, GROUP_BYTES // 2, 1]
@@ -83,7 +83,7 @@ async def test_a_group_is_bounded_but_a_large_request_goes_alone() -> None:
 
 async def test_past_the_bound_senders_are_asked_to_come_back() -> None:
     writer = HeldWriter()
-    intake = Intake(lambda: writer, writers=1, max_waiting_bytes=10)
+    intake = GroupCommitQueue(lambda: writer, writers=1, max_queue_bytes=10)
     taken = asyncio.create_task(intake.submit(batch(b"x" * 50)))
     await entered(writer)
     assert isinstance(await intake.submit(batch(b"y")), Overloaded)
@@ -98,7 +98,7 @@ async def test_past_the_bound_senders_are_asked_to_come_back() -> None:
 
 async def test_a_stop_answers_what_it_could_not_store_and_takes_no_more() -> None:
     writer = HeldWriter()
-    intake = Intake(lambda: writer, writers=1)
+    intake = GroupCommitQueue(lambda: writer, writers=1)
     held = asyncio.create_task(intake.submit(batch(b"held")))
     await entered(writer)
     waiting = asyncio.create_task(intake.submit(batch(b"waiting")))
@@ -113,7 +113,7 @@ async def test_a_stop_answers_what_it_could_not_store_and_takes_no_more() -> Non
 
 async def test_a_sender_that_goes_away_does_not_take_its_batch_back() -> None:
     writer = HeldWriter()
-    intake = Intake(lambda: writer, writers=1)
+    intake = GroupCommitQueue(lambda: writer, writers=1)
     first = asyncio.create_task(intake.submit(batch(b"1")))
     await entered(writer)
     gone = asyncio.create_task(intake.submit(batch(b"2")))
@@ -129,7 +129,7 @@ async def test_a_sender_that_goes_away_does_not_take_its_batch_back() -> None:
 async def test_a_fault_in_the_writer_asks_its_senders_to_come_back_and_no_one_else() -> None:
     writer = HeldWriter()
     writer.failing = True
-    intake = Intake(lambda: writer, writers=1)
+    intake = GroupCommitQueue(lambda: writer, writers=1)
     first = asyncio.create_task(intake.submit(batch(b"1")))
     await entered(writer)
     writer.released.release()

@@ -22,8 +22,8 @@ from otelgres.collector.otlp.grpc_server import serve_grpc
 from otelgres.collector.system.listen import CannotListen
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread
-from tests.acceptance.grpc_door.serving import LIMIT, serving
+from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
+from tests.acceptance.grpc_receiver.serving import LIMIT, serving
 
 EXPORT = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -43,7 +43,7 @@ def channel(port: int, **options: Any) -> Iterator[Any]:
 
 def call(port: int, payload: bytes, signal: Signal = Signal.TRACES, **options: Any) -> bytes:
     with channel(port, **options) as opened:
-        response: bytes = opened.unary_unary(EXPORT[signal])(payload, timeout=PATIENCE)
+        response: bytes = opened.unary_unary(EXPORT[signal])(payload, timeout=TIMEOUT)
         return response
 
 
@@ -140,7 +140,7 @@ def test_unknown_services_and_methods(port: int) -> None:
     with channel(port) as opened:
         for path in ("/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export", "/a/b"):
             with pytest.raises(grpc.RpcError) as caught:
-                opened.unary_unary(path)(b"", timeout=PATIENCE)
+                opened.unary_unary(path)(b"", timeout=TIMEOUT)
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -153,7 +153,7 @@ def test_many_calls_wait_at_the_same_time(loop: LoopThread, port: int, desk: Des
 
     desk.outcomes = [wait] * 100
     with channel(port) as opened:
-        calls = [opened.unary_unary(EXPORT[Signal.LOGS]).future(b"%d" % i, timeout=PATIENCE) for i in range(100)]
+        calls = [opened.unary_unary(EXPORT[Signal.LOGS]).future(b"%d" % i, timeout=TIMEOUT) for i in range(100)]
         loop.run(desk.until(100))
         loop.loop.call_soon_threadsafe(gate.set)
         assert [c.result() for c in calls] == [b""] * 100
@@ -175,8 +175,8 @@ def test_a_client_that_gives_up_cancels_its_submit_and_nothing_else(port: int, d
         with pytest.raises(grpc.RpcError) as caught:
             opened.unary_unary(EXPORT[Signal.LOGS])(b"", timeout=0.2)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert cancelled.wait(PATIENCE)
-        assert opened.unary_unary(EXPORT[Signal.LOGS])(b"", timeout=PATIENCE) == b""
+        assert cancelled.wait(TIMEOUT)
+        assert opened.unary_unary(EXPORT[Signal.LOGS])(b"", timeout=TIMEOUT) == b""
 
 
 def test_a_port_in_use_is_an_error_that_names_it(loop: LoopThread, port: int, desk: Desk) -> None:
@@ -204,7 +204,7 @@ def test_ipv6(loop: LoopThread, desk: Desk) -> None:
         pytest.skip("no IPv6 here")
     try:
         with grpc.insecure_channel(f"[::1]:{server.port}") as opened:
-            assert opened.unary_unary(EXPORT[Signal.LOGS])(b"x", timeout=PATIENCE) == b""
+            assert opened.unary_unary(EXPORT[Signal.LOGS])(b"x", timeout=TIMEOUT) == b""
     finally:
         loop.run(server.stop(0))
 
@@ -219,13 +219,13 @@ def test_stop_waits_for_calls_in_flight(loop: LoopThread, desk: Desk) -> None:
     desk.outcomes = [wait]
     server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0))
     with channel(server.port) as opened:
-        running = opened.unary_unary(EXPORT[Signal.LOGS]).future(b"x", timeout=PATIENCE)
+        running = opened.unary_unary(EXPORT[Signal.LOGS]).future(b"x", timeout=TIMEOUT)
 
         loop.run(desk.until(1))
-        stopping = loop.start(server.stop(PATIENCE))
+        stopping = loop.start(server.stop(TIMEOUT))
         loop.loop.call_soon_threadsafe(gate.set)
         assert running.result() == b""
-        stopping.result(PATIENCE)
+        stopping.result(TIMEOUT)
 
 
 def test_stop_ends_what_takes_too_long_so_that_it_is_retried(loop: LoopThread, desk: Desk) -> None:
@@ -235,7 +235,7 @@ def test_stop_ends_what_takes_too_long_so_that_it_is_retried(loop: LoopThread, d
     desk.outcomes = [wait_forever]
     server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0))
     with channel(server.port) as opened:
-        running = opened.unary_unary(EXPORT[Signal.LOGS]).future(b"x", timeout=PATIENCE)
+        running = opened.unary_unary(EXPORT[Signal.LOGS]).future(b"x", timeout=TIMEOUT)
 
         loop.run(desk.until(1))
         loop.run(server.stop(0.1))
@@ -245,7 +245,7 @@ def test_stop_ends_what_takes_too_long_so_that_it_is_retried(loop: LoopThread, d
 def test_connections_are_bounded(loop: LoopThread, desk: Desk) -> None:
     with serving(loop, desk, max_connections=2) as port, channel(port) as first, channel(port) as second:
         for opened in (first, second):
-            assert opened.unary_unary(EXPORT[Signal.LOGS])(b"", timeout=PATIENCE) == b""
+            assert opened.unary_unary(EXPORT[Signal.LOGS])(b"", timeout=TIMEOUT) == b""
         assert refused(port).code() is grpc.StatusCode.UNAVAILABLE
 
 
@@ -265,7 +265,7 @@ def _frames(sock: socket.socket) -> Iterator[tuple[int, int, bytes]]:
 
 @contextmanager
 def _http2(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0, b""))
         yield sock
 
@@ -324,7 +324,7 @@ def test_pings_on_an_idle_connection_do_not_end_it(port: int) -> None:
 
 
 def test_not_http2_at_all(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\n\r\n" + b"\xff" * 1000)
         while sock.recv(65536):
             pass

@@ -18,12 +18,12 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.chain import Chain, Sink, wants_it_again
-from otelgres.exporters.console import ConsoleSink
-from otelgres.exporters.otlp import OtlpSink
+from otelgres.exporters.chain import Chain, Exporter, is_retryable
+from otelgres.exporters.console import ConsoleExporter
+from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
 from otelgres.exporters.postgres.writer import PostgresWriter
-from otelgres.exporters.spool.folder import FileSink, claim, spool_files
+from otelgres.exporters.spool.folder import SpoolExporter, claim, spool_files
 from otelgres.exporters.target import Protocol, Target
 from tests.unit.test_otel_setup_receiver import Receiver
 
@@ -35,9 +35,9 @@ GARBAGE = Batch(Signal.LOGS, b"\xff\xff not protobuf")
 class Case:
     """``names`` are the span names, bodies and metric names that came out; None where garbage is not looked into."""
 
-    sink: Sink
+    sink: Exporter
     names: Callable[[], list[str]]
-    broken: Sink
+    broken: Exporter
     looks_inside: bool = True
 
 
@@ -86,7 +86,7 @@ def names_of(batch: Batch) -> list[str]:
 
 @contextmanager
 def file_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Case]:
-    sink = FileSink(tmp_path / "spool")
+    sink = SpoolExporter(tmp_path / "spool")
 
     def names() -> list[str]:
         sink.close()
@@ -100,10 +100,10 @@ def file_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Case]:
 
     blocker = tmp_path / "a file"
     blocker.write_text("in the way")
-    yield Case(sink, names, FileSink(blocker / "spool"), looks_inside=False)
+    yield Case(sink, names, SpoolExporter(blocker / "spool"), looks_inside=False)
 
 
-class ClosedConsole(ConsoleSink):
+class ClosedConsole(ConsoleExporter):
     """Its stream is closed while it writes."""
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
@@ -122,7 +122,7 @@ def console_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Cas
         text = capfd.readouterr().out
         return [name for name in ("one", "two", "three", "four") for _ in range(text.count(f" {name}"))]
 
-    yield Case(ConsoleSink("stdout"), names, ClosedConsole("stderr"))
+    yield Case(ConsoleExporter("stdout"), names, ClosedConsole("stderr"))
 
 
 def otlp_target(signal: Signal, protocol: Protocol, port: int) -> Target:
@@ -153,8 +153,8 @@ def otlp_case(protocol: Protocol) -> Iterator[Case]:
                 for name in names_of(Batch(Signal(signal), message.SerializeToString()))
             ]
 
-        sink = OtlpSink({signal: otlp_target(signal, protocol, port) for signal in Signal})
-        broken = OtlpSink({signal: otlp_target(signal, protocol, unused_port()) for signal in Signal})
+        sink = OtlpExporter({signal: otlp_target(signal, protocol, port) for signal in Signal})
+        broken = OtlpExporter({signal: otlp_target(signal, protocol, unused_port()) for signal in Signal})
         yield Case(sink, names, broken)
         sink.close()
 
@@ -248,7 +248,7 @@ def test_close_can_be_called_twice_and_a_later_write_opens_again(case: Case) -> 
 def test_a_world_that_is_gone_asks_every_batch_to_come_back_and_raises_nothing(case: Case) -> None:
     outcomes = case.broken.write([logs("one"), spans("two")])
 
-    assert [wants_it_again(outcome) for outcome in outcomes] == [True, True]
+    assert [is_retryable(outcome) for outcome in outcomes] == [True, True]
     assert all(outcome.message for outcome in outcomes)
     case.broken.close()
 
@@ -291,7 +291,7 @@ def test_a_chain_goes_on_where_a_batch_may_still_be_taken_and_tells_of_each_step
 
 
 def test_lines_on_the_console_stay_lines_and_cannot_steer_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    ConsoleSink("stdout").write([logs("two\nlines \x1b[31mred\x07", "x" * 10_000), spans("a span")])
+    ConsoleExporter("stdout").write([logs("two\nlines \x1b[31mred\x07", "x" * 10_000), spans("a span")])
 
     printed = capfd.readouterr().out.splitlines()
     assert len(printed) == 3

@@ -13,7 +13,7 @@ import zstandard
 from otelgres.collector.otlp.http_app import BodyLimits
 from otelgres.collector.otlp.http_protocol import ConnectionLimits
 from otelgres.exporters.outcome import Accepted, Outcome
-from tests.acceptance.desk import PATIENCE, Desk, LoopThread
+from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http_client import (
     JSON,
     LIMIT,
@@ -176,6 +176,6 @@ def test_clients_that_leave_break_nothing(loop: LoopThread, port: int, desk: Des
         sock.sendall(head + b"0123456789")
         loop.run(desk.until(1))
     loop.loop.call_soon_threadsafe(gate.set)
-    assert loop.run(asyncio.wait_for(done.wait(), PATIENCE))
+    assert loop.run(asyncio.wait_for(done.wait(), TIMEOUT))
     assert post(port).status == 200
     assert [batch.payload for batch in desk.batches] == [b"0123456789", PAYLOAD]

@@ -1,4 +1,4 @@
-"""The drainer against real PostgreSQL: a batch that always fails must not hold up its neighbours."""
+"""The replayer against real PostgreSQL: a batch that always fails must not hold up its neighbours."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from otelgres.collector.queue.availability import Availability, Drainer
+from otelgres.collector.queue.availability import Availability, DatabaseReplayer
 from otelgres.collector.queue.sqlite_spool import Spool
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.postgres.writer import PostgresWriter
@@ -26,15 +26,15 @@ def _batch(severity: int) -> Batch:
 
 
 def _drain(database: str, spool: Spool, seconds: float, *, until_empty: bool) -> None:
-    drainer = Drainer(lambda: PostgresWriter(database), spool, Availability())
-    drainer.start()
+    replayer = DatabaseReplayer(lambda: PostgresWriter(database), spool, Availability())
+    replayer.start()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not (until_empty and spool.empty):
         time.sleep(0.02)
-    drainer.stop(20)
+    replayer.stop(20)
 
 
-def test_batches_that_always_deadlock_are_set_aside_and_told(database: str, tmp_path: Path) -> None:
+def test_batches_that_always_deadlock_are_quarantined_and_recorded(database: str, tmp_path: Path) -> None:
     spool = Spool(tmp_path, 10_000_000)
     batches = [_batch(17), _batch(18), _batch(19), _batch(20), _batch(9), _batch(10)]
     spool.append(batches)
@@ -42,19 +42,23 @@ def test_batches_that_always_deadlock_are_set_aside_and_told(database: str, tmp_
         connection.execute(_DEADLOCKS.format(code="40P01", when="NEW.severity_number >= 17"))
         _drain(database, spool, 30, until_empty=True)
         stored = connection.execute("SELECT severity_number FROM _otel.logs ORDER BY 1").fetchall()
-        told = connection.execute("SELECT effect, count FROM _otel.losses WHERE reason = 'spool_set_aside'").fetchall()
+        told = connection.execute(
+            "SELECT effect, count FROM _otel.losses WHERE reason = 'spool_quarantined'"
+        ).fetchall()
     assert spool.empty
     assert stored == [(9,), (10,)]
     assert sum(count for effect, count in told if effect == "dropped") == 4
-    assert {path.read_bytes() for path in (tmp_path / "aside").iterdir()} == {batch.payload for batch in batches[:4]}
-    assert spool.aside() == 4
+    assert {path.read_bytes() for path in (tmp_path / "quarantine").iterdir()} == {
+        batch.payload for batch in batches[:4]
+    }
+    assert spool.quarantined() == 4
 
 
-def test_nothing_is_set_aside_while_no_batch_can_be_stored(database: str, tmp_path: Path) -> None:
+def test_nothing_is_quarantined_while_no_batch_can_be_stored(database: str, tmp_path: Path) -> None:
     spool = Spool(tmp_path, 10_000_000)
     spool.append([_batch(9), _batch(10)])
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(_DEADLOCKS.format(code="53100", when="true"))
         _drain(database, spool, 6, until_empty=False)
     assert len(spool.read(10_000_000)) == 2
-    assert spool.aside() == 0
+    assert spool.quarantined() == 0
