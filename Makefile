@@ -3,14 +3,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+# What is installed, each a stamp: what running needs, what the demo needs beside it, what the tests need.
+RUNNING := $(VENV)/.running
+DEMO := $(VENV)/.demo
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests audit test-interop bench docs secrets fuzz build clean
+.PHONY: run demo test lint types contracts tests audit test-interop test-restarts bench docs secrets fuzz build clean
 
-run: $(STAMP)  ## PostgreSQL and the receiver, until Ctrl-C
+run: $(RUNNING)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
 
-demo: $(STAMP)  ## a sample system for 20 seconds, then what SQL says of it
+demo: $(DEMO)  ## a sample system for 20 seconds, then what SQL says of it
 	@$(BIN)/otelgres demo
 
 test: lint types contracts tests  ## what CI runs
@@ -26,7 +29,7 @@ contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 tests: $(STAMP)
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadfile
 
 audit: $(STAMP)  ## known vulnerabilities of the dependencies
 	$(BIN)/python .ci/audit
@@ -34,12 +37,15 @@ audit: $(STAMP)  ## known vulnerabilities of the dependencies
 test-interop: $(STAMP)  ## the stock Collector, built from its Go modules, in front of us
 	$(BIN)/pytest -m interop
 
+test-restarts: $(STAMP)  ## PostgreSQL killed 50 times below a receiver that takes requests
+	$(BIN)/pytest -m restarts
+
 fuzz: $(STAMP)  ## FUZZ_SECONDS (60) of each kind of fuzzing
 	$(BIN)/python -m tests.fuzz.run --seconds $${FUZZ_SECONDS:-60} --seed $${FUZZ_SEED:-1}
 	$(BIN)/python -m tests.fuzz.http $$(( $${FUZZ_SECONDS:-60} * 300 ))
 	$(BIN)/python -m tests.fuzz.rows $$(( $${FUZZ_SECONDS:-60} * 100 ))
 
-bench: $(STAMP)
+bench: $(RUNNING)
 	$(BIN)/otelgres bench ingest
 
 docs: $(STAMP)  ## the reference pages, from what the program has
@@ -48,13 +54,17 @@ docs: $(STAMP)  ## the reference pages, from what the program has
 secrets:  ## random passwords for docker-compose.yml, once
 	@sh docs/deploy/make-secrets.sh
 
-$(STAMP): pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+$(RUNNING): EXTRAS := server,embedded
+$(DEMO): EXTRAS := server,embedded,demo
+$(STAMP): EXTRAS := dev
+
+$(RUNNING) $(DEMO) $(STAMP): pyproject.toml
+	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); } || \
 		{ echo "The venv module is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
-	@echo "Installing otelgres and what it needs into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@echo "Installing otelgres[$(EXTRAS)] into $(VENV) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]'
 	@$(BIN)/python -m pip check
-	@touch $(STAMP)
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,7 +1,9 @@
 """Fixtures that every test may use: a PostgreSQL server, and databases on it with and without our schema."""
 
 import os
+import random
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 
@@ -19,6 +21,11 @@ settings.load_profile("otelgres")
 def pytest_configure(config: pytest.Config) -> None:
     # Applications that tests start keep what they cannot send below here, not in the folder of whoever runs the tests.
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="otelgres-tests-state-")
+    # Shells start background jobs with Ctrl-C ignored, and every process below would inherit that.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Tests start hundreds of processes: where they may not keep what they compiled, each compiles all of ours again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -29,6 +36,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--postgres", choices=("16", "18"), help=f"PostgreSQL version (else {postgres.VERSION_VARIABLE}, 18)"
     )
+    parser.addoption("--shuffle", metavar="SEED", help="Run modules, and the tests in each, in an order made from SEED")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    seed = config.getoption("--shuffle")
+    if seed is not None:
+        # Seeded with text, so that every process makes the same order. A module's tests stay together: they share much.
+        modules = sorted({item.path for item in items})
+        random.Random(seed).shuffle(modules)
+        place = {path: number for number, path in enumerate(modules)}
+        random.Random(seed).shuffle(items)
+        items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session")

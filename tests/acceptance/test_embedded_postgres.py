@@ -17,6 +17,7 @@ import pytest
 
 from otelgres.collector.embedded import Cluster, EmbeddedPostgresError, binaries, postmaster, running_dsn
 from otelgres.collector.embedded.os_user import server_user
+from otelgres.collector.embedded.run_as import command as run_as
 from tests import postgres
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,6 +53,24 @@ killed.wait()
 following = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 print("started" if int(following.stdout.readline()) != server.pid else "the same", server.status(), flush=True)
 following.communicate("")
+"""
+
+
+COUNTING_FORKS = """
+import ctypes, os, sys
+from pathlib import Path
+from otelgres.collector.embedded import Cluster
+forks = []
+count = ctypes.CFUNCTYPE(None)(lambda: forks.append(1))
+assert getattr(ctypes.CDLL(None), "__register_atfork")(count, None, None, None) == 0
+for _ in range(2):  # a start with initdb, and one without
+    with Cluster(Path(sys.argv[1]), version=sys.argv[2], copies=Path(sys.argv[3])):
+        pass
+print(len(forks), flush=True)
+if not (child := os.fork()):
+    os._exit(0)
+os.waitpid(child, 0)
+print(len(forks))
 """
 
 
@@ -335,11 +354,51 @@ def test_a_fork_of_a_killed_owner_does_not_keep_the_lock(data: Path, postgres_ve
     process.communicate()  # closes its input, upon which the fork ends
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc tells of the forks of a process")
+def test_no_process_is_started_by_fork(new: Path, postgres_version: str) -> None:
+    # gRPC's handlers for fork break a child of a process that serves it, and the receiver restarts PostgreSQL.
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTING_FORKS, str(new), postgres_version, str(new.parent / "copies")],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.split(), done.stderr) == (["0", "1"], "")
+
+
+@needs_root
+def test_a_program_that_cannot_be_run_as_another_user_is_named(folder: Path) -> None:
+    program = folder / "program"
+    program.write_text("#!/bin/sh\n")
+    done = subprocess.run(run_as(12345, 12345, [str(program)]), capture_output=True, text=True, check=False)
+    assert done.returncode == 126
+    assert done.stderr == f"cannot run {program} as user id 12345: Permission denied\n"
+
+
+@needs_root
+def test_another_user_inherits_nothing_but_environment_directory_and_streams(folder: Path) -> None:
+    script = "id -u; id -G; pwd; echo $WORD; ls /proc/self/fd | wc -w; grep SigIgn /proc/self/status"
+    folder.chmod(0o711)
+    with (folder / "open").open("w"):
+        done = subprocess.run(
+            run_as(12345, 12346, ["sh", "-c", script]),
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], "WORD": "kept"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    *kept, ignored = done.stdout.splitlines()
+    assert kept == ["12345", "12346", str(folder), "kept", "4"]  # ls itself opens the fourth
+    assert ignored.split() == ["SigIgn:", "0" * 16]
+
+
 def test_a_pid_that_is_another_program_now_is_left_alone(data: Path, postgres_version: str) -> None:
     cluster = Cluster(data, version=postgres_version)
     with cluster:
         words = (cluster.pgdata / postmaster.PIDFILE).read_text().splitlines()
-    bystander = subprocess.Popen(["sleep", "600"], **server_user(cluster.pgdata).identity)
+    bystander = subprocess.Popen(server_user(cluster.pgdata).command(["sleep", "600"]))
     try:
         for name in (postmaster.PIDFILE, ".s.PGSQL.5432.lock"):
             (cluster.pgdata / name).write_text("\n".join([str(bystander.pid), *words[1:]]))

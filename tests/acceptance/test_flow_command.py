@@ -18,7 +18,7 @@ FLOW = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 HUNG = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8058")
 ELSEWHERE = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8059")
 APPLICATION = f"""
-import logging, sys, time, uuid
+import logging, sys, threading, uuid
 from otel_setup import checkpoint, configure_telemetry, flow, phase
 configure_telemetry(service_name="orders")
 log = logging.getLogger("orders")
@@ -27,7 +27,7 @@ try:
     with flow("order", flow_id=uuid.UUID("{FLOW}")):
         with phase("validate"):
             log.info("looks \\x1b[31m good")
-            time.sleep(0.02)
+            threading.Event().wait(0.02)
         checkpoint("ACCEPTED")
         with phase("charge"):
             log.error("no money")
@@ -39,7 +39,7 @@ with flow("order", flow_id=uuid.UUID("{HUNG}")):
         pass
     with phase("wait for stock"):
         print("waiting", flush=True)
-        time.sleep(60)
+        sys.stdin.read()
 """
 
 
@@ -49,6 +49,7 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
         application = subprocess.Popen(
             [sys.executable, "-c", APPLICATION],
             env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}"),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
@@ -62,9 +63,7 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
             eventually(lambda: receiver.rows(query), "the checkpoint alone")
         finally:
             os.kill(application.pid, signal.SIGKILL)
-            application.wait(TIMEOUT)
-            if application.stdout:
-                application.stdout.close()
+            application.communicate(timeout=TIMEOUT)
         with psycopg.connect(receiver.dsn) as connection:
             connection.execute(
                 "INSERT INTO otel.flow_expectations VALUES ('order', '{ACCEPTED,SHIPPED}', %s)",

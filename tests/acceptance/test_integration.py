@@ -1,4 +1,4 @@
-"""Events between two processes through a real Redis, under one flow id; the documents' own queries on them."""
+"""Events between two processes through a real Redis, under one flow id; what is asked of them."""
 
 import importlib.util
 import json
@@ -22,24 +22,14 @@ from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eve
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "redis_flow.py"
-SEEDS = ROOT.parent / "shared" / "seeds"
 PATH = ["PATTERN_PUBLISHED", "EVENT_RECEIVED", "EVENT_PARSED", "WEBSOCKET_DELIVERED"]
-# Equivalents of what such documents ask.
+# What such systems ask, and get rows for.
 QUERIES = [
     "SELECT timestamp, source_system, details FROM integration_events WHERE event_type = 'heartbeat' LIMIT 10",
     "SELECT * FROM pattern_flow_analysis WHERE checkpoints_logged > 1 ORDER BY start_time DESC",
     "SELECT channel, checkpoint, timestamp FROM integration_events WHERE event_type = 'subscription_active'",
     "SELECT checkpoint, count(*) FROM integration_events WHERE flow_id IS NOT NULL GROUP BY checkpoint",
 ]
-
-
-def documented() -> list[str]:
-    """The SELECT statements of the documents on these relations, word for word, where the documents are there."""
-    found = []
-    for document in sorted(SEEDS.glob("003*")) if SEEDS.is_dir() else []:
-        for block in re.findall(r"```sql\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL):
-            found += [one.strip() for one in block.split(";") if re.match(r"\s*(--[^\n]*\n\s*)*SELECT", one)]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -154,16 +144,6 @@ def test_what_such_systems_ask_is_answered(story: Story, number: int) -> None:
     with psycopg.connect(story.receiver.dsn) as connection:
         connection.execute("SET search_path = compat, public")
         assert connection.execute(QUERIES[number].encode()).fetchall()
-
-
-def test_the_documents_own_queries_run_unchanged(story: Story) -> None:
-    statements = documented()
-    if not statements:
-        pytest.skip("the documents are not here")
-    with psycopg.connect(story.receiver.dsn) as connection:
-        connection.execute("SET search_path = compat, public")
-        for statement in statements:
-            assert connection.execute(statement.encode()).fetchall(), statement
 
 
 def test_a_time_filter_reads_few_flows(story: Story) -> None:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.acceptance.receiver_process import OTELGRES, environment, run_otelgres
+from tests.acceptance.receiver_process import OTELGRES, TIMEOUT, environment, run_otelgres
 from tests.sql import rows
 from tests.sql.rows import Connection, Span
 
@@ -100,7 +100,7 @@ def test_on_a_terminal_of_80_columns(ready: str) -> None:
     )  # fmt: skip
     os.close(theirs)
     shown = b""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT
     try:
         # The alternate screen, home, and the same again: redrawn in place, not cleared.
         while shown.count(b"SERVICES") < 3:
@@ -108,7 +108,7 @@ def test_on_a_terminal_of_80_columns(ready: str) -> None:
             if select.select([ours], [], [], 1)[0]:
                 shown += os.read(ours, 65536)
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(TIMEOUT) == 0
     finally:
         process.kill()
         os.close(ours)

@@ -28,12 +28,12 @@ def query(dsn: str, text: str, *more: str) -> str:
 
 def test_a_table_for_people(database: str) -> None:
     lines = query(database, VALUES).splitlines()
-    assert lines[0].split()[:3] == ["n", "t", "at"]
-    assert "a|[red]b" in lines[1]
-    assert "2026-01-02 03:04:05.678901+00:00" in lines[1]
-    assert lines[-1] == "(1 row)"
+    assert any(line.split()[:3] == ["n", "t", "at"] for line in lines)
+    (row,) = (line for line in lines if "a|[red]b" in line)
+    assert "2026-01-02 03:04:05.678901+00:00" in row
+    assert "(1 row)" in lines
     assert "\x1b" not in query(database, "SELECT E'\\x1b[31mred\\x07' AS evil")
-    assert query(database, "SELECT * FROM generate_series(1, 502)").splitlines()[-1].startswith("(2 more")
+    assert "\n(2 more" in query(database, "SELECT * FROM generate_series(1, 502)")
 
 
 def test_csv_and_json_hold_what_sql_said(database: str) -> None:

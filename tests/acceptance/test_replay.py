@@ -27,7 +27,7 @@ from tests.acceptance.receiver_process import (
     serve,
     served,
 )
-from tests.unit.test_otel_setup_lifecycle import unused_port
+from tests.library.otlp_receiver import unused_port
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = """

@@ -350,8 +350,7 @@ with run("rotated", "{EXECUTION}") as execution, execution.phase("p"), execution
 """
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.log", "run.log.1", "run.log.2"]
-    line = log_file.read_text().splitlines()[-1]
-    assert line.endswith(f"INFO atm [{EXECUTION} p T1] line 99")
+    assert log_file.read_text().endswith(f"INFO atm [{EXECUTION} p T1] line 99\n")
 
 
 def test_a_file_that_cannot_be_opened_costs_a_warning(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ class Application:
         """Closes its stdin, waits for its end, and gives what it told."""
         self.out, self.err = self.process.communicate(timeout=timeout)
         assert self.process.returncode == 0, self.err
-        lines = [line for line in self.out.splitlines() if line.startswith("TOLD ")]
-        found: dict[str, Any] = json.loads(lines[-1].removeprefix("TOLD "))
+        (line,) = (line for line in self.out.splitlines() if line.startswith("TOLD "))
+        found: dict[str, Any] = json.loads(line.removeprefix("TOLD "))
         return found
 
 

@@ -26,7 +26,7 @@ told["logged"], told["longest"] = n, longest
 # Lives until nothing is left in a spool.
 STORED = """
 import pathlib
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 60
 while (left := list(pathlib.Path(%r).glob("*.spool"))) and time.monotonic() < deadline:
     threading.Event().wait(0.05)
 told["left"] = left
@@ -70,7 +70,7 @@ def test_postgresql_is_killed_and_started_under_it() -> None:
             assert stored(database) == all_of(told), status
             assert (status["sent"], status["overflowed"], status["dropped"]) == (told["logged"], 0, 0)
             assert (status["console"], status["stderr"]) == (0, 0)
-            assert told["longest"] < 1
+            assert told["longest"] < 5
         finally:
             database.close()
 

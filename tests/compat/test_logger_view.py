@@ -4,7 +4,6 @@ import re
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,7 +16,6 @@ from tests import postgres
 from tests.sql import rows
 from tests.sql.rows import Connection
 
-DOCUMENT = sorted((Path(__file__).resolve().parents[3] / "shared" / "seeds").glob("001_*.txt"))
 COLUMNS = {
     "id": "bigint", "timestamp": "timestamp with time zone", "level": "character varying(10)",
     "logger_name": "character varying(255)", "process_id": "integer", "thread_id": "bigint",
@@ -83,20 +81,8 @@ def plan(connection: Connection, query: str) -> str:
     )
 
 
-def test_the_columns_are_those_of_the_table(filled: Connection) -> None:
+def test_the_columns_are_those_of_the_table_that_it_stands_for(filled: Connection) -> None:
     assert columns(filled, "compat.mine_logs") == COLUMNS
-
-
-@pytest.mark.skipif(not DOCUMENT, reason="the documents are not beside this checkout")
-def test_the_columns_are_those_of_the_document(filled: Connection) -> None:
-    found = re.search(r"CREATE TABLE \{prefix\}_logs \((.*?)\n\);", DOCUMENT[0].read_text(), re.DOTALL)
-    assert found is not None
-    lines = [line.split()[:2] for line in found[1].strip().splitlines()]
-    kinds = {"BIGSERIAL": "bigint", "TIMESTAMP": "timestamp with time zone"}
-    assert {
-        name: kinds.get(kind.rstrip(","), kind.rstrip(",").lower().replace("varchar", "character varying"))
-        for name, kind in lines
-    } == columns(filled, "compat.mine_logs")
 
 
 def test_a_row_says_what_was_logged(filled: Connection) -> None:

@@ -25,7 +25,7 @@ from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, T
 from otelgres.exporters.postgres.writer import PostgresWriter
 from otelgres.exporters.spool.folder import SpoolExporter, claim, spool_files
 from otelgres.exporters.target import Protocol, Target
-from tests.unit.test_otel_setup_receiver import Receiver
+from tests.library.otlp_receiver import Receiver
 
 NOW = 1_790_000_000_000_000_000
 GARBAGE = Batch(Signal.LOGS, b"\xff\xff not protobuf")

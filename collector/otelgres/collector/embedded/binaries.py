@@ -85,7 +85,7 @@ def _refusal(programs: Path, user: ServerUser) -> str | None:
 
 
 def _run_as(user: ServerUser, *command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True, cwd="/", timeout=30, **user.identity)
+    subprocess.run(user.command(command), check=True, capture_output=True, cwd="/", timeout=30)
 
 
 def _copy(site: Path, install: Path, target: Path) -> None:

@@ -34,7 +34,7 @@ def create(pgdata: Path, programs: Path, version: str, user: ServerUser, passwor
         user.give(fresh)
         command = [str(programs / "initdb"), "-D", user.working_directory(fresh), *_arguments(version, password_file)]
         done = subprocess.run(
-            command,
+            user.command(command),
             cwd=fresh,
             env=binaries.environment(),
             stdin=subprocess.DEVNULL,
@@ -44,7 +44,6 @@ def create(pgdata: Path, programs: Path, version: str, user: ServerUser, passwor
             errors="replace",
             check=False,
             start_new_session=True,
-            **user.identity,
         )
         if done.returncode != 0:
             raise failure(  # noqa: TRY301 (what was begun is removed below)

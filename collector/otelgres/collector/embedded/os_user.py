@@ -5,11 +5,12 @@ No user is ever created, and nothing that we did not create ourselves is given a
 
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from otelgres.collector.embedded.errors import EmbeddedPostgresError
+from otelgres.collector.embedded.run_as import command as run_as
 
 SETTING = "OTELGRES_PG_USER"
 # "nobody" is last: other daemons may share that account, and would then share our files.
@@ -25,10 +26,9 @@ class ServerUser:
     gid: int
     switch: bool
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Keyword arguments for ``subprocess`` that make a child this user, without any of our groups."""
-        return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
+    def command(self, program: Sequence[str]) -> list[str]:
+        """The command line for ``subprocess`` that runs ``program`` as this user, without any of our groups."""
+        return run_as(self.uid, self.gid, program) if self.switch else list(program)
 
     def working_directory(self, directory: Path) -> str:
         """How a child that is this user, and was started with the working directory ``directory``, names it.

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import psutil
 
 from otelgres.collector.embedded import files
+from otelgres.collector.embedded.run_as import command as run_as
 
 DATABASE = "otelgres"
 SUPERUSER = "postgres"
@@ -107,13 +108,10 @@ def _working_directory(process: psutil.Process) -> str:
     except psutil.AccessDenied:
         # Root in a container has no CAP_SYS_PTRACE and may not ask this about another user's process. That user may.
         done = subprocess.run(
-            ["readlink", f"/proc/{process.pid}/cwd"],  # noqa: S607 (from wherever this system keeps it)
+            run_as(process.uids().real, process.gids().real, ["readlink", f"/proc/{process.pid}/cwd"]),
             check=True,
             capture_output=True,
             text=True,
             cwd="/",
-            user=process.uids().real,
-            group=process.gids().real,
-            extra_groups=(),
         )
         return done.stdout.rstrip("\n")

@@ -111,14 +111,13 @@ def _spawn(programs: Path, pgdata: Path, user: ServerUser, output: Path) -> psut
         return psutil.Popen(command, env=binaries.environment(), stdin=subprocess.DEVNULL)
     with output.open("wb") as log:
         return psutil.Popen(
-            [str(programs / "postgres"), "-D", user.working_directory(pgdata)],
+            user.command([str(programs / "postgres"), "-D", user.working_directory(pgdata)]),
             cwd=pgdata,
             env=binaries.environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,  # a Ctrl-C in our terminal is for us: we stop the server when we are done with it
-            **user.identity,
         )
 
 

@@ -1,4 +1,4 @@
-"""The replayer against real PostgreSQL: a batch that always fails must not hold up its neighbours."""
+"""The drainer against real PostgreSQL: a batch that always fails must not hold up its neighbours."""
 
 import time
 from pathlib import Path
@@ -26,12 +26,12 @@ def _batch(severity: int) -> Batch:
 
 
 def _drain(database: str, spool: Spool, seconds: float, *, until_empty: bool) -> None:
-    replayer = DatabaseReplayer(lambda: PostgresWriter(database), spool, Availability())
-    replayer.start()
+    drainer = DatabaseReplayer(lambda: PostgresWriter(database), spool, Availability())
+    drainer.start()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not (until_empty and spool.empty):
         time.sleep(0.02)
-    replayer.stop(20)
+    drainer.stop(20)
 
 
 def test_batches_that_always_deadlock_are_quarantined_and_recorded(database: str, tmp_path: Path) -> None:
@@ -48,10 +48,8 @@ def test_batches_that_always_deadlock_are_quarantined_and_recorded(database: str
     assert spool.empty
     assert stored == [(9,), (10,)]
     assert sum(count for effect, count in told if effect == "dropped") == 4
-    assert {path.read_bytes() for path in (tmp_path / "quarantine").iterdir()} == {
-        batch.payload for batch in batches[:4]
-    }
-    assert spool.quarantined() == 4
+    assert {path.read_bytes() for path in (tmp_path / "aside").iterdir()} == {batch.payload for batch in batches[:4]}
+    assert spool.aside() == 4
 
 
 def test_nothing_is_quarantined_while_no_batch_can_be_stored(database: str, tmp_path: Path) -> None:
@@ -61,4 +59,4 @@ def test_nothing_is_quarantined_while_no_batch_can_be_stored(database: str, tmp_
         connection.execute(_DEADLOCKS.format(code="53100", when="true"))
         _drain(database, spool, 6, until_empty=False)
     assert len(spool.read(10_000_000)) == 2
-    assert spool.quarantined() == 0
+    assert spool.aside() == 0

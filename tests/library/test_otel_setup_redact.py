@@ -11,7 +11,7 @@ from otel_setup.export.stats import Counts
 from otel_setup.sdk.sanitizer import Sanitizer
 from otel_setup.sdk.truncation import Truncator
 from otelgres.exporters.redaction import REDACTED, Redaction, rules
-from tests.unit.test_otel_setup_receiver import Receiver, attributes, plain, run_app
+from tests.library.otlp_receiver import Receiver, attributes, plain, run_app
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_own_rules_add_to_the_defaults_or_replace_them() -> None:
     unusable: list[dict[str, Any]] = [{"keys": ["("]}, {"kyes": []}, {"values": 5}]
     for nonsense in unusable:
         settings = resolve(Arguments(redact=nonsense), {})
-        assert len(settings.warnings) == 1
-        assert settings.processing.redaction is not None
-        assert settings.processing.redaction.hides("password")
+        assert len(settings.complaints) == 1
+        assert settings.keeping.redaction is not None
+        assert settings.keeping.redaction.hides("password")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_otel_setup_receiver import DEADLINE, Receiver, app, attributes, plain, run_app
+from tests.library.otlp_receiver import DEADLINE, Receiver, app, attributes, plain, run_app
 
 ORDER = uuid.UUID("0190f7c4-8a3b-7c1d-9e2f-0123456789ab")
 TIME_BASED = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")

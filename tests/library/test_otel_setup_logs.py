@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.test_otel_setup_receiver import Receiver, attributes, plain, run_app
+from tests.library.otlp_receiver import Receiver, attributes, plain, run_app
 
 APP = r"""
 import asyncio, enum, logging, sys, threading, uuid

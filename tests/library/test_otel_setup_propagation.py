@@ -8,7 +8,7 @@ import pytest
 from opentelemetry import context, trace
 
 from otel_setup import current_flow_id, extract, inject, phase
-from tests.unit.test_otel_setup_receiver import Receiver, attributes, run_app
+from tests.library.otlp_receiver import Receiver, attributes, run_app
 
 SENDER = """
 import json, sys

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.test_otel_setup_receiver import Receiver, run_app
+from tests.library.otlp_receiver import Receiver, run_app
 
 ABANDONED = r"""
 import asyncio, contextvars, sys, threading
