@@ -92,9 +92,9 @@ def test_own_rules_add_to_the_defaults_or_replace_them() -> None:
     unusable: list[dict[str, Any]] = [{"keys": ["("]}, {"kyes": []}, {"values": 5}]
     for nonsense in unusable:
         settings = resolve(Arguments(redact=nonsense), {})
-        assert len(settings.complaints) == 1
-        assert settings.keeping.redaction is not None
-        assert settings.keeping.redaction.hides("password")
+        assert len(settings.warnings) == 1
+        assert settings.processing.redaction is not None
+        assert settings.processing.redaction.hides("password")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ HTTP = "http/protobuf"
 
 def logs_target(environ: dict[str, str], **arguments: Any) -> Target:
     settings = resolve(Arguments(**arguments), environ)
-    assert settings.complaints == []
+    assert settings.warnings == []
     return settings.targets[Signal.LOGS]
 
 
@@ -96,7 +96,7 @@ def test_what_makes_no_sense_is_said_once_and_takes_the_default(
     arguments: dict[str, Any], environ: dict[str, str], word: str
 ) -> None:
     settings = resolve(Arguments(**arguments), environ)
-    (complaint,) = settings.complaints
+    (complaint,) = settings.warnings
     assert word in complaint
     assert "secret" not in complaint
     plain = resolve(Arguments(), {})
@@ -189,4 +189,4 @@ def test_report_interval(value: str) -> None:
     assert resolve(Arguments(report_interval=1), {variable: "2.5"}).report_interval == 1
     wrong = resolve(Arguments(), {variable: value})
     assert wrong.report_interval == 15
-    assert [variable in complaint for complaint in wrong.complaints] == [True]
+    assert [variable in complaint for complaint in wrong.warnings] == [True]

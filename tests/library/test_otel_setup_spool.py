@@ -425,17 +425,17 @@ def test_settings_that_make_no_sense_are_said_and_take_the_default(
     arguments: dict[str, Any], environ: dict[str, str], word: str
 ) -> None:
     settings = resolve(Arguments(**arguments), environ)
-    (complaint,) = settings.complaints
+    (complaint,) = settings.warnings
     assert word in complaint
-    default = resolve(Arguments(), {}).keeping
-    assert settings.keeping.fallback == default.fallback == ("spool", "console", "stderr")
-    assert settings.keeping.spool_bytes == default.spool_bytes
+    default = resolve(Arguments(), {}).processing
+    assert settings.processing.fallback == default.fallback == ("spool", "console", "stderr")
+    assert settings.processing.spool_bytes == default.spool_bytes
 
 
 def test_arguments_win_over_variables(tmp_path: Path) -> None:
     environ = {"OTELGRES_TELEMETRY_SPOOL": str(tmp_path), "OTELGRES_TELEMETRY_FALLBACK": "stderr, console"}
-    assert resolve(Arguments(), environ).keeping.fallback == ("stderr", "console")
-    assert resolve(Arguments(fallback=["spool"]), environ).keeping.spool == tmp_path
-    assert resolve(Arguments(fallback=["spool"], spool=tmp_path / "x"), environ).keeping.spool == tmp_path / "x"
-    assert "spool" not in resolve(Arguments(spool=False), {}).keeping.fallback
-    assert resolve(Arguments(), {"OTELGRES_TELEMETRY_SPOOL": "off"}).keeping.fallback == ("console", "stderr")
+    assert resolve(Arguments(), environ).processing.fallback == ("stderr", "console")
+    assert resolve(Arguments(fallback=["spool"]), environ).processing.spool == tmp_path
+    assert resolve(Arguments(fallback=["spool"], spool=tmp_path / "x"), environ).processing.spool == tmp_path / "x"
+    assert "spool" not in resolve(Arguments(spool=False), {}).processing.fallback
+    assert resolve(Arguments(), {"OTELGRES_TELEMETRY_SPOOL": "off"}).processing.fallback == ("console", "stderr")

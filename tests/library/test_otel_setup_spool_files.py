@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
 from otelgres.exporters.spool.folder import ClaimedFile, SpoolExporter, claim, spool_files
-from otelgres.exporters.spool.records import HEADER, REFUSED, SENT, Damage, Record, decode, encode
+from otelgres.exporters.spool.records import HEADER, REFUSED, SENT, DamagedRecord, SpoolRecord, decode, encode
 from tests.library.otlp_receiver import app_environment
 
 BATCHES = [Batch(signal, f"payload {number}".encode() * 10) for number, signal in enumerate((*Signal, *Signal))]
@@ -56,7 +56,7 @@ def test_a_torn_or_damaged_record_costs_itself(cut: int, at: int, flip: int) -> 
     cut = len(HEADER) + cut % (len(whole) - len(HEADER) + 1)
     ends = [len(HEADER) + sum(map(len, records[: number + 1])) for number in range(len(records))]
 
-    torn = [part.batch for part in decode(whole[:cut]) if isinstance(part, Record)]
+    torn = [part.batch for part in decode(whole[:cut]) if isinstance(part, SpoolRecord)]
     assert torn == [batch for batch, end in zip(BATCHES, ends, strict=True) if end <= cut]
 
     at = len(HEADER) + at % (len(whole) - len(HEADER))
@@ -64,11 +64,11 @@ def test_a_torn_or_damaged_record_costs_itself(cut: int, at: int, flip: int) -> 
     damaged[at] ^= flip
     hit = next(number for number, end in enumerate(ends) if at < end)
     parts = list(decode(bytes(damaged)))
-    found = [part.batch for part in parts if isinstance(part, Record)]
+    found = [part.batch for part in parts if isinstance(part, SpoolRecord)]
     if bytes(damaged[at : at + 1]) in {SENT, REFUSED} and found == BATCHES:
         return  # it was the state, and became another
     assert found == BATCHES[:hit] + BATCHES[hit + 1 :]
-    assert sum(isinstance(part, Damage) for part in parts) == 1
+    assert sum(isinstance(part, DamagedRecord) for part in parts) == 1
 
 
 def test_settled_records_are_not_read_again_and_the_last_one_removes_the_file(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_disk_that_fills_up_leaves_no_half_record(tmp_path: Path, monkeypatch:
     sink.close()
     assert pending(tmp_path) == [BATCHES[0], BATCHES[2]]
     (path,) = spool_files(tmp_path)
-    assert not any(isinstance(part, Damage) for part in decode(path.read_bytes()))
+    assert not any(isinstance(part, DamagedRecord) for part in decode(path.read_bytes()))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")

@@ -49,7 +49,7 @@ def test_batches_that_always_deadlock_are_quarantined_and_recorded(database: str
     assert stored == [(9,), (10,)]
     assert sum(count for effect, count in told if effect == "dropped") == 4
     assert {path.read_bytes() for path in (tmp_path / "aside").iterdir()} == {batch.payload for batch in batches[:4]}
-    assert spool.aside() == 4
+    assert spool.quarantined() == 4
 
 
 def test_nothing_is_quarantined_while_no_batch_can_be_stored(database: str, tmp_path: Path) -> None:
@@ -59,4 +59,4 @@ def test_nothing_is_quarantined_while_no_batch_can_be_stored(database: str, tmp_
         connection.execute(_DEADLOCKS.format(code="53100", when="true"))
         _drain(database, spool, 6, until_empty=False)
     assert len(spool.read(10_000_000)) == 2
-    assert spool.aside() == 0
+    assert spool.quarantined() == 0

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from otelgres.exporters.postgres.errors import Meaning, advice, meaning
+from otelgres.exporters.postgres.errors import ErrorClass, advice, meaning
 from tests import postgres
 
 
@@ -28,38 +28,38 @@ def connection(cluster: Cluster) -> Any:
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        ("23505", Meaning.DUPLICATE),
-        ("40001", Meaning.AGAIN),
-        ("40P01", Meaning.AGAIN),
-        ("55P03", Meaning.AGAIN),
-        ("22P05", Meaning.POISON),
-        ("22003", Meaning.POISON),
-        ("22021", Meaning.POISON),
-        ("21000", Meaning.POISON),
-        ("54000", Meaning.POISON),
-        ("23502", Meaning.POISON),
-        ("08006", Meaning.AWAY),
-        ("53100", Meaning.AWAY),
-        ("53200", Meaning.AWAY),
-        ("57P01", Meaning.AWAY),
-        ("57014", Meaning.AWAY),
-        ("25006", Meaning.AWAY),
-        ("28000", Meaning.AWAY),
-        ("42501", Meaning.AWAY),
-        ("42P01", Meaning.AWAY),
-        ("58030", Meaning.AWAY),
-        ("XX000", Meaning.AWAY),
+        ("23505", ErrorClass.DUPLICATE),
+        ("40001", ErrorClass.AGAIN),
+        ("40P01", ErrorClass.AGAIN),
+        ("55P03", ErrorClass.AGAIN),
+        ("22P05", ErrorClass.POISON),
+        ("22003", ErrorClass.POISON),
+        ("22021", ErrorClass.POISON),
+        ("21000", ErrorClass.POISON),
+        ("54000", ErrorClass.POISON),
+        ("23502", ErrorClass.POISON),
+        ("08006", ErrorClass.AWAY),
+        ("53100", ErrorClass.AWAY),
+        ("53200", ErrorClass.AWAY),
+        ("57P01", ErrorClass.AWAY),
+        ("57014", ErrorClass.AWAY),
+        ("25006", ErrorClass.AWAY),
+        ("28000", ErrorClass.AWAY),
+        ("42501", ErrorClass.AWAY),
+        ("42P01", ErrorClass.AWAY),
+        ("58030", ErrorClass.AWAY),
+        ("XX000", ErrorClass.AWAY),
     ],
 )
-def test_meaning_of_states(connection: psycopg.Connection[Any], state: str, expected: Meaning) -> None:
+def test_meaning_of_states(connection: psycopg.Connection[Any], state: str, expected: ErrorClass) -> None:
     assert meaning(_raised(connection, f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")) is expected
 
 
 def test_a_missing_partition_is_told_from_a_constraint(connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE TABLE t (a integer CHECK (a > 0)) PARTITION BY RANGE (a)")
     connection.execute("CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (10)")
-    assert meaning(_raised(connection, "INSERT INTO t VALUES (11)")) is Meaning.NO_PARTITION
-    assert meaning(_raised(connection, "INSERT INTO t VALUES (0)")) is Meaning.POISON
+    assert meaning(_raised(connection, "INSERT INTO t VALUES (11)")) is ErrorClass.NO_PARTITION
+    assert meaning(_raised(connection, "INSERT INTO t VALUES (0)")) is ErrorClass.POISON
 
 
 def test_a_missing_partition_is_known_in_every_language(connection: psycopg.Connection[Any]) -> None:
@@ -69,19 +69,19 @@ def test_a_missing_partition_is_known_in_every_language(connection: psycopg.Conn
         "DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '23514', TABLE = 'spans', "
         "MESSAGE = 'keine Partition von Relation »spans« für die Zeile gefunden'; END $$",
     )
-    assert meaning(error) is Meaning.NO_PARTITION
+    assert meaning(error) is ErrorClass.NO_PARTITION
 
 
 def test_text_that_psycopg_refuses_to_send_is_poison(connection: psycopg.Connection[Any]) -> None:
     with pytest.raises(psycopg.DataError) as caught:
         connection.execute("SELECT %s::text", ["\0"])
-    assert meaning(caught.value) is Meaning.POISON
+    assert meaning(caught.value) is ErrorClass.POISON
 
 
 def test_a_server_that_is_not_there_is_away() -> None:
     with pytest.raises(psycopg.OperationalError) as caught:
         psycopg.connect("host=127.0.0.1 port=1 connect_timeout=2")
-    assert meaning(caught.value) is Meaning.AWAY
+    assert meaning(caught.value) is ErrorClass.AWAY
     assert advice(caught.value) == "PostgreSQL cannot be reached"
 
 
