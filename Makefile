@@ -8,7 +8,7 @@ RUNNING := $(VENV)/.running
 DEMO := $(VENV)/.demo
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests audit test-interop test-restarts bench docs secrets fuzz build clean
+.PHONY: run demo test lint types contracts tests audit test-interop test-restarts test-lowest test-matrix bench docs secrets fuzz build clean
 
 run: $(RUNNING)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
@@ -39,6 +39,12 @@ test-interop: $(STAMP)  ## the stock Collector, built from its Go modules, in fr
 
 test-restarts: $(STAMP)  ## PostgreSQL killed 50 times below a receiver that takes requests
 	$(BIN)/pytest -m restarts
+
+test-lowest:  ## some of the library's tests with the lowest versions of what it needs
+	$(PYTHON) tests/matrix.py --set lowest --quick
+
+test-matrix:  ## the library's tests with the lowest and the newest versions, on every Python that can be found
+	$(PYTHON) tests/matrix.py
 
 fuzz: $(STAMP)  ## FUZZ_SECONDS (60) of each kind of fuzzing
 	$(BIN)/python -m tests.fuzz.run --seconds $${FUZZ_SECONDS:-60} --seed $${FUZZ_SEED:-1}

@@ -1,7 +1,10 @@
 """What an application imports: OpenTelemetry set up in one call, and flows to tell of its work.
 
-Importing it costs OpenTelemetry's API only and changes nothing. It never imports the collector.
+Importing it costs OpenTelemetry's API only and changes nothing. It never imports the collector. ``__version__`` is the
+installed version of otelgres.
 """
+
+from typing import TYPE_CHECKING
 
 from otel_setup.api.context_attributes import context_attributes
 from otel_setup.api.events import record_event
@@ -9,6 +12,9 @@ from otel_setup.api.expectations import expected_checkpoints
 from otel_setup.api.flows import checkpoint, current_flow_id, flow, phase
 from otel_setup.api.propagation import extract, inject
 from otel_setup.configure import configure_telemetry, shutdown_telemetry
+
+if TYPE_CHECKING:
+    __version__: str
 
 __all__ = [
     "checkpoint",
@@ -23,3 +29,12 @@ __all__ = [
     "record_event",
     "shutdown_telemetry",
 ]
+
+
+def __getattr__(name: str) -> str:
+    """``__version__``, looked up when it is asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from otel_setup.config.version import installed_version
+
+    return installed_version()

@@ -8,9 +8,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from opentelemetry import _logs, metrics, trace
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
@@ -40,6 +38,13 @@ from otel_setup.sdk.resource import describe_process
 from otel_setup.sdk.sanitizer import Sanitizer
 from otel_setup.sdk.suppression_filters import SuppressionLogProcessor, SuppressionSampler
 from otel_setup.sdk.thread_context import carry_into_threads
+from otel_setup.sdk_adapter import (
+    BatchLogRecordProcessor,
+    LoggerProvider,
+    accepted,
+    counting_own_work,
+    set_logger_provider,
+)
 from otelgres.exporters.background import BackgroundExporter
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.chain import Exporter
@@ -88,16 +93,15 @@ def build(settings: TelemetrySettings) -> Telemetry:
         pipelines[signal] = ExportPipeline(signal, target, collector_step, fallback, replayer, counts, outage)
     # Metrics first: the other two count themselves with it.
     meter_provider = _meter_provider(resource, pipelines.get(Signal.METRICS), settings.metric_interval)
-    tracer_provider = _tracer_provider(resource, pipelines.get(Signal.TRACES), meter_provider, processing, counts)
-    logger_provider = _logger_provider(
-        resource, pipelines.get(Signal.LOGS), meter_provider, processing, counts, batches
-    )
+    own_work = counting_own_work(meter_provider)
+    tracer_provider = _tracer_provider(resource, pipelines.get(Signal.TRACES), own_work, processing, counts)
+    logger_provider = _logger_provider(resource, pipelines.get(Signal.LOGS), own_work, processing, counts, batches)
     self_metrics.report(
         meter_provider.get_meter(providers.SCOPE), counts, spool.bytes_used if spool is not None else lambda: 0
     )
     metrics.set_meter_provider(meter_provider)
     trace.set_tracer_provider(tracer_provider)
-    _logs.set_logger_provider(logger_provider)
+    set_logger_provider(logger_provider)
     if trace.get_tracer_provider() is not tracer_provider:
         _logger.warning(
             "OpenTelemetry was set up before configure_telemetry(): spans and metrics of other libraries keep going "
@@ -148,12 +152,15 @@ def _meter_provider(resource: Resource, pipeline: ExportPipeline | None, interva
 def _tracer_provider(
     resource: Resource,
     pipeline: ExportPipeline | None,
-    meters: MeterProvider,
+    meters: metrics.MeterProvider,
     processing: ProcessingSettings,
     counts: Counts,
 ) -> TracerProvider:
     provider = TracerProvider(
-        resource=resource, id_generator=FlowIdGenerator(), shutdown_on_exit=False, meter_provider=meters
+        resource=resource,
+        id_generator=FlowIdGenerator(),
+        shutdown_on_exit=False,
+        meter_provider=meters,
     )
     # Around the one that OTEL_TRACES_SAMPLER names, which the SDK has just made.
     provider.sampler = SuppressionSampler(provider.sampler)
@@ -161,7 +168,7 @@ def _tracer_provider(
         processor = BatchSpanProcessor(
             PipelineSpanExporter(pipeline, _scrubber(processing, counts)),
             schedule_delay_millis=_delay("OTEL_BSP_SCHEDULE_DELAY"),
-            meter_provider=meters,
+            **accepted(BatchSpanProcessor, meter_provider=meters),
         )
         self_metrics.count_overflow(processor, Signal.TRACES, counts)
         provider.add_span_processor(SpanAttributes())
@@ -172,19 +179,21 @@ def _tracer_provider(
 def _logger_provider(
     resource: Resource,
     pipeline: ExportPipeline | None,
-    meters: MeterProvider,
+    meters: metrics.MeterProvider,
     processing: ProcessingSettings,
     counts: Counts,
     batches: LogBatchSettings | None,
 ) -> LoggerProvider:
-    provider = LoggerProvider(resource=resource, shutdown_on_exit=False, meter_provider=meters)
+    provider = LoggerProvider(
+        resource=resource, shutdown_on_exit=False, **accepted(LoggerProvider, meter_provider=meters)
+    )
     if pipeline is not None:
         processor = BatchLogRecordProcessor(
             PipelineLogExporter(pipeline, _scrubber(processing, counts)),
             schedule_delay_millis=batches.seconds * 1e3 if batches else _delay("OTEL_BLRP_SCHEDULE_DELAY"),
             max_export_batch_size=batches.size if batches else None,
             max_queue_size=batches.queue if batches else None,
-            meter_provider=meters,
+            **accepted(BatchLogRecordProcessor, meter_provider=meters),
         )
         self_metrics.count_overflow(processor, Signal.LOGS, counts)
         provider.add_log_record_processor(log_bridge.RecordUid())

@@ -22,9 +22,9 @@ from otel_setup.api.detach import detach
 from otel_setup.api.exceptions import exception_attributes
 from otel_setup.api.expectations import remind
 from otel_setup.api.ids import absent_span_id, is_random, next_flow_id, parse_flow_id
-from otel_setup.api.reentrant import make_reentrant
 from otel_setup.api.start_records import record_start
 from otel_setup.api.values import clean_mapping, text
+from otel_setup.sdk_adapter import RANDOM_TRACE_ID, add_attributes, make_reentrant, start_span
 
 TYPE = "otelgres.type"
 FLOW_NAME = "otelgres.flow.name"
@@ -55,7 +55,7 @@ class Handle:
     def set(self, /, **attributes: Any) -> None:
         """Adds attributes to the span. Never raises."""
         try:
-            self._span.set_attributes(clean_mapping(attributes))
+            add_attributes(self._span, clean_mapping(attributes))
         except Exception:  # telemetry must not fail the work it tells of
             _logger.debug("attributes were not set", exc_info=True)
 
@@ -160,13 +160,13 @@ def _start_flow(name: object, flow_id: object, attributes: dict[str, Any]) -> Ha
     own = baggage.set_baggage(FLOW_NAME, title, context.get_current())
     fields = {**clean_mapping(attributes), TYPE: "flow", FLOW_NAME: title}
     if around.is_valid and around.trace_id == wanted.int:
-        span = providers.tracer.start_span(title, own, attributes=fields)
+        span = start_span(providers.tracer, title, own, attributes=fields)
     else:
         token = next_flow_id.set(wanted)
         try:
             # An empty context makes a root; the id generator is asked for its trace id.
-            span = providers.tracer.start_span(
-                title, Context(), attributes=fields, links=[Link(around)] if around.is_valid else None
+            span = start_span(
+                providers.tracer, title, Context(), attributes=fields, links=[Link(around)] if around.is_valid else None
             )
         finally:
             next_flow_id.reset(token)
@@ -177,7 +177,7 @@ def _start_flow(name: object, flow_id: object, attributes: dict[str, Any]) -> Ha
 def _start_phase(name: object, attributes: dict[str, Any]) -> Handle:
     title = text(name)
     around = context.get_current()
-    span = providers.tracer.start_span(title, attributes=_fields("phase", attributes, around))
+    span = start_span(providers.tracer, title, attributes=_fields("phase", attributes, around))
     return _opened("phase", title, current_flow_id(), span, around)
 
 
@@ -206,7 +206,7 @@ def _checkpoint(name: object, attributes: dict[str, Any], where: Context | None)
         title = text(name)
         # A flow of checkpoints alone has the name of its first.
         remind(title)
-        providers.tracer.start_span(title, where, attributes=fields, start_time=now).end(now)
+        start_span(providers.tracer, title, where, attributes=fields, start_time=now).end(now)
     except Exception:  # telemetry must not fail the work it tells of
         _logger.debug("checkpoint was not recorded", exc_info=True)
 
@@ -225,7 +225,7 @@ def _flow_name(around: Context) -> str | None:
 
 
 def _absent_flow(flow_id: uuid.UUID) -> Context:
-    flags = TraceFlags.SAMPLED | (TraceFlags.RANDOM_TRACE_ID if is_random(flow_id) else 0)
+    flags = TraceFlags.SAMPLED | (RANDOM_TRACE_ID if is_random(flow_id) else 0)
     parent = SpanContext(flow_id.int, absent_span_id(flow_id), is_remote=True, trace_flags=TraceFlags(flags))
     return trace.set_span_in_context(NonRecordingSpan(parent), Context())
 

@@ -11,10 +11,10 @@ import time
 from typing import Final
 
 from opentelemetry import context
-from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.context import Context
 
 from otel_setup.api.detach import detach
+from otel_setup.sdk_adapter import Logger, LogRecord, SeverityNumber
 
 ALIVE: Final = "otelgres.process.alive"
 END: Final = "otelgres.process.end"

@@ -6,7 +6,9 @@ The one place with process-wide state that flows read. Refuses to know the SDK: 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from opentelemetry import _logs, trace
+from opentelemetry import trace
+
+from otel_setup.sdk_adapter import Logger, get_logger
 
 if TYPE_CHECKING:
     from otel_setup.api.liveness import Liveness
@@ -15,10 +17,10 @@ SCOPE = "otel_setup"
 
 tracer: trace.Tracer = trace.get_tracer(SCOPE)
 # Where start records go; None while nobody asked for them.
-starts: _logs.Logger | None = None
+starts: Logger | None = None
 # Told of what begins and ends; None together with ``starts``.
 liveness: "Liveness | None" = None
 # Where events go.
-events: _logs.Logger = _logs.get_logger(SCOPE)
+events: Logger = get_logger(SCOPE)
 # Empties the queue of spans; takes as long as an export takes.
 flush: Callable[[], object] = lambda: None  # noqa: E731 (until there is one)

@@ -7,11 +7,11 @@ import os
 import threading
 from typing import Any
 
-from opentelemetry._logs import Logger, LogRecord, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, format_span_id
 
 from otel_setup.api.values import text
+from otel_setup.sdk_adapter import Logger, LogRecord, SeverityNumber
 
 EVENT_NAME = "otelgres.span.start"
 

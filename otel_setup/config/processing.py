@@ -5,7 +5,6 @@ Pure, as ``settings``: arguments and ``OTELGRES_TELEMETRY_*`` in, decisions and 
 
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 from otel_setup.api.values import text
 from otelgres.exporters.redaction import Redaction, rules
+from otelgres.exporters.user_folder import user_folder
 
 PREFIX: Final = "OTELGRES_TELEMETRY_"
 STEPS: Final = ("spool", "console", "stderr")
@@ -66,15 +66,7 @@ def resolve_processing(given: Any, environ: Mapping[str, str], warnings: list[st
 def default_spool(service_name: str) -> Path:
     """The service's directory below the user's state folder. Raises RuntimeError if there is no home."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", service_name).lstrip(".")[:100] or "_"
-    if sys.platform == "win32":
-        state = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        state = Path.home() / "Library" / "Application Support"
-    else:
-        given = os.environ.get("XDG_STATE_HOME", "")
-        # The specification says: a relative XDG_STATE_HOME is to be ignored.
-        state = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
-    return state / "otelgres" / "telemetry" / name
+    return user_folder("state") / "telemetry" / name
 
 
 def _spool(given: Any, environ: Mapping[str, str], warnings: list[str]) -> tuple[Path | None, bool]:

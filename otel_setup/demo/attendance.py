@@ -9,10 +9,10 @@ import json
 import sys
 import threading
 
-from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from otel_setup.process.shutdown import Telemetry
+from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord
 
 _FLUSH_SECONDS = 10.0
 _ALONE_FLUSH_SECONDS = 1.0  # the receiver went with whoever started us

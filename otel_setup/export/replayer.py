@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
+from opentelemetry.context import attach, set_value
 
 from otel_setup.export.connection import ExportConnection
 from otel_setup.export.stats import Counts
+from otel_setup.sdk_adapter import SUPPRESS_INSTRUMENTATION
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.chain import is_retryable
 from otelgres.exporters.items import count_items
@@ -93,7 +94,7 @@ class CollectorReplayer:
             connection.abort()
 
     def _run(self) -> None:
-        attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        attach(set_value(SUPPRESS_INSTRUMENTATION, True))
         wait = 0.0
         while not self._stopping:
             self._wake.wait(wait)

@@ -11,9 +11,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import redis
-
 from otel_setup.integration.events import DatabaseIntegrationLogger, Heartbeat, IntegrationCheckpoint, flow_id_of
+from otelgres.exporters.extras import advice
+
+try:
+    import redis
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(advice(error) or str(error), name=error.name) from error
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2

@@ -10,7 +10,9 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
+from opentelemetry.context import get_current
+
+from otel_setup.sdk_adapter import SUPPRESS_INSTRUMENTATION
 
 _OURS: Final = "otel_setup"
 
@@ -49,4 +51,4 @@ def rotating_file(section: Mapping[str, Any]) -> RotatingFileHandler:
 
 def not_about_exports(record: logging.LogRecord) -> bool:
     """Whether ``record`` was not made by storing others: of a database away, one warning of ours is enough."""
-    return record.name == _OURS or not get_current().get(_SUPPRESS_INSTRUMENTATION_KEY)
+    return record.name == _OURS or not get_current().get(SUPPRESS_INSTRUMENTATION)

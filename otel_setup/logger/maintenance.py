@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import Final
 
 import psycopg
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, detach, set_value
+from opentelemetry.context import attach, detach, set_value
 
+from otel_setup.sdk_adapter import SUPPRESS_INSTRUMENTATION
 from otelgres.exporters.postgres.direct import prepare
 from otelgres.exporters.postgres.errors import advice
 from otelgres.exporters.target import Database
@@ -70,7 +71,7 @@ class LoggerMaintenance:
     def _quietly(self) -> tuple[bool, str]:
         """Whether it is done until tomorrow, and what is to be told."""
         # These statements are no telemetry of the application's.
-        token = attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        token = attach(set_value(SUPPRESS_INSTRUMENTATION, True))
         try:
             return True, self._once()
         except psycopg.Error as error:

@@ -14,6 +14,7 @@ from otel_setup import configure
 from otel_setup.api.values import text
 from otel_setup.config.settings import Arguments, LogBatchSettings
 from otel_setup.logger import configuration, configuration_file, handlers
+from otel_setup.sdk_adapter import update_resource
 
 if TYPE_CHECKING:
     from otel_setup.logger.maintenance import LoggerMaintenance
@@ -184,11 +185,9 @@ def _arguments(found: configuration.LoggerSettings, console: "handlers.Console |
 
 def _adopt(telemetry: "Telemetry", prefix: str) -> None:
     """Telemetry that the application had configured before: its records belong to the prefix from now on."""
-    from opentelemetry.sdk.resources import Resource
-
     for provider in (telemetry.logger_provider, telemetry.meter_provider):
         if provider is not None:
-            provider._update_resource(Resource({_PREFIX: prefix}))
+            update_resource(provider, {_PREFIX: prefix})
     _logger.warning(
         "initialize_logger: configure_telemetry() was called before: records go where that sends them, in its batches"
     )

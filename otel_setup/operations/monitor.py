@@ -4,16 +4,14 @@ Wall time, CPU time of the thread, resident memory and how it changed. A generat
 its consumer does. What it raises is recorded and raised on. Refuses to know where records go.
 """
 
-import contextlib
 import functools
 import inspect
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final, TypeVar, cast, overload
 
-import psutil
-
 from otel_setup.operations.logger import default_logger
+from otel_setup.process.usage import resident_bytes
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _MEGABYTE: Final = 1024 * 1024
@@ -89,8 +87,7 @@ def _resident() -> int:
     now = time.monotonic()
     if now - _memory.at > _MEMORY_SECONDS:
         _memory.at = now
-        with contextlib.suppress(psutil.Error, OSError):
-            _memory.resident = int(psutil.Process().memory_info().rss)
+        _memory.resident = resident_bytes() or _memory.resident
     return _memory.resident
 
 

@@ -1,16 +1,24 @@
 """Metrics of a pipeline: gauges that carry the experiment. Refuses to know when they are exported."""
 
 import math
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from opentelemetry import metrics
-from opentelemetry.metrics import _Gauge as Gauge
 
 from otel_setup.api.values import clean_mapping, text
 from otel_setup.operations.never_raises import never_raises
 from otel_setup.pipelines.context import carried
 
 SCOPE: Final = "otel_setup.pipelines"
+
+
+class Gauge(Protocol):
+    """OpenTelemetry's synchronous gauge."""
+
+    def set(self, amount: float, attributes: Any = None) -> None:
+        """The latest value."""
+
+
 # Instruments by name and unit: asking the SDK for one that is there costs more than setting it.
 _gauges: dict[tuple[str, str], Gauge] = {}
 # A name made up for each call must not fill the memory.

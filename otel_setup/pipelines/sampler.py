@@ -3,7 +3,6 @@
 Refuses to know what the work is.
 """
 
-import contextlib
 import contextvars
 import logging
 import os
@@ -12,10 +11,18 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
 from opentelemetry import metrics
 
 from otel_setup.pipelines.measure import metric
+from otel_setup.process.usage import (
+    disk_bytes,
+    disk_free,
+    machine_cpu_seconds,
+    machine_memory,
+    process_cpu_seconds,
+    resident_bytes,
+    thread_count,
+)
 
 _FLUSH_MILLISECONDS: Final = 5000
 _log = logging.getLogger("otel_setup")
@@ -35,8 +42,10 @@ class ResourceSampler:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
-        self._process = psutil.Process()
-        self._read: tuple[float, int, int] | None = None
+        # Shares of CPU time are since the last look: the first one is taken now.
+        self._process_cpu = (process_cpu_seconds(), time.monotonic())
+        self._machine_cpu = machine_cpu_seconds()
+        self._moved: tuple[int, int, float] | None = None
         self.samples = 0
 
     def start(self) -> "ResourceSampler":
@@ -65,46 +74,50 @@ class ResourceSampler:
 
     def sample(self) -> dict[str, float]:
         """Measures now and records it; name -> value. What the system does not tell is not there."""
-        found: dict[str, tuple[float, str]] = {}
-        with contextlib.suppress(psutil.Error, OSError), self._process.oneshot():
-            found["process.cpu.utilization"] = (self._process.cpu_percent() / 100, "1")
-            found["process.memory.usage"] = (self._process.memory_info().rss, "By")
-            found["process.thread.count"] = (self._process.num_threads(), "{thread}")
-        with contextlib.suppress(psutil.Error, OSError):
-            found["system.cpu.utilization"] = (psutil.cpu_percent() / 100, "1")
-            memory = psutil.virtual_memory()
-            found["system.memory.utilization"] = (memory.percent / 100, "1")
-            found["system.memory.available"] = (memory.available, "By")
-        with contextlib.suppress(psutil.Error, OSError):
-            disk = psutil.disk_usage(str(self._disk))
-            found["system.filesystem.utilization"] = (disk.percent / 100, "1")
-            found["system.filesystem.free"] = (disk.free, "By")
-        with contextlib.suppress(psutil.Error, OSError, RuntimeError):
-            found |= self._disk_rates()
+        found = self._process() | self._machine() | self._disks()
         for name, (value, unit) in found.items():
             metric(name, value, unit, **self._attributes)
         self.samples += 1
         return {name: value for name, (value, _) in found.items()}
 
-    def _disk_rates(self) -> dict[str, tuple[float, str]]:
-        counters = psutil.disk_io_counters()
-        if counters is None:
-            return {}
-        now, before = (time.monotonic(), counters.read_bytes, counters.write_bytes), self._read
-        self._read = now
-        if before is None or now[0] <= before[0]:
-            return {}
-        seconds = now[0] - before[0]
-        return {
-            "system.disk.read": ((now[1] - before[1]) / seconds, "By/s"),
-            "system.disk.write": ((now[2] - before[2]) / seconds, "By/s"),
-        }
+    def _process(self) -> dict[str, tuple[float, str]]:
+        found: dict[str, tuple[float, str]] = {}
+        now, before = (process_cpu_seconds(), time.monotonic()), self._process_cpu
+        self._process_cpu = now
+        if now[1] > before[1]:
+            found["process.cpu.utilization"] = ((now[0] - before[0]) / (now[1] - before[1]), "1")
+        if (memory := resident_bytes()) is not None:
+            found["process.memory.usage"] = (memory, "By")
+        if (threads := thread_count()) is not None:
+            found["process.thread.count"] = (threads, "{thread}")
+        return found
+
+    def _machine(self) -> dict[str, tuple[float, str]]:
+        found: dict[str, tuple[float, str]] = {}
+        now, before = machine_cpu_seconds(), self._machine_cpu
+        self._machine_cpu = now
+        if now is not None and before is not None and now[1] > before[1]:
+            found["system.cpu.utilization"] = ((now[0] - before[0]) / (now[1] - before[1]), "1")
+        if (memory := machine_memory()) is not None:
+            found["system.memory.utilization"] = (1 - memory.available / memory.total, "1")
+            found["system.memory.available"] = (memory.available, "By")
+        return found
+
+    def _disks(self) -> dict[str, tuple[float, str]]:
+        found: dict[str, tuple[float, str]] = {}
+        if (space := disk_free(self._disk)) is not None:
+            found["system.filesystem.utilization"] = (space[0], "1")
+            found["system.filesystem.free"] = (space[1], "By")
+        moved, at, before = disk_bytes(), time.monotonic(), self._moved
+        if moved is not None:
+            self._moved = (*moved, at)
+            if before is not None and at > before[2]:
+                seconds = at - before[2]
+                found["system.disk.read"] = ((moved[0] - before[0]) / seconds, "By/s")
+                found["system.disk.write"] = ((moved[1] - before[1]) / seconds, "By/s")
+        return found
 
     def _run(self) -> None:
-        # Shares of CPU time are since the last look: the first one begins the count.
-        with contextlib.suppress(psutil.Error, OSError):
-            self._process.cpu_percent()
-            psutil.cpu_percent()
         last = False
         while not last and os.getpid() == self._pid:
             last = self._stopped.is_set()

@@ -1,17 +1,12 @@
 """What a forked child changes in the SDK's providers, so that it speaks for itself and repeats nothing of its parent.
 
-The SDK clears the child's queues, restarts its threads and renews ``service.instance.id``. What is left to do is here
-and reaches into the SDK, whose versions are pinned. Refuses to know when it is called.
+The SDK clears the child's queues, restarts its threads and, from 1.44 on, renews ``service.instance.id``. The rest
+is here. When it is called, ``hooks`` decides.
 """
 
-import threading
-from typing import Any
-
-from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricReaderStorage
-from opentelemetry.sdk.resources import Resource
-
 from otel_setup.process.shutdown import Telemetry
-from otel_setup.sdk.resource import process_identity
+from otel_setup.sdk.resource import renewed_identity
+from otel_setup.sdk_adapter import empty_metrics, update_resource
 
 
 def prepare(telemetry: Telemetry) -> None:
@@ -42,26 +37,9 @@ def adopt(telemetry: Telemetry) -> None:
         telemetry.replayer.forked()
     for pipeline in telemetry.pipelines:
         pipeline.forked()
-    identity = Resource(process_identity())
+    identity = renewed_identity(telemetry.tracer_provider.resource) if telemetry.tracer_provider is not None else {}
     for provider in (telemetry.tracer_provider, telemetry.meter_provider, telemetry.logger_provider):
         if provider is not None:
-            provider._update_resource(identity)
+            update_resource(provider, identity)
     if telemetry.meter_provider is not None:
-        _start_from_zero(telemetry.meter_provider)
-
-
-def _start_from_zero(provider: Any) -> None:
-    """Empty totals, started now: the parent's would be counted again under the child's instance id.
-
-    The locks are replaced because the parent's export thread may have held them when it did not come along.
-    """
-    consumer = provider._measurement_consumer
-    consumer._lock = threading.Lock()
-    consumer._reader_storages = {
-        reader: MetricReaderStorage(
-            consumer._sdk_config, reader._instrument_class_temporality, reader._instrument_class_aggregation
-        )
-        for reader in consumer._reader_storages
-    }
-    for reader in consumer._reader_storages:
-        reader._export_lock = threading.Lock()
+        empty_metrics(telemetry.meter_provider)

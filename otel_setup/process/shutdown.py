@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from otel_setup.config.settings import DEFAULT_SHUTDOWN_TIMEOUT
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.trace import TracerProvider
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from otel_setup.export.pipeline import ExportPipeline
     from otel_setup.export.replayer import CollectorReplayer
     from otel_setup.export.stats import Counts
+    from otel_setup.sdk_adapter import LoggerProvider
     from otelgres.exporters.spool.folder import SpoolExporter
 
 _logger = logging.getLogger("otel_setup")

@@ -3,10 +3,10 @@
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel_setup.api.context_attributes import current_attributes
+from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord, add_attributes
 
 
 class SpanAttributes(SpanProcessor):
@@ -17,7 +17,7 @@ class SpanAttributes(SpanProcessor):
         carried = current_attributes() or current_attributes(parent_context)
         if carried:
             own = span.attributes or {}
-            span.set_attributes({key: value for key, value in carried.items() if key not in own})
+            add_attributes(span, {key: value for key, value in carried.items() if key not in own})
 
     def on_end(self, span: ReadableSpan) -> None:
         """Nothing."""

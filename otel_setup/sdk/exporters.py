@@ -6,18 +6,21 @@ Refuses to know where telemetry goes. SUCCESS means that it has found a place, F
 from collections.abc import Sequence
 from typing import Any
 
-from opentelemetry.exporter.otlp.proto.common._internal.metrics_encoder import OTLPMetricExporterMixin
-from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk._logs import ReadableLogRecord
-from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_setup.export.pipeline import ExportPipeline
 from otel_setup.sdk.sanitizer import Sanitizer
+from otel_setup.sdk_adapter import (
+    LogRecordExporter,
+    LogRecordExportResult,
+    OTLPMetricExporterMixin,
+    ReadableLogRecord,
+    encode_logs,
+)
 
 
 class PipelineSpanExporter(SpanExporter):

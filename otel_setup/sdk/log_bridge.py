@@ -11,21 +11,24 @@ import time
 from contextvars import ContextVar
 from typing import Any
 
-from opentelemetry._logs import Logger, LogRecord, SeverityNumber
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, get_current
-from opentelemetry.instrumentation.log_utils import std_to_otel
-from opentelemetry.instrumentation.logging.handler import (
-    _RESERVED_ATTRS,
-    LoggingHandler,
-    _overwrite_logging_config_fns,
-)
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, ReadWriteLogRecord
+from opentelemetry.context import get_current
 
 from otel_setup.api.exceptions import exception_attributes
 from otel_setup.api.ids import record_uid
 from otel_setup.api.values import clean, text
 from otel_setup.export.stats import Counts
 from otel_setup.sdk.truncation import Truncator
+from otel_setup.sdk_adapter import (
+    SUPPRESS_INSTRUMENTATION,
+    Logger,
+    LoggerProvider,
+    LoggingHandler,
+    LogRecord,
+    LogRecordProcessor,
+    ReadWriteLogRecord,
+    SeverityNumber,
+    keep_through_reconfiguration,
+)
 
 RECORD_UID = "log.record.uid"
 _EVENT_NAME = "otel.event.name"
@@ -33,7 +36,9 @@ _EVENT_NAME = "otel.event.name"
 _EXPORTER_LOGGERS = ("opentelemetry", "grpc")
 # Written onto records by LoggingInstrumentor(inject_trace_context=True) for formatters; the record has them as fields.
 _FORMATTER_FIELDS = ("otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName")
-_NOT_ATTRIBUTES = _RESERVED_ATTRS.union(_FORMATTER_FIELDS)
+# What every record of stdlib logging has, and what formatters write onto it.
+_STANDARD_FIELDS = (*vars(logging.makeLogRecord({})), "asctime", "message", "taskName")
+_NOT_ATTRIBUTES = frozenset((*_STANDARD_FIELDS, *_FORMATTER_FIELDS))
 _SEVERITY_TEXTS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
 
 _emitting: ContextVar[bool] = ContextVar("otelgres_emitting", default=False)
@@ -128,7 +133,7 @@ def install(provider: LoggerProvider, level: int | None, body_bytes: int, counts
     elif root.level == logging.WARNING:
         root.setLevel(logging.INFO)
     root.addHandler(bridge)
-    _overwrite_logging_config_fns(bridge)
+    keep_through_reconfiguration(bridge)
     return bridge
 
 
@@ -136,7 +141,7 @@ def _comes_from_the_application(record: logging.LogRecord) -> bool:
     if record.name.partition(".")[0] in _EXPORTER_LOGGERS:
         return False
     # urllib3 and requests are the application's libraries too: only what they say inside an export is left out.
-    return not get_current().get(_SUPPRESS_INSTRUMENTATION_KEY)
+    return not get_current().get(SUPPRESS_INSTRUMENTATION)
 
 
 def _translate(record: logging.LogRecord) -> LogRecord:
@@ -166,11 +171,19 @@ def _translate(record: logging.LogRecord) -> LogRecord:
         observed_timestamp=time.time_ns(),
         context=get_current() or None,
         severity_text=_SEVERITY_TEXTS.get(record.levelname, text(record.levelname)),
-        severity_number=SeverityNumber.TRACE if 0 < record.levelno < logging.DEBUG else std_to_otel(record.levelno),
+        severity_number=_severity(record.levelno),
         body=body,
         attributes=attributes,
         event_name=event_name if isinstance(event_name, str) else None,
     )
+
+
+def _severity(level: int) -> SeverityNumber:
+    """Steps of ten in stdlib are steps of four in OpenTelemetry: 10 is DEBUG, 13 to 19 are DEBUG4, 53 is FATAL4."""
+    if level < logging.DEBUG:
+        return SeverityNumber.TRACE if level > 0 else SeverityNumber.UNSPECIFIED
+    tens, rest = divmod(min(level, 53), 10)
+    return SeverityNumber(4 * tens + 1 + min(rest, 3))
 
 
 def _body(record: logging.LogRecord) -> tuple[Any, str]:

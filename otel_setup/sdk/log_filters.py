@@ -5,9 +5,8 @@ Refuses to know exporters: ``outage`` says once, in our words, that telemetry do
 
 import logging
 
-# Complains of each value it cannot encode, which ``scrub`` has made sure there are none of.
-_ENCODER_LOGGER = "opentelemetry.exporter.otlp.proto.common._internal"
-_PROCESSOR_LOGGER = "opentelemetry.sdk._shared_internal"
+from otel_setup.sdk_adapter import ENCODER_LOGGER, PROCESSOR_LOGGER
+
 _ATTRIBUTE_LOGGER = "opentelemetry.attributes"
 
 
@@ -35,8 +34,9 @@ class _OnceEach(logging.Filter):
 
 def limit_sdk_logging() -> None:
     """Installs the filters. Once per process; the caller sees to that."""
-    processor = logging.getLogger(_PROCESSOR_LOGGER)
+    processor = logging.getLogger(PROCESSOR_LOGGER)
     processor.setLevel(logging.WARNING)
     processor.addFilter(_Once())
-    for name in (_ATTRIBUTE_LOGGER, _ENCODER_LOGGER):
+    # The encoder complains of values that it cannot encode; ``scrub`` has replaced those.
+    for name in (_ATTRIBUTE_LOGGER, ENCODER_LOGGER):
         logging.getLogger(name).addFilter(_OnceEach())

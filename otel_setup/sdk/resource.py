@@ -4,17 +4,18 @@ Precedence, weakest first: what is found here, detectors and ``OTEL_*`` variable
 know providers and exporters.
 """
 
-import importlib.metadata
 import os
 import platform
 import socket
 import sys
+import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry.sdk.resources import Resource
 
 from otel_setup.api.values import clean_mapping
+from otel_setup.config.version import installed_version
 
 
 class HashedResource(Resource):
@@ -35,9 +36,22 @@ class HashedResource(Resource):
         merged = super().merge(other)
         return HashedResource(merged.attributes, merged.schema_url)
 
+    def replace(self, other: Resource) -> None:
+        """Becomes ``other`` in place, for everybody who holds this object."""
+        vars(self).update(vars(other), _hash=None)
+
+
+_INSTANCE: Final = "service.instance.id"
+
+
+class _Instance:
+    """The id of this process, for releases of the SDK before 1.44, which make none."""
+
+    id = ""
+
 
 def describe_process(attributes: Mapping[str, Any]) -> Resource:
-    """The resource of this process with ``attributes`` on top; ``service.instance.id`` is the SDK's, random."""
+    """The resource of this process with ``attributes`` on top; ``service.instance.id`` is random unless it is given."""
     found = HashedResource(
         {
             "host.name": socket.gethostname(),
@@ -45,20 +59,22 @@ def describe_process(attributes: Mapping[str, Any]) -> Resource:
             "process.runtime.version": platform.python_version(),
             "process.runtime.description": sys.version,
             "telemetry.distro.name": "otelgres",
-            "telemetry.distro.version": _version(),
-            **process_identity(),
+            "telemetry.distro.version": installed_version(),
+            **_identity(),
         }
     )
     return found.merge(Resource.create(clean_mapping(attributes)))
 
 
-def process_identity() -> dict[str, Any]:
-    """The attributes that a fork changes, beside ``service.instance.id``, which the SDK renews by itself."""
-    return {"process.pid": os.getpid()}
+def renewed_identity(inherited: Resource) -> dict[str, Any]:
+    """The attributes that a forked child changes in the resource it inherited, unless the SDK has done so."""
+    made = _Instance.id
+    renewed = _identity()
+    if inherited.attributes.get(_INSTANCE) != made:
+        del renewed[_INSTANCE]
+    return renewed
 
 
-def _version() -> str:
-    try:
-        return importlib.metadata.version("otelgres")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+def _identity() -> dict[str, Any]:
+    _Instance.id = str(uuid.uuid4())
+    return {"process.pid": os.getpid(), _INSTANCE: _Instance.id}

@@ -4,13 +4,10 @@ replaced, giant values cut.
 Works on what the SDK hands to an exporter, on the exporter's thread. Refuses to know transports.
 """
 
-import copy
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Status
@@ -18,6 +15,14 @@ from opentelemetry.trace import Status
 from otel_setup.api.values import clean, text
 from otel_setup.export.stats import Counts
 from otel_setup.sdk.truncation import Truncator
+from otel_setup.sdk_adapter import (
+    ReadableLogRecord,
+    attributes_of,
+    bounded_attributes,
+    changed_span,
+    rename_event,
+    set_attributes,
+)
 from otelgres.exporters.redaction import REDACTED, Redaction
 
 # Ours, written by ourselves: looking for secrets in them would be for nothing.
@@ -59,27 +64,28 @@ class Sanitizer:
 
     def _span(self, span: ReadableSpan) -> ReadableSpan:
         scope = _scope(span.instrumentation_scope)
-        attributes = self._attributes(span._attributes)
+        given = attributes_of(span)
+        attributes = self._attributes(given)
         description = self._text(span.status.description or "")
         sound = (
             _is_clean_text(span.name)
-            and attributes is span._attributes
+            and attributes is given
             and scope is span.instrumentation_scope
             and description is (span.status.description or "")
         )
         changed = span
         if not sound:
-            changed = copy.copy(span)
-            changed._name = text(span.name)
-            changed._attributes = attributes
-            changed._instrumentation_scope = scope
-            if span.status.description:
-                changed._status = Status(span.status.status_code, description)
+            status = Status(span.status.status_code, description) if span.status.description else span.status
+            changed = changed_span(span, name=text(span.name), attributes=attributes, scope=scope, status=status)
         for event in changed.events:
-            event._name = event.name if _is_clean_text(event.name) else text(event.name)
+            if not _is_clean_text(event.name):
+                rename_event(event, text(event.name))
         parts: tuple[Any, ...] = (*changed.events, *changed.links)
         for part in parts:
-            part._attributes = self._attributes(part._attributes)
+            given = attributes_of(part)
+            attributes = self._attributes(given)
+            if attributes is not given:
+                set_attributes(part, attributes)
         return changed
 
     def _log(self, readable: ReadableLogRecord) -> ReadableLogRecord:
@@ -114,9 +120,7 @@ class Sanitizer:
                 changed[name] = fit
         if changed is None:
             return attributes
-        repaired = BoundedAttributes(attributes=changed, immutable=True)
-        repaired.dropped = getattr(attributes, "dropped", 0)
-        return repaired
+        return bounded_attributes(changed, getattr(attributes, "dropped", 0))
 
     def _look_at(self, name: Any) -> str:
         """What kind of name it is. Names repeat, so each is looked at once."""

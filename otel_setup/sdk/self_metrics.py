@@ -5,11 +5,13 @@ Refuses to know who counts.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_setup.export.stats import Counts
+from otel_setup.sdk_adapter import watch_queue
 from otelgres.exporters.batch import Signal
 
 
@@ -42,27 +44,5 @@ def report(meter: Meter, counts: Counts, spool_bytes: Callable[[], int]) -> None
 
 
 def count_overflow(processor: Any, signal: Signal, counts: Counts) -> None:
-    """Counts what the queue of an SDK's batch processor holds and loses. Reaches into the SDK, which is pinned."""
-    batches = processor._batch_processor
-    counts.watch(signal, lambda: len(batches._queue))
-    batches._metrics = _Watched(batches._metrics, signal, counts)
-
-
-class _Watched:
-    """The SDK's own metrics of a processor, overheard."""
-
-    def __init__(self, metrics: Any, signal: Signal, counts: Counts) -> None:
-        self._metrics = metrics
-        self._signal = signal
-        self._counts = counts
-
-    def register_queue_size(self, get_queue_size: Callable[[], int]) -> None:
-        self._metrics.register_queue_size(get_queue_size)
-
-    def drop_items(self, count: int, error_type: str = "queue_full") -> None:
-        if error_type == "queue_full":
-            self._counts.overflow(self._signal)
-        self._metrics.drop_items(count, error_type)
-
-    def finish_items(self, count: int) -> None:
-        self._metrics.finish_items(count)
+    """Counts what the queue of an SDK's new batch processor holds and loses."""
+    counts.watch(signal, watch_queue(processor, partial(counts.overflow, signal)))

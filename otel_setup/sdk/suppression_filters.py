@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from otel_setup.api.suppression import is_suppressed
+from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord
 
 
 class SuppressionSampler(Sampler):

@@ -6,7 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from otelgres.collector.cli import COMMANDS
+from otelgres.collector.cli.group import COMMANDS
 from otelgres.collector.telemetry.metrics import NAMES
 from otelgres.collector.tools.reference.configuration import configuration_reference
 from otelgres.collector.tools.reference.relations import sql_reference

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from otelgres.collector.cli import cli
+from otelgres.collector.cli.group import cli
 from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.certificates import Authority

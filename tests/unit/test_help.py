@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from otelgres.collector.cli import cli
+from otelgres.collector.cli.group import cli
 
 
 def _groups(group: click.Group, context: click.Context) -> Iterator[click.Context]:

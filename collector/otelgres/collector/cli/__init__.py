@@ -1,71 +1,24 @@
-"""The command line. Each command is a module of its name, loaded when it is asked for; errors become one sentence."""
+"""The command line. What it needs is in extra ``server``; without it, it says so."""
 
 import os
 import sys
-from importlib import import_module
-from typing import Final
 
-import click
-
-from otelgres.collector.embedded.errors import EmbeddedPostgresError
-from otelgres.collector.service.settings import SettingError
-from otelgres.collector.system.listen import CannotListen
-from otelgres.sql.migrate import SchemaError
-
-COMMANDS: Final = (
-    "up",
-    "serve",
-    "migrate",
-    "dsn",
-    "token",
-    "role",
-    "status",
-    "healthcheck",
-    "query",
-    "flow",
-    "monitor",
-    "tail",
-    "alerts",
-    "diagnose",
-    "report",
-    "export",
-    "files",
-    "replay",
-    "demo",
-    "bench",
-    "chaos",
-)
-
-
-class _Commands(click.Group):
-    """Imports a command's module only when it is needed: the gRPC server alone takes longer than `otelgres dsn`."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = getattr(import_module(f"otelgres.collector.cli.{cmd_name}"), cmd_name)
-        return command
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="otelgres")
-def cli() -> None:
-    """OpenTelemetry in, PostgreSQL rows out."""
+from otelgres.exporters.extras import advice
 
 
 def main() -> None:
-    """The entry point: an error a person can mend is one sentence on stderr, not a traceback."""
+    """The entry point of ``otelgres``. Exits with 1 if a package of an extra is missing, with the command for it."""
     # gRPC's own lines, on forks that it takes no part in and on ports that we speak of ourselves, are noise here.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     # libpq asks for it in every session: psycopg reads times in no other style, which a database may have as its own.
     os.environ["PGDATESTYLE"] = "ISO"
     try:
-        cli()
-    except (EmbeddedPostgresError, CannotListen, SettingError, SchemaError) as error:
-        # An OSError's text begins with its number, which tells a person nothing.
-        click.echo(f"otelgres: {getattr(error, 'strerror', None) or error}", err=True)
-        sys.exit(1)
+        from otelgres.collector.cli.group import run
+
+        run()
+    except ImportError as error:
+        sentence = advice(error)
+        if sentence is None:
+            raise
+        sys.exit(f"otelgres: {sentence}")

@@ -24,6 +24,7 @@ from otelgres.collector.tools.demo.findings import Findings, look
 from otelgres.collector.tools.demo.receiving import receiving
 from otelgres.collector.tools.demo.system import Endpoints, SentItems, missing_packages, run_system
 from otelgres.collector.tools.demo.verdict import problem
+from otelgres.exporters.extras import installing
 
 
 @click.command(short_help="Run three sample services and show what SQL says.")
@@ -41,9 +42,7 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: P
     Collector, whose database is not known here. Ends by itself.
     """
     if missing := missing_packages():
-        raise click.ClickException(
-            f"the sample system needs {', '.join(missing)}: install it with pip install 'otelgres[demo]'."
-        )
+        raise click.ClickException(f"the sample system needs {', '.join(missing)}: {installing('demo')}")
     signal.signal(signal.SIGTERM, _terminated)
     if endpoint is not None:
         _send(endpoint, seconds, as_json)

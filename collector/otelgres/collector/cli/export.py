@@ -70,8 +70,6 @@ def training(
             manifest = write(over(_rows(connection, times), "documents"), _COLUMNS, out, form, seed, validation)
     except psycopg.Error as error:
         raise click.ClickException(f"query failed: {str(error).strip()}") from error
-    except ImportError:
-        raise click.ClickException("Parquet needs pyarrow: pip install 'otelgres[parquet]'.") from None
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error
     for part, said in manifest["parts"].items():

@@ -98,10 +98,8 @@ def _type_name(connection: psycopg.Connection, oid: int) -> str:
 def _writer(form: str, columns: Sequence[Column], out: IO[Any]) -> Writer:
     if form != "parquet":
         return _TEXT[form](columns, out)
-    try:
-        from otelgres.collector.inspect.tabular.parquet import ParquetWriter
-    except ImportError:
-        raise click.ClickException("Parquet needs pyarrow: pip install 'otelgres[parquet]'.") from None
+    from otelgres.collector.inspect.tabular.parquet import ParquetWriter
+
     return ParquetWriter(columns, cast("BinaryIO", out))
 
 

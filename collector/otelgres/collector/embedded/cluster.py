@@ -23,6 +23,7 @@ from otelgres.collector.embedded.errors import EmbeddedPostgresError
 from otelgres.collector.embedded.os_user import ServerUser, server_user
 from otelgres.collector.embedded.postmaster import DATABASE, Postmaster
 from otelgres.collector.system.folder_lock import FolderLock, InUse
+from otelgres.exporters.user_folder import user_folder
 
 _logger = logging.getLogger(__name__)
 _FOR_ROOT = Path("/var/lib/otelgres")
@@ -30,15 +31,9 @@ _FOR_ROOT = Path("/var/lib/otelgres")
 
 def default_data_dir() -> Path:
     """The data folder when none is given: below the user's data folder, for root below /var/lib."""
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "otelgres"
-    if os.geteuid() == 0:
+    if sys.platform != "win32" and os.geteuid() == 0:
         return _FOR_ROOT
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "otelgres"
-    given = os.environ.get("XDG_DATA_HOME", "")
-    # The specification says: a relative XDG_DATA_HOME is to be ignored.
-    return (Path(given) if given.startswith("/") else Path.home() / ".local" / "share") / "otelgres"
+    return user_folder("data")
 
 
 def running_dsn(data: Path) -> str | None:

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from otelgres.collector.tools.demo.child import Child, ChildError
 from otelgres.collector.tools.demo.customers import Customers
+from otelgres.exporters.extras import EXTRAS
 
 RUN = "otelgres.demo.run"
 SERVICES = ("shop", "stock", "shipping")
-_NEEDED = ("flask", "requests", "opentelemetry.instrumentation.flask", "opentelemetry.instrumentation.requests")
 _START_SECONDS = 60.0
 _END_SECONDS = 30.0
 
@@ -46,7 +46,7 @@ class SentItems:
 
 def missing_packages() -> list[str]:
     """Names of the packages that the sample system needs and that are not installed."""
-    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    return [name for name in EXTRAS["demo"] if importlib.util.find_spec(name) is None]
 
 
 def run_system(to: Endpoints, run: str, seconds: float, progress: Callable[[float, int], None]) -> SentItems:

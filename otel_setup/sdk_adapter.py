@@ -1,0 +1,319 @@
+"""The one module that uses names of OpenTelemetry which may change between releases: private ones, those of its
+packages ``_logs``, and attributes of its objects.
+
+A class or function is looked up when it is first imported from here, so that ``import otel_setup`` does not load the
+SDK. What a release lacks is replaced where that is possible, with one warning of logger ``otel_setup``; otherwise the
+import fails with the name. ``sdk_check`` says what the installed release lacks.
+"""
+
+import collections
+import copy
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.version import __version__ as _release
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger as Logger
+    from opentelemetry._logs import LogRecord as LogRecord
+    from opentelemetry._logs import SeverityNumber as SeverityNumber
+    from opentelemetry._logs import get_logger as get_logger
+    from opentelemetry._logs import set_logger_provider as set_logger_provider
+    from opentelemetry.context import Context
+    from opentelemetry.exporter.otlp.proto.common._internal.metrics_encoder import (
+        OTLPMetricExporterMixin as OTLPMetricExporterMixin,
+    )
+    from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs as encode_logs
+    from opentelemetry.instrumentation.logging.handler import LoggingHandler as LoggingHandler
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk._logs import LoggerProvider as LoggerProvider
+    from opentelemetry.sdk._logs import LogRecordProcessor as LogRecordProcessor
+    from opentelemetry.sdk._logs import ReadableLogRecord as ReadableLogRecord
+    from opentelemetry.sdk._logs import ReadWriteLogRecord as ReadWriteLogRecord
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor as BatchLogRecordProcessor
+    from opentelemetry.sdk._logs.export import LogRecordExporter as LogRecordExporter
+    from opentelemetry.sdk._logs.export import LogRecordExportResult as LogRecordExportResult
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import Link, Span, Tracer
+
+    SUPPRESS_INSTRUMENTATION: str
+    keep_through_reconfiguration: Callable[[logging.Handler], None]
+
+_logger = logging.getLogger("otel_setup")
+# Loggers of the SDK, by the modules that they are named after.
+ENCODER_LOGGER: Final = "opentelemetry.exporter.otlp.proto.common._internal"
+PROCESSOR_LOGGER: Final = "opentelemetry.sdk._shared_internal"
+# Bit 1 of the W3C trace flags. Releases before 1.42 have no name for it.
+RANDOM_TRACE_ID: Final = 0x02
+
+_LOGS_API: Final = "opentelemetry._logs"
+_LOGS_SDK: Final = "opentelemetry.sdk._logs"
+_HANDLER: Final = "opentelemetry.instrumentation.logging.handler"
+_ENCODERS: Final = "opentelemetry.exporter.otlp.proto.common"
+# Name here -> module and name there.
+PLACES: Final[dict[str, tuple[str, str]]] = {
+    "Logger": (_LOGS_API, "Logger"),
+    "LogRecord": (_LOGS_API, "LogRecord"),
+    "SeverityNumber": (_LOGS_API, "SeverityNumber"),
+    "get_logger": (_LOGS_API, "get_logger"),
+    "set_logger_provider": (_LOGS_API, "set_logger_provider"),
+    "LoggerProvider": (_LOGS_SDK, "LoggerProvider"),
+    "LogRecordProcessor": (_LOGS_SDK, "LogRecordProcessor"),
+    "ReadableLogRecord": (_LOGS_SDK, "ReadableLogRecord"),
+    "ReadWriteLogRecord": (_LOGS_SDK, "ReadWriteLogRecord"),
+    "BatchLogRecordProcessor": (f"{_LOGS_SDK}.export", "BatchLogRecordProcessor"),
+    "LogRecordExporter": (f"{_LOGS_SDK}.export", "LogRecordExporter"),
+    "LogRecordExportResult": (f"{_LOGS_SDK}.export", "LogRecordExportResult"),
+    "LoggingHandler": (_HANDLER, "LoggingHandler"),
+    "keep_through_reconfiguration": (_HANDLER, "_overwrite_logging_config_fns"),
+    "encode_logs": (f"{_ENCODERS}._log_encoder", "encode_logs"),
+    "OTLPMetricExporterMixin": (f"{_ENCODERS}._internal.metrics_encoder", "OTLPMetricExporterMixin"),
+    "SUPPRESS_INSTRUMENTATION": ("opentelemetry.context", "_SUPPRESS_INSTRUMENTATION_KEY"),
+}
+# Before 1.45 an attribute of a span is a plain value or a sequence of such, unless it is told otherwise.
+_PLAIN_ATTRIBUTES: Final = "extended_attributes" in inspect.signature(BoundedAttributes).parameters
+_PLAIN: Final = frozenset({str, bool, int, float})
+_warned: set[str] = set()
+
+
+class _DefaultTemporality:
+    """In place of the mixin that reads ``OTEL_EXPORTER_OTLP_METRICS_*``: everything cumulative."""
+
+    def _common_configuration(self) -> None:
+        from opentelemetry.sdk.metrics.export import MetricExporter
+
+        MetricExporter.__init__(self)  # type: ignore[arg-type]
+
+
+# What stands in for a name that is missing, and what does not work then.
+_SUBSTITUTES: Final[Mapping[str, tuple[Any, str]]] = {
+    "keep_through_reconfiguration": (
+        lambda _: None,
+        "log records are no longer recorded after logging.basicConfig(force=True) or dictConfig()",
+    ),
+    "OTLPMetricExporterMixin": (
+        _DefaultTemporality,
+        "metrics are cumulative, whatever OTEL_EXPORTER_OTLP_METRICS_* say",
+    ),
+    "SUPPRESS_INSTRUMENTATION": ("suppress_instrumentation", "exports may be recorded as work of the application"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """The object called ``name``. Raises ImportError that names what OpenTelemetry lacks, unless there is a substitute.
+
+    AttributeError for a name that this module does not know.
+    """
+    if name not in PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = PLACES[name]
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        if name not in _SUBSTITUTES:
+            raise ImportError(f"OpenTelemetry {_release} has no {module}.{attribute}") from error
+        found, consequence = _SUBSTITUTES[name]
+        _warn(f"{module}.{attribute}", consequence)
+    globals()[name] = found
+    return found
+
+
+def accepted(callee: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
+    """Those of ``arguments`` that ``callee`` takes: releases before 1.41 know fewer."""
+    known = inspect.signature(callee).parameters
+    return {name: value for name, value in arguments.items() if name in known}
+
+
+def counting_own_work(meters: "MeterProvider") -> "MeterProvider":
+    """What the SDK counts its own work with: nothing before 1.42, where it would do so without being asked."""
+    from opentelemetry.metrics import NoOpMeterProvider
+
+    if hasattr(import_module("opentelemetry.sdk.environment_variables"), "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"):
+        return meters
+    return NoOpMeterProvider()
+
+
+def start_span(
+    tracer: "Tracer",
+    name: str,
+    context: "Context | None" = None,
+    *,
+    attributes: Mapping[str, Any],
+    links: "Sequence[Link] | None" = None,
+    start_time: int | None = None,
+) -> "Span":
+    """A new span. Attributes may be mappings and lists, which releases before 1.45 do not take when a span starts."""
+    if not _PLAIN_ATTRIBUTES:
+        return tracer.start_span(name, context, attributes=attributes, links=links, start_time=start_time)
+    plain = {key: value for key, value in attributes.items() if type(value) in _PLAIN}
+    span = tracer.start_span(name, context, attributes=plain, links=links, start_time=start_time)
+    if len(plain) < len(attributes):
+        add_attributes(span, {key: value for key, value in attributes.items() if key not in plain})
+    return span
+
+
+def add_attributes(span: "Span", attributes: Mapping[str, Any]) -> None:
+    """Adds attributes, mappings and lists among them; None and what is None in them is left out before 1.45."""
+    if not _PLAIN_ATTRIBUTES:
+        span.set_attributes(attributes)
+        return
+    kept: Any = getattr(span, "_attributes", None)
+    for key, value in attributes.items():
+        if type(value) in _PLAIN or not hasattr(kept, "_dict"):
+            span.set_attribute(key, value)
+        elif value is not None and span.is_recording():
+            _put(kept, key, _without_none(value))
+
+
+def bounded_attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
+    """Attributes as an exporter gets them, mappings and lists among them; ``dropped`` were lost before."""
+    made: Any = BoundedAttributes(attributes=None if _PLAIN_ATTRIBUTES else attributes)
+    if _PLAIN_ATTRIBUTES:
+        for key, value in attributes.items():
+            _put(made, key, value)
+    made.dropped = dropped
+    return made  # type: ignore[no-any-return]
+
+
+def _put(kept: Any, key: str, value: Any) -> None:
+    """Adds an attribute past the check of its type; what is too many is dropped."""
+    with kept._lock:
+        if kept.maxlen is not None and key not in kept._dict and len(kept._dict) >= kept.maxlen:
+            kept.dropped += 1
+        else:
+            kept._dict[key] = value
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(item) for item in value if item is not None]
+    return value
+
+
+class _CountingQueue(collections.deque[Any]):
+    """A batch processor's queue that tells when an item pushes out the oldest one."""
+
+    overflowed: Callable[[], None]
+
+    def appendleft(self, item: Any) -> None:
+        """Adds the newest item."""
+        if len(self) == self.maxlen:
+            self.overflowed()
+        super().appendleft(item)
+
+
+def watch_queue(processor: Any, overflowed: Callable[[], None]) -> Callable[[], int]:
+    """Calls ``overflowed`` for each item that the new batch ``processor`` loses; returns what tells its length."""
+    batches = getattr(processor, "_batch_processor", None)
+    queue = getattr(batches, "_queue", None)
+    if not isinstance(queue, collections.deque):
+        _warn(f"{type(processor).__name__}._batch_processor._queue", "items that a full queue loses are not counted")
+        return lambda: 0
+    counting = _CountingQueue(queue, queue.maxlen)
+    counting.overflowed = overflowed
+    watched: Any = batches
+    watched._queue = counting
+    return lambda: len(watched._queue)
+
+
+def update_resource(provider: Any, attributes: Mapping[str, Any]) -> None:
+    """Merges ``attributes`` into the resource of a provider and of all that it has made."""
+    from opentelemetry.sdk.resources import Resource
+
+    changes = Resource(dict(attributes))
+    if hasattr(provider, "_update_resource"):
+        provider._update_resource(changes)
+        return
+    # Before 1.44 everything that a provider makes holds the same resource object, so that object is changed.
+    resource = getattr(provider, "resource", None) or getattr(getattr(provider, "_sdk_config", None), "resource", None)
+    if resource is None or not hasattr(resource, "replace"):
+        _warn(f"{type(provider).__name__}._update_resource", "a changed resource is not reported")
+        return
+    resource.replace(resource.merge(changes))
+
+
+def empty_metrics(provider: Any) -> None:
+    """Empty totals that start now, for a forked child: the parent's would be counted again under the child's id.
+
+    The locks are replaced because the parent's export thread may have held them when it did not come along.
+    """
+    try:
+        _empty(provider._measurement_consumer)
+    except (ImportError, AttributeError, TypeError):
+        _warn("MeterProvider._measurement_consumer", "a forked child repeats the totals of its parent")
+
+
+def _empty(consumer: Any) -> None:
+    from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricReaderStorage
+
+    consumer._lock = threading.Lock()
+    consumer._reader_storages = {
+        reader: MetricReaderStorage(
+            consumer._sdk_config,
+            reader._instrument_class_temporality,
+            reader._instrument_class_aggregation,
+            **accepted(
+                MetricReaderStorage,
+                instrument_class_cardinality_limit=getattr(reader, "_instrument_class_cardinality_limit", None),
+            ),
+        )
+        for reader in consumer._reader_storages
+    }
+    for reader in consumer._reader_storages:
+        reader._export_lock = threading.Lock()
+
+
+def make_reentrant(span: Any) -> None:
+    """Gives a new ``span`` locks that its own thread may take twice.
+
+    A signal handler may set attributes while it has interrupted somebody setting some: with the SDK's locks it would
+    wait for the very thread that waits for it.
+    """
+    for locked in (span, getattr(span, "_attributes", None)):
+        if hasattr(locked, "_lock"):
+            changed: Any = locked
+            changed._lock = threading.RLock()
+
+
+def attributes_of(item: Any) -> Any:
+    """The attributes of a span, event or link as they are kept, with their count of dropped ones."""
+    return item._attributes if hasattr(item, "_attributes") else item.attributes
+
+
+def set_attributes(item: Any, attributes: Any) -> None:
+    """Replaces the attributes of an event or link. Raises AttributeError where that cannot be done."""
+    _change(item, _attributes=attributes)
+
+
+def rename_event(event: Any, name: str) -> None:
+    """Replaces the name of a span's event. Raises AttributeError where that cannot be done."""
+    _change(event, _name=name)
+
+
+def changed_span(span: "ReadableSpan", *, name: str, attributes: Any, scope: Any, status: Any) -> "ReadableSpan":
+    """A copy of an ended ``span`` that differs in these. Raises AttributeError where that cannot be done."""
+    changed = copy.copy(span)
+    _change(changed, _name=name, _attributes=attributes, _instrumentation_scope=scope, _status=status)
+    return changed
+
+
+def _change(thing: Any, **values: Any) -> None:
+    for name, value in values.items():
+        # Setting a new attribute would succeed and change nothing: secrets would leave.
+        if not hasattr(thing, name):
+            _warn(f"{type(thing).__name__}.{name}", "spans that hold secrets or values that OTLP cannot carry are lost")
+            raise AttributeError(name)
+        setattr(thing, name, value)
+
+
+def _warn(name: str, consequence: str) -> None:
+    if name not in _warned:
+        _warned.add(name)
+        _logger.warning("OpenTelemetry %s has no %s: %s", _release, name, consequence)

