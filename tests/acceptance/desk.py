@@ -1,15 +1,19 @@
 """What stands behind a server under test: a loop of its own in a thread, and a desk that takes batches and answers.
 
-The desk is the other side of the ``submit`` contract, scripted; everything in front of it is real.
+The desk is the queue, scripted; everything in front of it is real.
 """
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from otelgres.collector.otlp.export import Pipeline
+from otelgres.collector.telemetry.metrics import Metrics
+from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Accepted, Outcome
 
@@ -22,8 +26,22 @@ class Desk:
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
+        self.metrics = Metrics()
+        self.rejections = RejectionCounters()
         self._arrival = asyncio.Condition()
         self.outcomes: list[Outcome | BaseException | Callable[[], Awaitable[Outcome]]] = []
+
+    def pipeline(self, **options: Any) -> Pipeline:
+        """What servers are given, with this desk as its queue."""
+        return Pipeline(self, self.metrics, self.rejections, **options)
+
+    def requests(self) -> dict[str, int]:
+        """How many requests were counted, by reason."""
+        found: Counter[str] = Counter()
+        for (name, labels), value in self.metrics.numbers().items():
+            if name == "otelcol_receiver_requests":
+                found[dict(labels)["reason"]] += int(value)
+        return dict(found)
 
     def clear(self) -> None:
         self.batches.clear()
@@ -34,7 +52,12 @@ class Desk:
         async with asyncio.timeout(TIMEOUT), self._arrival:
             await self._arrival.wait_for(lambda: len(self.batches) >= count)
 
-    async def submit(self, batch: Batch) -> Outcome:
+    async def submit(self, batch: Batch, settled: Callable[[Outcome], None]) -> Outcome:
+        outcome = await self._outcome(batch)
+        settled(outcome)
+        return outcome
+
+    async def _outcome(self, batch: Batch) -> Outcome:
         async with self._arrival:
             self.batches.append(batch)
             self._arrival.notify_all()

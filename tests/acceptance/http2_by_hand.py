@@ -38,10 +38,10 @@ class Http2:
         settings = b"" if initial_window is None else struct.pack(">HI", 4, initial_window)
         sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(_SETTINGS, 0, 0, settings))
 
-    def open_call(self, stream: int, path: str, *, complete: bool = True) -> None:
-        """Sends a call's headers, or the first half of them."""
+    def open_call(self, stream: int, path: str, *, complete: bool = True, **more: str) -> None:
+        """Sends a call's headers, or the first half of them; ``more`` fields come last."""
         fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "x", "te": "trailers"}
-        fields["content-type"] = "application/grpc"
+        fields |= {"content-type": "application/grpc", **more}
         block = b"".join(
             b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
             for name, value in fields.items()

@@ -12,7 +12,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
 )
 
-from otelgres.collector.otlp.http_app import BodyLimits
 from otelgres.collector.otlp.http_server import serve_http
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.otlp_json import request_to_json
@@ -34,12 +33,13 @@ async def always_ready() -> tuple[bool, Mapping[str, Any]]:
 
 @contextmanager
 def serving(loop: LoopThread, desk: Desk, **options: Any) -> Iterator[int]:
-    settings = {"ready": always_ready, "body_limits": BodyLimits(request_bytes=LIMIT), **options}
-    server = loop.run(serve_http(desk.submit, "127.0.0.1", 0, **settings))
+    pipeline = desk.pipeline(max_bytes=LIMIT)
+    server = loop.run(serve_http(pipeline, "127.0.0.1", 0, **{"ready": always_ready, **options}))
     try:
         yield server.port
     finally:
         loop.run(server.stop(0))
+        pipeline.close()
 
 
 class Answer:

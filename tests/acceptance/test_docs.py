@@ -16,7 +16,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def test_the_numbers_of_operations_are_what_the_program_has() -> None:
-    rows = [f"| `{name}` | {meaning} |" for name, (_, meaning) in NAMES.items()]
+    rows = [f"| `{name}` | {about.labels} | {about.help} |" for name, about in NAMES.items()]
     lines = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").splitlines()
     start = lines.index("<!-- numbers -->") - len(rows)
     found = lines[start : start + len(rows)]

@@ -409,7 +409,7 @@ def queued_bytes(receiver: Receiver) -> float:
     connection.request("GET", "/metrics")
     text = connection.getresponse().read().decode()
     connection.close()
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("otelgres_queue_bytes"))
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith("otelcol_exporter_queue_size"))
 
 
 @pytest.mark.parametrize("at_start", [True, False])

@@ -84,7 +84,7 @@ def test_a_writer_is_all_that_a_receiver_needs(logins: Logins) -> None:
     assert rows(logins.owner, "SELECT count(*) AS n FROM otel.logs WHERE body = 'hello'") == [{"n": 2}]
 
 
-TOLD = "SELECT 1 FROM otel.receivers WHERE alive AND name = 'otelgres_items_stored_total' AND value > 0"
+TOLD = "SELECT 1 FROM otel.receivers WHERE alive AND name = 'otelcol_exporter_sent_spans' AND value > 0"
 APPLICATION = """
 import logging
 from opentelemetry import metrics

@@ -36,7 +36,7 @@ def desk() -> Desk:
 
 @contextmanager
 def grpc_receiver(loop: LoopThread, desk: Desk, **limits: Any) -> Iterator[int]:
-    door = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, limits=CallLimits(**limits)))
+    door = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, limits=CallLimits(**limits)))
     try:
         yield door.port
     finally:

@@ -64,7 +64,7 @@ def desk() -> Desk:
 @contextmanager
 def grpc_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
     credentials = certificates.grpc_credentials()
-    door = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, credentials=credentials, **options))
+    door = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, credentials=credentials, **options))
     try:
         yield door.port
     finally:
@@ -74,7 +74,7 @@ def grpc_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **op
 @contextmanager
 def http_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
     context = certificates.http_context()
-    door = loop.run(serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready, tls=context, **options))
+    door = loop.run(serve_http(desk.pipeline(), "127.0.0.1", 0, ready=always_ready, tls=context, **options))
     try:
         yield door.port
     finally:

@@ -19,14 +19,11 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from otelgres.collector.otlp.grpc_server import CallLimits, serve_grpc
 from otelgres.collector.otlp.http_app import Page
 from otelgres.collector.otlp.http_server import serve_http
-from otelgres.collector.security.auth_failures import AuthFailureCounts
 from otelgres.collector.security.auth_throttle import AuthThrottle
 from otelgres.collector.security.authenticator import Authenticator
-from otelgres.collector.security.principal import Principal, current_principal
 from otelgres.collector.security.token_file import TokenFile, changing
 from otelgres.collector.security.tokens import TokenScope, new_token
 from otelgres.exporters.batch import Batch
-from otelgres.exporters.outcome import Outcome
 from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, http2
 from tests.acceptance.http_client import JSON, LINE, PAYLOAD, PROTOBUF, always_ready, ask, post, raw, until_closed
@@ -35,23 +32,22 @@ EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 NOW = datetime.now(UTC)
 
 
-class SigningDesk(Desk):
-    """Also notes whose batch it was."""
+class Tenants:
+    """A processor that notes whose batch it was."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.principals: list[Principal | None] = []
+        self.seen: list[str | None] = []
 
-    async def submit(self, batch: Batch) -> Outcome:
-        self.principals.append(current_principal())
-        return await super().submit(batch)
+    async def process(self, batch: Batch, tenant: str | None) -> Batch:
+        self.seen.append(tenant)
+        return batch
 
 
 class Guarded(NamedTuple):
     grpc: int
     http: int
-    desk: SigningDesk
-    refusals: AuthFailureCounts
+    desk: Desk
+    tenants: Tenants
     ingest: str
     read: str
     expired: str
@@ -72,16 +68,18 @@ def _guarded(loop: LoopThread, folder: Path, most: int) -> Iterator[Guarded]:
             new_token("old", [TokenScope.INGEST], now=NOW, expires=NOW - timedelta(seconds=1)),
         ]
         tokens += [token for _, token in made]
-    desk, refusals = SigningDesk(), AuthFailureCounts()
-    authenticator = Authenticator(TokenFile(path), refusals, failures=AuthThrottle(most))
-    over_grpc = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, authenticator=authenticator))
+    desk, tenants = Desk(), Tenants()
+    pipeline = desk.pipeline(
+        authenticator=Authenticator(TokenFile(path), failures=AuthThrottle(most)), processors=[tenants]
+    )
+    over_grpc = loop.run(serve_grpc(pipeline, "127.0.0.1", 0))
     over_http = loop.run(
-        serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready, pages={"/metrics": _metrics},
-                   authenticator=authenticator, cors_origins=["https://app.example"])
+        serve_http(pipeline, "127.0.0.1", 0, ready=always_ready, pages={"/metrics": _metrics},
+                   cors_origins=["https://app.example"])
     )  # fmt: skip
     try:
         ingest, read, expired = (text for text, _ in made)
-        yield Guarded(over_grpc.port, over_http.port, desk, refusals, ingest, read, expired, path)
+        yield Guarded(over_grpc.port, over_http.port, desk, tenants, ingest, read, expired, path)
     finally:
         loop.run(over_grpc.stop(0))
         loop.run(over_http.stop(0))
@@ -122,9 +120,9 @@ def test_valid_tokens_are_accepted_and_identify_the_sender(guarded: Guarded) -> 
         assert call(guarded.grpc, **headers) is grpc.StatusCode.OK
         assert post(guarded.http, **headers).status == 200
     assert [batch.payload for batch in guarded.desk.batches] == [PAYLOAD] * 8
-    assert guarded.desk.principals == [Principal("orders", "acme")] * 8
+    assert guarded.tenants.seen == ["acme"] * 8
     assert ask(guarded.http, "GET", "/metrics", authorization=bearer(guarded.read)).body == b"up 1\n"
-    assert set(guarded.refusals.counts().values()) == {0}
+    assert guarded.desk.requests() == {"": 8}
 
 
 def test_everything_else_is_401_with_a_status_and_a_challenge(guarded: Guarded) -> None:
@@ -156,7 +154,7 @@ def test_the_other_scope_is_403(guarded: Guarded) -> None:
     assert call(guarded.grpc, authorization=bearer(guarded.read)).code() is grpc.StatusCode.PERMISSION_DENIED
     page = ask(guarded.http, "GET", "/metrics", authorization=bearer(guarded.ingest))
     assert (page.status, page.error[0]) == (403, 7)
-    assert guarded.refusals.counts()["wrong_scope"] == 3
+    assert guarded.desk.requests() == {"wrong_scope": 2}
     assert guarded.desk.batches == []
 
 
@@ -196,8 +194,7 @@ def test_after_too_many_failures_a_peer_is_asked_to_wait_but_a_good_token_is_not
         assert post(strict.http, authorization=bearer(strict.ingest)).status == 200
         assert call(strict.grpc, authorization=bearer(strict.ingest)) is grpc.StatusCode.OK
     assert ask(strict.http, "GET", "/healthz").status == 200
-    counts = strict.refusals.counts()
-    assert (counts["unknown_token"], counts["too_many_failures"]) == (2, 4)
+    assert strict.desk.requests() == {"unknown_token": 2, "too_many_failures": 4, "": 6}
 
 
 def test_tokens_made_and_revoked_while_serving(guarded: Guarded) -> None:
@@ -234,9 +231,9 @@ def test_of_a_refused_request_no_more_is_taken_than_a_window(guarded: Guarded) -
     assert guarded.desk.batches == []
 
 
-def test_without_authentication_there_is_no_principal(loop: LoopThread) -> None:
-    desk = SigningDesk()
-    door = loop.run(serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready))
-    assert post(door.port, authorization=bearer("anything")).status == 200
-    loop.run(door.stop(0))
-    assert desk.principals == [None]
+def test_where_no_token_is_needed_there_is_no_tenant(loop: LoopThread) -> None:
+    tenants = Tenants()
+    server = loop.run(serve_http(Desk().pipeline(processors=[tenants]), "127.0.0.1", 0, ready=always_ready))
+    assert post(server.port, authorization=bearer("anything")).status == 200
+    loop.run(server.stop(0))
+    assert tenants.seen == [None]

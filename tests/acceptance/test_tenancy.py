@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.collector.embedded import Cluster
+from otelgres.collector.outcomes import Rejected
 from otelgres.collector.processors.tenant import with_tenant
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import request_to_json
@@ -137,4 +138,6 @@ def test_every_signal_is_marked_and_unknown_fields_stay(signal: Signal, message:
     assert [[(one.key, one.value.string_value) for one in group.resource.attributes] for group in found] == [
         [("tenant.id", "t")]
     ] * 2
-    assert isinstance(with_tenant(Batch(signal, b"\xff"), "t"), Invalid)
+    with pytest.raises(Rejected) as caught:
+        with_tenant(Batch(signal, b"\xff"), "t")
+    assert isinstance(caught.value.outcome, Invalid)

@@ -15,7 +15,7 @@ import pytest
 
 from otelgres.collector.tools.chaos.items import ItemKind
 from otelgres.collector.tools.chaos.transports import ChaosTransport, Grpc, Http
-from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, eventually, run_otelgres, serve
+from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, eventually, rows, run_otelgres, serve
 from tests.acceptance.test_outage import fresh, send, stored
 
 WORKERS = 3
@@ -66,7 +66,9 @@ def test_they_are_one_on_the_outside(running: Running) -> None:
     eventually(lambda: running.send() and len(_busy(running)) == WORKERS, "work for every worker")
     bad = httpx.post(f"{running.ready['http']}/v1/logs", content=b"\xff", headers={"Content-Type": "application/json"})
     assert bad.status_code == httpx.codes.BAD_REQUEST
-    eventually(lambda: sum(running.metrics("otelgres_items_stored_total").values()) == len(running.acked), "the sum")
+    eventually(
+        lambda: sum(running.metrics("otelcol_exporter_sent_log_records").values()) == len(running.acked), "the sum"
+    )
     assert stored(running.dsn) == sorted(running.acked)
 
     def told() -> dict[str, Any]:
@@ -75,14 +77,15 @@ def test_they_are_one_on_the_outside(running: Running) -> None:
 
     found = eventually(told, "what `otelgres status` says of all of them", 60)
     assert len(found["receivers"]) == WORKERS
+    assert rows(running.dsn, "SELECT count(value) > 40 AS every FROM otel.receivers WHERE alive") == [{"every": True}]
     for one in found["receivers"]:
-        assert {"queued_bytes", "batch_requests", "commit_ms", "retries", "spool_bytes", "spool_age_s"} <= set(one)
+        assert {"queue_bytes", "batch_requests", "commit_ms", "retries", "spool_bytes", "spool_age_s"} <= set(one)
         assert one["alive"]
     assert running.process.stop() == 0
 
 
 def _busy(running: Running) -> set[str]:
-    return {labels for labels, value in running.metrics("otelgres_items_stored_total").items() if value}
+    return {labels for labels, value in running.metrics("otelcol_exporter_sent_log_records").items() if value}
 
 
 def test_one_that_dies_is_replaced_and_costs_nothing(running: Running) -> None:

@@ -119,7 +119,7 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
                 # The hour is not over: what a receiver does later is done now.
                 for (hour,) in connection.execute("SELECT _otel.hours_to_roll_up('2100-01-01')").fetchall():
                     connection.execute("SELECT _otel.roll_up_hour(%s)", [hour])
-            told = "SELECT 1 FROM otel.receivers WHERE name = 'otelgres_requests_total'"
+            told = "SELECT 1 FROM otel.receivers WHERE name = 'otelcol_receiver_requests'"
             eventually(lambda: rows(dsn, told), "the receiver to tell its numbers")
             made = run_otelgres("role", "create", READER, "--kind", "reader", OTELGRES_DSN=dsn)
             assert made.returncode == 0, made.stderr

@@ -52,7 +52,7 @@ def test_an_empty_request_is_accepted(writer: PostgresWriter, reader: Connection
 
 def test_regrouped_items_are_stored_once_and_counted_once(database: str, reader: Connection) -> None:
     commits: list[Committed] = []
-    writer = PostgresWriter(database, observe=commits.append)
+    writer = PostgresWriter(database, on_commit=commits.append)
     root = span("root", trace_id=b"\1" * 16)
     child = span("child", trace_id=b"\1" * 16, parent_span_id=root.span_id, status=raw.Status(code=2))
     line, other = record("line", uid="a"), record("other", uid="b")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from otelgres.collector.security.auth_failures import AuthFailureCounts, PermissionDenied, Unauthenticated
+from otelgres.collector.outcomes import PermissionDenied, Rejected, Unauthenticated
 from otelgres.collector.security.auth_throttle import AuthThrottle
-from otelgres.collector.security.authenticator import Authenticator
+from otelgres.collector.security.authenticator import Authenticator, Credentials
 from otelgres.collector.security.principal import Principal
 from otelgres.collector.security.token_file import TokenFile, changing
 from otelgres.collector.security.tokens import TokenScope, new_token
@@ -30,43 +30,40 @@ def time() -> _Time:
 
 
 @pytest.fixture
-def refusals() -> AuthFailureCounts:
-    return AuthFailureCounts()
-
-
-@pytest.fixture
 def good() -> list[str]:
     return []
 
 
 @pytest.fixture
-def guard(tmp_path: Path, time: _Time, refusals: AuthFailureCounts, good: list[str]) -> Authenticator:
+def guard(tmp_path: Path, time: _Time, good: list[str]) -> Authenticator:
     path = tmp_path / "tokens.yaml"
     with changing(path) as tokens:
         for expires in (None, NOW + timedelta(days=1), NOW - timedelta(seconds=1)):
             text, token = new_token("orders", [TokenScope.INGEST], now=NOW, expires=expires, tenant="acme")
             good.append(text)
             tokens.append(token)
-    return Authenticator(TokenFile(path), refusals, failures=AuthThrottle(3, 60.0, clock=time), clock=time)
+    return Authenticator(TokenFile(path), failures=AuthThrottle(3, 60.0, clock=time), clock=time)
 
 
 def admit(guard: Authenticator, text: str, address: str = "192.0.2.1", scope: TokenScope = TokenScope.INGEST) -> object:
-    return guard.admit(f"Bearer {text}", None, scope, address)
+    """The principal, or the outcome of the rejection."""
+    try:
+        return guard.admit(Credentials(f"Bearer {text}", None, address), scope)
+    except Rejected as rejected:
+        return rejected.outcome
 
 
-def test_two_tokens_of_one_name_are_good_until_they_end(
-    guard: Authenticator, good: list[str], refusals: AuthFailureCounts
-) -> None:
+def test_two_tokens_of_one_name_are_good_until_they_end(guard: Authenticator, good: list[str]) -> None:
     for text in good[:2]:
         assert admit(guard, text) == Principal("orders", "acme")
     assert admit(guard, good[2]) == Unauthenticated("the token has expired", shown=True)
     assert isinstance(admit(guard, good[0], scope=TokenScope.READ), PermissionDenied)
-    assert guard.admit(None, None, TokenScope.INGEST, "192.0.2.1") == Unauthenticated(
+    with pytest.raises(Rejected) as caught:
+        guard.admit(Credentials(None, None, "192.0.2.1"), TokenScope.INGEST)
+    assert caught.value.reason == "no_token"
+    assert caught.value.outcome == Unauthenticated(
         "a token is needed: send `Authorization: Bearer <token>` or `x-api-key: <token>`", shown=False
     )
-    assert refusals.counts() == {
-        "no_token": 1, "unknown_token": 0, "expired_token": 1, "wrong_scope": 1, "too_many_failures": 0,
-    }  # fmt: skip
 
 
 def test_a_failing_peer_is_slowed_down_for_a_while_and_no_other(
@@ -97,7 +94,7 @@ def test_a_peer_is_named_once_in_a_while(guard: Authenticator, time: _Time, capl
     for now in (0.0, 1.0, 2.0, 61.0):
         time.now = now
         admit(guard, "wrong")
-    assert caplog.messages == ["refused a request from 192.0.2.1: unknown_token; more from there are only counted"] * 2
+    assert caplog.messages == ["rejected a request from 192.0.2.1: unknown_token; more from there are only counted"] * 2
 
 
 def test_names_in_the_log_cannot_break_its_lines(
@@ -107,7 +104,7 @@ def test_names_in_the_log_cannot_break_its_lines(
     text, token = new_token("a\nWARNING forged", [TokenScope.READ], now=NOW)
     with changing(path) as tokens:
         tokens.append(token)
-    admit(Authenticator(TokenFile(path), AuthFailureCounts()), text)
+    admit(Authenticator(TokenFile(path)), text)
     assert len(caplog.messages) == 1
     assert "\n" not in caplog.messages[0]
 

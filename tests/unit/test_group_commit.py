@@ -18,6 +18,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+async def submit(intake: GroupCommitQueue, batch: Batch) -> Outcome:
+    return await intake.submit(batch, lambda outcome: None)
+
+
 class HeldWriter:
     """Writes nothing until it is released; remembers the groups it was given."""
 
@@ -51,9 +55,9 @@ async def entered(writer: HeldWriter) -> None:
 async def test_a_lone_request_goes_at_once_and_what_waits_meanwhile_goes_together() -> None:
     writer = HeldWriter()
     intake = GroupCommitQueue(lambda: writer, writers=1)
-    first = asyncio.create_task(intake.submit(batch(b"1")))
+    first = asyncio.create_task(submit(intake, batch(b"1")))
     await entered(writer)
-    later = [asyncio.create_task(intake.submit(batch(payload))) for payload in (b"2", b"3", b"4")]
+    later = [asyncio.create_task(submit(intake, batch(payload))) for payload in (b"2", b"3", b"4")]
     await asyncio.sleep(0)
     assert not first.done()
     writer.released.release()
@@ -69,10 +73,10 @@ async def test_a_lone_request_goes_at_once_and_what_waits_meanwhile_goes_togethe
 async def test_a_group_is_bounded_but_a_large_request_goes_alone() -> None:
     writer = HeldWriter()
     intake = GroupCommitQueue(lambda: writer, writers=1)
-    tasks = [asyncio.create_task(intake.submit(batch(b"0")))]
+    tasks = [asyncio.create_task(submit(intake, batch(b"0")))]
     await entered(writer)
     sizes = [GROUP_BYTES + 1, GROUP_BYTES // 2, GROUP_BYTES // 2, 1]
-    tasks += [asyncio.create_task(intake.submit(batch(b"x" * size))) for size in sizes]
+    tasks += [asyncio.create_task(submit(intake, batch(b"x" * size))) for size in sizes]
     await asyncio.sleep(0)
     for _ in range(4):
         writer.released.release()
@@ -84,12 +88,12 @@ async def test_a_group_is_bounded_but_a_large_request_goes_alone() -> None:
 async def test_past_the_bound_senders_are_asked_to_come_back() -> None:
     writer = HeldWriter()
     intake = GroupCommitQueue(lambda: writer, writers=1, max_queue_bytes=10)
-    taken = asyncio.create_task(intake.submit(batch(b"x" * 50)))
+    taken = asyncio.create_task(submit(intake, batch(b"x" * 50)))
     await entered(writer)
-    assert isinstance(await intake.submit(batch(b"y")), Overloaded)
+    assert isinstance(await submit(intake, batch(b"y")), Overloaded)
     writer.released.release()
     await taken
-    more = asyncio.create_task(intake.submit(batch(b"z")))
+    more = asyncio.create_task(submit(intake, batch(b"z")))
     await entered(writer)
     writer.released.release()
     assert await more == Invalid("z")
@@ -99,24 +103,25 @@ async def test_past_the_bound_senders_are_asked_to_come_back() -> None:
 async def test_a_stop_answers_what_it_could_not_store_and_takes_no_more() -> None:
     writer = HeldWriter()
     intake = GroupCommitQueue(lambda: writer, writers=1)
-    held = asyncio.create_task(intake.submit(batch(b"held")))
+    held = asyncio.create_task(submit(intake, batch(b"held")))
     await entered(writer)
-    waiting = asyncio.create_task(intake.submit(batch(b"waiting")))
+    waiting = asyncio.create_task(submit(intake, batch(b"waiting")))
     await asyncio.sleep(0)
     await intake.close(0)
     assert isinstance(await waiting, Unavailable)
-    assert isinstance(await intake.submit(batch(b"late")), Unavailable)
+    assert isinstance(await submit(intake, batch(b"late")), Unavailable)
     assert not held.done()
     writer.released.release()
     assert await held == Invalid("held")
 
 
-async def test_a_sender_that_goes_away_does_not_take_its_batch_back() -> None:
+async def test_a_sender_that_goes_away_does_not_take_its_batch_back_and_its_outcome_is_told() -> None:
     writer = HeldWriter()
     intake = GroupCommitQueue(lambda: writer, writers=1)
-    first = asyncio.create_task(intake.submit(batch(b"1")))
+    first = asyncio.create_task(submit(intake, batch(b"1")))
     await entered(writer)
-    gone = asyncio.create_task(intake.submit(batch(b"2")))
+    settled: list[Outcome] = []
+    gone = asyncio.create_task(intake.submit(batch(b"2"), settled.append))
     await asyncio.sleep(0)
     gone.cancel()
     writer.released.release()
@@ -124,18 +129,20 @@ async def test_a_sender_that_goes_away_does_not_take_its_batch_back() -> None:
     await first
     await intake.close(5)
     assert writer.groups == [[b"1"], [b"2"]]
+    assert gone.cancelled()
+    assert settled == [Invalid("2")]
 
 
 async def test_a_fault_in_the_writer_asks_its_senders_to_come_back_and_no_one_else() -> None:
     writer = HeldWriter()
     writer.failing = True
     intake = GroupCommitQueue(lambda: writer, writers=1)
-    first = asyncio.create_task(intake.submit(batch(b"1")))
+    first = asyncio.create_task(submit(intake, batch(b"1")))
     await entered(writer)
     writer.released.release()
     assert isinstance(await first, Unavailable)
     writer.failing = False
-    second = asyncio.create_task(intake.submit(batch(b"2")))
+    second = asyncio.create_task(submit(intake, batch(b"2")))
     await entered(writer)
     writer.released.release()
     assert await second == Invalid("2")

@@ -13,7 +13,7 @@ LIMIT = 256 * 1024
 @contextmanager
 def serving(loop: LoopThread, desk: Desk, **options: Any) -> Iterator[int]:
     """Yields its port."""
-    server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0, max_bytes=LIMIT, **options))
+    server = loop.run(serve_grpc(desk.pipeline(max_bytes=LIMIT), "127.0.0.1", 0, **options))
     try:
         yield server.port
     finally:

@@ -109,7 +109,7 @@ def test_an_unexpected_error_is_unavailable_and_says_nothing(
     assert answer.code() is grpc.StatusCode.UNAVAILABLE
     assert "google.rpc.retryinfo-bin" in dict(answer.trailing_metadata())
     assert "secret" not in answer.details()
-    assert any(record.exc_info for record in caplog.records if record.name == "otelgres.collector.otlp.grpc_server")
+    assert any(record.exc_info for record in caplog.records if record.name == "otelgres.collector.otlp.export")
 
 
 def test_a_cancelled_submit_is_retryable(port: int, desk: Desk) -> None:
@@ -128,7 +128,7 @@ def test_over_the_limit_is_final(port: int, desk: Desk) -> None:
 
 
 def test_the_default_limit_is_64_mib(loop: LoopThread, desk: Desk) -> None:
-    server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0))
+    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0))
     try:
         assert call(server.port, bytes(20 * 1024 * 1024)) == b""
         assert refused(server.port, bytes(64 * 1024 * 1024 + 1)).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -181,25 +181,25 @@ def test_a_client_that_gives_up_cancels_its_submit_and_nothing_else(port: int, d
 
 def test_a_port_in_use_is_an_error_that_names_it(loop: LoopThread, port: int, desk: Desk) -> None:
     with pytest.raises(CannotListen, match=rf"OTLP/gRPC on 127\.0\.0\.1:{port}: the port is in use"):
-        loop.run(serve_grpc(desk.submit, "127.0.0.1", port))
+        loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", port))
     assert call(port, b"") == b""
 
 
 def test_workers_may_share_a_port(loop: LoopThread, desk: Desk) -> None:
     with serving(loop, desk, reuse_port=True) as port:
-        second = loop.run(serve_grpc(desk.submit, "127.0.0.1", port, reuse_port=True))
+        second = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", port, reuse_port=True))
         assert second.port == port
         loop.run(second.stop(0))
 
 
 def test_an_address_that_is_not_ours(loop: LoopThread, desk: Desk) -> None:
     with pytest.raises(CannotListen, match=r"cannot serve OTLP/gRPC on 192\.0\.2\.1:0"):
-        loop.run(serve_grpc(desk.submit, "192.0.2.1", 0))
+        loop.run(serve_grpc(desk.pipeline(), "192.0.2.1", 0))
 
 
 def test_ipv6(loop: LoopThread, desk: Desk) -> None:
     try:
-        server = loop.run(serve_grpc(desk.submit, "::1", 0))
+        server = loop.run(serve_grpc(desk.pipeline(), "::1", 0))
     except CannotListen:
         pytest.skip("no IPv6 here")
     try:
@@ -217,7 +217,7 @@ def test_stop_waits_for_calls_in_flight(loop: LoopThread, desk: Desk) -> None:
         return Accepted()
 
     desk.outcomes = [wait]
-    server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0))
+    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0))
     with channel(server.port) as opened:
         running = opened.unary_unary(EXPORT[Signal.LOGS]).future(b"x", timeout=TIMEOUT)
 
@@ -233,7 +233,7 @@ def test_stop_ends_what_takes_too_long_so_that_it_is_retried(loop: LoopThread, d
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
     desk.outcomes = [wait_forever]
-    server = loop.run(serve_grpc(desk.submit, "127.0.0.1", 0))
+    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0))
     with channel(server.port) as opened:
         running = opened.unary_unary(EXPORT[Signal.LOGS]).future(b"x", timeout=TIMEOUT)
 

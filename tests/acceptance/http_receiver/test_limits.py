@@ -75,7 +75,7 @@ def test_a_body_that_does_not_arrive_is_503(loop: LoopThread, desk: Desk) -> Non
 
 
 def test_bodies_held_at_once_are_bounded(loop: LoopThread, desk: Desk) -> None:
-    with serving(loop, desk, body_limits=BodyLimits(request_bytes=LIMIT, held_bytes=LIMIT)) as port:
+    with serving(loop, desk, body_limits=BodyLimits(held_bytes=LIMIT)) as port:
         with raw(port) as sock:
             sock.sendall(f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n".encode())
             sock.sendall(f"Content-Length: {LIMIT}\r\n\r\n".encode() + bytes(LIMIT - 1))

@@ -114,19 +114,19 @@ def test_cors_echoes_nothing_but_header_names(loop: LoopThread, desk: Desk) -> N
 
 def test_a_port_in_use_is_an_error_that_names_it(loop: LoopThread, port: int, desk: Desk) -> None:
     with pytest.raises(CannotListen, match=rf"OTLP/HTTP on 127\.0\.0\.1:{port}: the port is in use"):
-        loop.run(serve_http(desk.submit, "127.0.0.1", port, ready=always_ready))
+        loop.run(serve_http(desk.pipeline(), "127.0.0.1", port, ready=always_ready))
     assert post(port).status == 200
 
 
 def test_an_address_that_is_not_ours(loop: LoopThread, desk: Desk) -> None:
     for host in ("192.0.2.1", "no-such-host.invalid"):
         with pytest.raises(CannotListen, match=f"cannot serve OTLP/HTTP on {re.escape(host)}:0"):
-            loop.run(serve_http(desk.submit, host, 0, ready=always_ready))
+            loop.run(serve_http(desk.pipeline(), host, 0, ready=always_ready))
 
 
 def test_workers_may_share_a_port(loop: LoopThread, desk: Desk) -> None:
     with serving(loop, desk, reuse_port=True) as port:
-        second = loop.run(serve_http(desk.submit, "127.0.0.1", port, ready=always_ready, reuse_port=True))
+        second = loop.run(serve_http(desk.pipeline(), "127.0.0.1", port, ready=always_ready, reuse_port=True))
         assert second.port == port
         loop.run(second.stop(0))
 
@@ -137,7 +137,7 @@ def test_signals_and_logging_stay_the_process_s_own(desk: Desk) -> None:
 
     async def serve() -> None:
         before = handlers()
-        server = await serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready)
+        server = await serve_http(desk.pipeline(), "127.0.0.1", 0, ready=always_ready)
         assert handlers() == before
         await server.stop(0)
         assert handlers() == before
@@ -155,7 +155,7 @@ def test_stop_waits_for_requests_in_flight(loop: LoopThread, desk: Desk) -> None
         return Accepted()
 
     desk.outcomes = [wait]
-    server = loop.run(serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready))
+    server = loop.run(serve_http(desk.pipeline(), "127.0.0.1", 0, ready=always_ready))
     with raw(server.port) as idle, raw(server.port) as sock:
         sock.sendall(
             f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 1\r\n\r\nx".encode()
@@ -175,7 +175,7 @@ def test_stop_answers_what_takes_too_long_so_that_it_is_retried(loop: LoopThread
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
     desk.outcomes = [wait_forever]
-    server = loop.run(serve_http(desk.submit, "127.0.0.1", 0, ready=always_ready))
+    server = loop.run(serve_http(desk.pipeline(), "127.0.0.1", 0, ready=always_ready))
     with raw(server.port) as sock:
         sock.sendall(
             f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: 2\r\n\r\n{{}}".encode()

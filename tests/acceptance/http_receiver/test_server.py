@@ -216,7 +216,7 @@ def test_an_unexpected_error_is_503_and_says_nothing(
         assert b"secret" not in answer.body
         assert answer.error[0] == 14
     logged = [
-        record for record in caplog.records if record.name == "otelgres.collector.otlp.http_app" and record.exc_info
+        record for record in caplog.records if record.name == "otelgres.collector.otlp.export" and record.exc_info
     ]
     assert bool(logged) == isinstance(error, Exception)
 
@@ -226,16 +226,16 @@ def test_an_unexpected_error_is_503_and_says_nothing(
 )
 def test_other_media_types(port: int, content_type: str) -> None:
     answer = post(port, PAYLOAD, content_type)
-    assert (answer.status, answer.headers["Content-Type"]) == (415, "text/plain; charset=utf-8")
-    assert PROTOBUF.encode() in answer.body
-    assert JSON.encode() in answer.body
+    assert (answer.status, answer.headers["Content-Type"]) == (415, JSON)
+    assert PROTOBUF in answer.error[1]
+    assert JSON in answer.error[1]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH"])
 def test_other_methods(port: int, method: str) -> None:
     answer = ask(port, method, "/v1/logs")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
-    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.headers["Content-Type"] == JSON
     assert ask(port, "POST", "/healthz", b"x").headers["Allow"] == "GET, HEAD"
 
 
@@ -244,8 +244,8 @@ def test_other_methods(port: int, method: str) -> None:
 )
 def test_other_paths_are_404_and_never_redirected(port: int, path: str) -> None:
     answer = post(port, path=path)
-    assert (answer.status, answer.headers["Content-Type"]) == (404, "text/plain; charset=utf-8")
-    assert b"/v1/traces" in answer.body
+    assert (answer.status, answer.headers["Content-Type"]) == (404, PROTOBUF)
+    assert "/v1/traces" in answer.error[1]
 
 
 def test_a_query_string_is_no_other_path(port: int) -> None:

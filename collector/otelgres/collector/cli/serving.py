@@ -1,4 +1,4 @@
-"""Serving with something to look at: what ``up`` and ``serve`` have in common. Refuses to know whose database it is."""
+"""Serving with something to look at: what ``up`` and ``serve`` have in common."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import click
 import psycopg
 
 from otelgres.collector.cli.options import ready_line
-from otelgres.collector.inspect.live_view import FlowLine, start_live
+from otelgres.collector.inspect.live_view import FlowLine, Totals, start_live, totals_of
 from otelgres.collector.security.dsn import without_secrets
 from otelgres.collector.service.log_output import log_to_stderr
 from otelgres.collector.service.protection import protection
@@ -20,8 +20,7 @@ from otelgres.collector.service.settings import ReceiverSettings, spool_folder
 from otelgres.collector.service.signals import ignore_signals
 from otelgres.collector.service.wiring import Receiver
 from otelgres.collector.service.workers import Workers
-from otelgres.collector.telemetry.metrics import peer_metrics
-from otelgres.collector.telemetry.totals import Totals, totals_of
+from otelgres.collector.telemetry.publisher import published_beside
 from otelgres.sql.queries import query
 
 _DEFAULT_GRPC = ReceiverSettings().grpc
@@ -59,7 +58,7 @@ def serve_and_show(
             threads.append(start_live(totals, partial(recent_flows, dsn), _header(addresses, dsn), stop))
 
     def receiver_ready(receiver: Receiver) -> None:
-        ready(Addresses(receiver.grpc, receiver.http), receiver.tally.totals)
+        ready(Addresses(receiver.grpc, receiver.http), lambda: totals_of([receiver.metrics.numbers()]))
 
     try:
         if settings.workers > 1:
@@ -85,7 +84,7 @@ def _run_workers(
         parent = spool_folder(settings, dsn)
         ready(
             Addresses(workers.settings.grpc, f"{_scheme(settings)}://{workers.settings.http}"),
-            lambda: totals_of(peer_metrics(parent).values()),
+            lambda: totals_of(published_beside(parent).values()),
         )
         told_to_stop.wait()
 

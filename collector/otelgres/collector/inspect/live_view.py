@@ -1,12 +1,12 @@
 """What is arriving, shown while the receiver runs: a calm table on a terminal, plain lines elsewhere.
 
-Runs in a thread of its own, so that a terminal or pipe that stops reading never holds up the receiver. Refuses to know
-SQL: totals and flows come from what it is given.
+Runs in a thread of its own, so that a terminal or pipe that stops reading never holds up the receiver.
 """
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -15,9 +15,34 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from otelgres.collector.telemetry.totals import Totals
+from otelgres.collector.telemetry.metrics import Numbers
 
 _EVERY_SECONDS: Final = 1.0
+
+
+class Totals(NamedTuple):
+    """Rows that were stored since the start, by signal, and the duplicates that were not stored again."""
+
+    spans: int
+    logs: int
+    points: int
+    duplicates: int
+    commits: int
+
+
+def totals_of(receivers: Iterable[Numbers]) -> Totals:
+    """The totals of several receivers together."""
+    sums: Counter[str] = Counter()
+    for numbers in receivers:
+        for (name, _), value in numbers.items():
+            sums[name] += int(value)
+    return Totals(
+        sums["otelcol_exporter_sent_spans"],
+        sums["otelcol_exporter_sent_log_records"],
+        sums["otelcol_exporter_sent_metric_points"],
+        sums["otelgres_items_duplicate_total"],
+        sums["otelgres_commit_seconds_count"],
+    )
 
 
 class FlowLine(NamedTuple):

@@ -1,7 +1,7 @@
-"""OTLP/gRPC: three Export methods that hand raw request bytes to ``submit`` and answer from the answer table.
+"""OTLP/gRPC: three Export methods, whose messages are received in turn as raw bytes.
 
-No serializers are registered, so the bytes reach the store's own parser and a bad one becomes INVALID_ARGUMENT, not
-grpcio's INTERNAL. Refuses to know what is in the bytes, and which status an outcome deserves.
+No serializers are registered, so the bytes reach our own parser and malformed ones become INVALID_ARGUMENT, not
+grpcio's INTERNAL.
 
 The methods are registered as taking a stream, which is the same on the wire: they are then called before the message is
 read, can refuse without holding it, and bound how many are being received. Of a message that nobody reads, grpc-core
@@ -12,7 +12,6 @@ for any request at all), handler threads that wait on the same loop take 750.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,33 +21,32 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 
 from otelgres.collector.otlp.deadline import SharedDeadline
-from otelgres.collector.otlp.status import STOPPING, UNEXPECTED, Answerable, grpc_answer
-from otelgres.collector.security.authenticator import Authenticator
-from otelgres.collector.security.principal import Principal, acting_as
-from otelgres.collector.security.tokens import TokenScope
+from otelgres.collector.otlp.export import Body, Pipeline
+from otelgres.collector.otlp.status import GrpcAnswer, grpc_answer, grpc_rejection
+from otelgres.collector.outcomes import NotFound, Reason, Rejected
+from otelgres.collector.security.authenticator import Credentials
 from otelgres.collector.system.listen import CannotListen, listen
-from otelgres.collector.telemetry.rejections import RejectionCounters
-from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, Unavailable
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.outcome import Invalid, Overloaded, Unavailable
 
-_log = logging.getLogger(__name__)
-
+_TRANSPORT: Final = "grpc"
 _PREFIX: Final = "opentelemetry.proto.collector"
 _SERVICES: Final = {
     Signal.TRACES: f"{_PREFIX}.trace.v1.TraceService",
     Signal.METRICS: f"{_PREFIX}.metrics.v1.MetricsService",
     Signal.LOGS: f"{_PREFIX}.logs.v1.LogsService",
 }
+# How long a call without a message is watched for its cancellation, which comes with the end of the message.
+_CANCEL_SECONDS: Final = 0.25
+_METHODS: Final = ", ".join(f"/{service}/Export" for service in _SERVICES.values())
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-
-Submit = Callable[[Batch], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
     """What one receiver grants to gRPC clients.
 
-    Messages being received hold at most ``receiving`` x (``max_bytes`` of serve_grpc + ``window_bytes``), and as much
+    Messages being received hold at most ``receiving`` x (the pipeline's ``max_bytes`` + ``window_bytes``), and as much
     again while compressed ones are inflated; ``waiting`` more calls wait for their turn with ``window_bytes`` each.
     grpcio's own bound on concurrent calls is not used: it answers RESOURCE_EXHAUSTED without RetryInfo, and clients
     throw the data away.
@@ -82,34 +80,22 @@ class GrpcServer:
 
 
 async def serve_grpc(
-    submit: Submit,
+    pipeline: Pipeline,
     host: str,
     port: int,
     *,
-    max_bytes: int = 64 * 1024 * 1024,
     max_connections: int = 1024,
     limits: CallLimits = CallLimits(),
     reuse_port: bool = False,
     credentials: Any = None,
-    authenticator: Authenticator | None = None,
-    rejections: RejectionCounters | None = None,
 ) -> GrpcServer:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
-    ``submit`` resolves once the batch's fate is final; it is cancelled when the client goes away. ``max_bytes`` bounds
-    one request before and after decompression (gzip or deflate, both undone below us). ``credentials`` are grpc's
-    server credentials (None: plain text); with a ``authenticator`` every call needs a token.
+    The pipeline's ``max_bytes`` bound one request before and after decompression (gzip or deflate, both undone by
+    grpc-core). ``credentials`` are grpc's server credentials (None: plain text).
     """
-    server = grpc.aio.server(options=_options(max_bytes, max_connections, limits, reuse_port=reuse_port))
-    door = _ExportService(submit, limits, authenticator, rejections or RejectionCounters())
-    server.add_generic_rpc_handlers(
-        tuple(
-            grpc.method_handlers_generic_handler(
-                service, {"Export": grpc.stream_unary_rpc_method_handler(door.export_handler(signal))}
-            )
-            for signal, service in _SERVICES.items()
-        )
-    )
+    server = grpc.aio.server(options=_options(pipeline.max_bytes, max_connections, limits, reuse_port=reuse_port))
+    server.add_generic_rpc_handlers(_Service(pipeline, limits).handlers())
     bound = _bind(server, host, port, credentials)
     await server.start()
     return GrpcServer(server, bound)
@@ -158,89 +144,117 @@ def _bind(server: Any, host: str, port: int, credentials: Any) -> int:
     return bound
 
 
-class _RejectedCall(Exception):  # noqa: N818 (never leaves this module)
-    """The call ends here, with this answer."""
+class _Service:
+    """The Export methods of the three signals, and one for everything else."""
 
-    def __init__(self, outcome: Answerable) -> None:
-        super().__init__()
-        self.outcome = outcome
+    def __init__(self, pipeline: Pipeline, limits: CallLimits) -> None:
+        self._pipeline = pipeline
+        self._turns = _Turns(limits)
 
+    def handlers(self) -> tuple[Any, ...]:
+        exports = (
+            grpc.method_handlers_generic_handler(
+                service, {"Export": grpc.stream_unary_rpc_method_handler(self._export_handler(signal))}
+            )
+            for signal, service in _SERVICES.items()
+        )
+        return (*exports, _Unknown(self._reject_unknown))
 
-class _ExportService:
-    def __init__(
-        self, submit: Submit, limits: CallLimits, authenticator: Authenticator | None, rejections: RejectionCounters
-    ) -> None:
-        self._rejections = rejections
-        self._submit = submit
-        self._limits = limits
-        self._authenticator = authenticator
-        self._turns = asyncio.Semaphore(limits.receiving)
-        self._receiving_or_waiting = 0
-        self._deadline = SharedDeadline(limits.receive_seconds)
-
-    def export_handler(self, signal: Signal) -> Callable[[Any, Any], Awaitable[bytes]]:
+    def _export_handler(self, signal: Signal) -> Callable[[Any, Any], Awaitable[bytes]]:
         async def export(_: Any, context: Any) -> bytes:
-            outcome: Answerable
-            try:
-                if self._authenticator is not None:
-                    _admit(self._authenticator, context)
-                outcome = await self._submit(Batch(signal, await self._received(context)))
-                answer = grpc_answer(signal, outcome)
-            except _RejectedCall as refused:
-                outcome = refused.outcome
-                if isinstance(outcome, Invalid):
-                    self._rejections.add("grpc", signal, "too_large_or_damaged")
-                answer = grpc_answer(signal, outcome)
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise  # the client is gone, or the server stops and tells it so
-                # The batch was cancelled behind us. grpc.aio would take that for the first case and never answer.
-                outcome = STOPPING
-                answer = grpc_answer(signal, outcome)
-            except Exception:  # noqa: BLE001 (whatever it was, the sender must hear "later")
-                # grpcio would answer UNKNOWN with our message in it: lost at the client, and none of its business.
-                _log.exception("unexpected error while taking %s over gRPC; the sender was told to retry", signal)
-                outcome = UNEXPECTED
-                answer = grpc_answer(signal, outcome)
-            if not isinstance(outcome, Accepted):
-                await context.abort(_CODES[answer.code], answer.details, answer.trailers)
-            return answer.body
+            outcome = await self._pipeline.export(_GrpcRequest(signal, context, self._turns))
+            return await _answered(context, grpc_answer(signal, outcome))
 
         return export
 
-    async def _received(self, context: Any) -> bytes:
-        """The message. Raises _RejectedCall."""
-        if self._receiving_or_waiting >= self._limits.receiving + self._limits.waiting:
-            raise _RejectedCall(Overloaded(1.0, "too many requests are arriving at once; send it again"))
+    async def _reject_unknown(self, _: Any, context: Any) -> bytes:
+        rejected = Rejected(Reason.WRONG_PATH, NotFound("no such method; OTLP/gRPC is served at " + _METHODS))
+        return await _answered(context, grpc_rejection(self._pipeline.reject(_TRANSPORT, None, rejected)))
+
+
+class _Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Asked last: takes what no other handler knows, which grpcio would answer without a word to us."""
+
+    def __init__(self, behavior: Callable[[Any, Any], Awaitable[bytes]]) -> None:
+        self._handler = grpc.stream_unary_rpc_method_handler(behavior)
+
+    def service(self, handler_call_details: Any) -> Any:
+        return self._handler
+
+
+async def _answered(context: Any, answer: GrpcAnswer) -> bytes:
+    code = _CODES[answer.code]
+    if code is not grpc.StatusCode.OK:
+        await context.abort(code, answer.details, answer.trailers)
+    return answer.body
+
+
+class _Turns:
+    """How many messages may be received at once, and how many calls may wait to be."""
+
+    def __init__(self, limits: CallLimits) -> None:
+        self._receiving = asyncio.Semaphore(limits.receiving)
+        self._most = limits.receiving + limits.waiting
+        self._receiving_or_waiting = 0
+        self._deadline = SharedDeadline(limits.receive_seconds)
+
+    async def read(self, context: Any) -> Any:
+        """What ``context.read`` returns. Raises Rejected."""
+        if self._receiving_or_waiting >= self._most:
+            busy = Overloaded(1.0, "too many requests are arriving at once; send it again")
+            raise Rejected(Reason.THROTTLED, busy)
         self._receiving_or_waiting += 1
         try:
             with self._deadline:
-                async with self._turns:
-                    message = await context.read()
+                async with self._receiving:
+                    return await context.read()
         except TimeoutError:
-            raise _RejectedCall(Unavailable(1.0, "the request took too long to arrive; send it again")) from None
+            slow = Unavailable(1.0, "the request took too long to arrive; send it again")
+            raise Rejected(Reason.TIMEOUT, slow) from None
         finally:
             self._receiving_or_waiting -= 1
+
+
+class _GrpcRequest:
+    """One Export call as the pipeline sees it."""
+
+    __slots__ = ("_context", "_ended", "_turns", "signal")
+    transport: Final = _TRANSPORT
+
+    def __init__(self, signal: Signal, context: Any, turns: _Turns) -> None:
+        self.signal = signal
+        self._context = context
+        self._turns = turns
+        self._ended = False
+
+    def credentials(self) -> Credentials:
+        authorization = api_key = None
+        for key, value in self._context.invocation_metadata() or ():
+            if key == "authorization":
+                authorization = value
+            elif key == "x-api-key":
+                api_key = value
+        return Credentials(authorization, api_key, _address(self._context.peer()))
+
+    async def body(self) -> Body:
+        message = await self._turns.read(self._context)
         if message is grpc.aio.EOF:
-            # Also when the message was too large or not what its compression says: grpc-core has answered that already,
-            # and this answer goes nowhere.
-            raise _RejectedCall(Invalid("the call ended without a message"))
+            # Also when grpc-core has answered by itself, or the client left: then the task is cancelled in a moment.
+            self._ended = True
+            await asyncio.sleep(_CANCEL_SECONDS)
+            raise Rejected(Reason.MALFORMED, Invalid("the call ended without a message"))
         assert isinstance(message, bytes)
-        return message
+        return Body(message)
 
+    def release(self) -> None:
+        pass
 
-def _admit(authenticator: Authenticator, context: Any) -> None:
-    authorization = api_key = None
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization":
-            authorization = value
-        elif key == "x-api-key":
-            api_key = value
-    verdict = authenticator.admit(authorization, api_key, TokenScope.INGEST, _address(context.peer()))
-    if not isinstance(verdict, Principal):
-        raise _RejectedCall(verdict)
-    acting_as(verdict)
+    def gone(self) -> Reason | None:
+        # grpc.aio cancels the call's task when its client goes, and when the server's time to stop is over.
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            return None
+        return Reason.ABORTED if self._ended else Reason.CLIENT_GONE
 
 
 def _address(peer: str) -> str:

@@ -1,38 +1,30 @@
-"""OTLP/HTTP as a bare ASGI application: routes, media types, content codings, answers in the request's own encoding.
+"""OTLP/HTTP as a bare ASGI application: routes, bodies read under limits, pages; answers in the request's own encoding.
 
-Whatever happens, the sender gets an answer it understands: never a redirect (SDKs count a 3xx as success and lose the
-data) and never 500 (which the protocol makes final). Refuses to know sockets, and which status an outcome deserves.
+Never a redirect (SDKs count a 3xx as success and lose the data) and never 500 (which the protocol makes final).
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
 from otelgres.collector.otlp.cors import Cors
-from otelgres.collector.otlp.decompression import ACCEPTED, CorruptBody, OverLimit, UnknownCoding, codings, inflate
+from otelgres.collector.otlp.decompression import ACCEPTED, UnknownCoding, codings
+from otelgres.collector.otlp.export import Body, Pipeline
 from otelgres.collector.otlp.http_exchange import BodyTooLarge, BodyTooSlow, ClientGone, Exchange, Receive, Send
-from otelgres.collector.otlp.status import STOPPING, UNEXPECTED, Encoding, http_answer, http_refusal
-from otelgres.collector.security.authenticator import Authenticator
-from otelgres.collector.security.principal import Principal, acting_as
+from otelgres.collector.otlp.status import Encoding, HttpAnswer, http_answer, http_rejection
+from otelgres.collector.outcomes import MethodNotAllowed, NotFound, Reason, Rejected, Rejection, Unsupported
+from otelgres.collector.security.authenticator import Credentials
 from otelgres.collector.security.tokens import TokenScope
-from otelgres.collector.telemetry.rejections import RejectionCounters
-from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
-from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, TooLarge, Unavailable
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.outcome import Overloaded, TooLarge, Unavailable
 
 _log = logging.getLogger(__name__)
 
-Submit = Callable[[Batch], Awaitable[Outcome]]
-
+_TRANSPORT: Final = "http"
 _SIGNALS: Final = {f"/v1/{signal}": signal for signal in Signal}
 _ENCODINGS: Final = {encoding.value.encode(): encoding for encoding in Encoding}
-
-# Larger JSON, and whatever must first be inflated to be measured, is decoded in a thread, so that one of them does not
-# hold up everybody's acknowledgements.
-_INLINE_BYTES: Final = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,50 +41,29 @@ PageMaker = Callable[[], Awaitable[Page]]
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """``request_bytes`` before and after inflation; ``held_bytes`` of all bodies being read or decoded."""
+    """``held_bytes`` of all bodies being read or decoded; ``seconds`` for one of them to arrive."""
 
-    request_bytes: int = 64 * 1024 * 1024
     held_bytes: int = 256 * 1024 * 1024
     seconds: float = 60.0
 
 
-class _RejectedRequest(Exception):  # noqa: N818 (never leaves this module)
-    """The request ends here, with this outcome."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__()
-        self.outcome = outcome
-
-
 class HttpApp:
-    """``pages`` are the GET routes by path; a ``authenticator`` lets nobody but ``open_pages`` through without a token.
-
-    ``close`` ends its two decoding threads.
-    """
+    """``pages`` are the GET routes by path; where tokens are needed, ``open_pages`` need none."""
 
     def __init__(
         self,
-        submit: Submit,
+        pipeline: Pipeline,
         pages: Mapping[str, PageMaker],
         cors: Cors,
         limits: BodyLimits,
         *,
-        authenticator: Authenticator | None,
         open_pages: Collection[str],
-        rejections: RejectionCounters | None = None,
     ) -> None:
-        self._rejections = rejections or RejectionCounters()
-        self._submit = submit
-        self._authenticator = authenticator
+        self._pipeline = pipeline
         self._open_pages = frozenset(open_pages)
         self._pages = pages
         self._cors = cors
-        self._limits = limits
-        self._held = 0
-        self._decoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp-http-decode")
-
-    def close(self) -> None:
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._bodies = _Bodies(limits, pipeline.max_bytes)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send, self._cors)
@@ -106,116 +77,122 @@ class HttpApp:
     async def _route(self, path: str, method: str, exchange: Exchange) -> None:
         signal = _SIGNALS.get(path)
         if signal is not None:
-            if method == "POST":
-                if self._authenticator is None or await self._admitted(
-                    self._authenticator, TokenScope.INGEST, exchange
-                ):
-                    await self._export(signal, exchange)
-            elif method == "OPTIONS" and self._cors.enabled:
-                requested = exchange.header(b"access-control-request-headers")
-                await exchange.answer(204, self._cors.preflight_headers(requested))
-            else:
-                await exchange.answer_text(405, f"use POST for {path}", (b"allow", b"POST"))
+            await self._signal(signal, path, method, exchange)
         elif path in self._pages:
-            if method in ("GET", "HEAD"):
-                if (
-                    self._authenticator is None
-                    or path in self._open_pages
-                    or await self._admitted(self._authenticator, TokenScope.READ, exchange)
-                ):
-                    await self._page(path, exchange)
-            else:
-                await exchange.answer_text(405, f"use GET for {path}", (b"allow", b"GET, HEAD"))
+            await self._page(path, method, exchange)
         else:
-            await exchange.answer_text(404, "no such path; OTLP/HTTP is served at " + ", ".join(_SIGNALS))
+            message = "no such path; OTLP/HTTP is served at " + ", ".join(_SIGNALS)
+            await self._reject(None, Rejected(Reason.WRONG_PATH, NotFound(message)), exchange)
 
-    async def _admitted(self, authenticator: Authenticator, scope: TokenScope, exchange: Exchange) -> bool:
-        """Whether to go on; if not, the answer is given, and nothing of the body was kept."""
-        verdict = authenticator.admit(
-            exchange.text_header(b"authorization"), exchange.text_header(b"x-api-key"), scope, exchange.address
-        )
-        if isinstance(verdict, Principal):
-            acting_as(verdict)
-            return True
-        answer = http_refusal(verdict, _ENCODINGS.get(_media_type(exchange), Encoding.JSON))
-        await exchange.answer(answer.status, answer.headers, answer.body)
-        return False
+    async def _signal(self, signal: Signal, path: str, method: str, exchange: Exchange) -> None:
+        if method == "POST":
+            encoding = _encoding(exchange)
+            outcome = await self._pipeline.export(_HttpRequest(signal, exchange, self._bodies, encoding))
+            await _answer(exchange, http_answer(signal, outcome, encoding or Encoding.JSON))
+        elif method == "OPTIONS" and self._cors.enabled:
+            self._pipeline.metrics.page(path, Reason.NONE)
+            requested = exchange.header(b"access-control-request-headers")
+            await exchange.answer(204, self._cors.preflight_headers(requested))
+        else:
+            wrong = MethodNotAllowed(f"use POST for {path}", allow="POST")
+            await self._reject(signal, Rejected(Reason.WRONG_METHOD, wrong), exchange)
 
-    async def _page(self, path: str, exchange: Exchange) -> None:
+    async def _reject(self, signal: Signal | None, rejected: Rejected, exchange: Exchange) -> None:
+        await _answer_rejection(exchange, self._pipeline.reject(_TRANSPORT, signal, rejected))
+
+    async def _page(self, path: str, method: str, exchange: Exchange) -> None:
         try:
+            if method not in ("GET", "HEAD"):
+                wrong = MethodNotAllowed(f"use GET for {path}", allow="GET, HEAD")
+                raise Rejected(Reason.WRONG_METHOD, wrong)  # noqa: TRY301 (one answer for all rejections)
+            if path not in self._open_pages:
+                self._pipeline.authenticate(_credentials(exchange), TokenScope.READ)
             page = await self._pages[path]()
+            reason = Reason.NONE
+        except Rejected as rejected:
+            self._pipeline.metrics.page(path, rejected.reason)
+            await _answer_rejection(exchange, rejected.outcome)
+            return
         except Exception:  # noqa: BLE001 (whoever asks for health must get an answer)
             _log.exception("unexpected error while answering %s", path)
             page = Page(503, "text/plain; charset=utf-8", b"unexpected error; see the receiver's log")
+            reason = Reason.UNEXPECTED
+        self._pipeline.metrics.page(path, reason)
         await exchange.answer(page.status, ((b"content-type", page.content_type.encode()),), page.body)
 
-    async def _export(self, signal: Signal, exchange: Exchange) -> None:
-        encoding = _ENCODINGS.get(_media_type(exchange))
-        if encoding is None:
-            self._rejections.add("http", signal, "media_type")
-            await exchange.answer_text(415, "send Content-Type: " + " or ".join(e.value for e in Encoding))
-            return
+
+class _Bodies:
+    """The bodies being read or decoded, and how much they may hold."""
+
+    def __init__(self, limits: BodyLimits, request_bytes: int) -> None:
+        self.limits = limits
+        self.request_bytes = request_bytes
+        self.held = 0
+
+
+class _HttpRequest:
+    """One POST as the pipeline sees it."""
+
+    __slots__ = ("_bodies", "_encoding", "_exchange", "_held", "signal")
+    transport: Final = _TRANSPORT
+
+    def __init__(self, signal: Signal, exchange: Exchange, bodies: _Bodies, encoding: Encoding | None) -> None:
+        self.signal = signal
+        self._exchange = exchange
+        self._bodies = bodies
+        self._encoding = encoding
+        self._held = 0
+
+    def credentials(self) -> Credentials:
+        return _credentials(self._exchange)
+
+    async def body(self) -> Body:
+        if self._encoding is None:
+            wanted = Unsupported("send Content-Type: " + " or ".join(e.value for e in Encoding))
+            raise Rejected(Reason.MEDIA_TYPE, wanted)
         try:
-            applied = codings((exchange.header(b"content-encoding") or b"").decode("latin-1"))
+            applied = codings((self._exchange.header(b"content-encoding") or b"").decode("latin-1"))
         except UnknownCoding as error:
-            self._rejections.add("http", signal, "content_encoding")
-            unknown = http_answer(signal, Invalid(str(error)), encoding)
-            await exchange.answer(415, (*unknown.headers, (b"accept-encoding", ACCEPTED.encode())), unknown.body)
-            return
+            raise Rejected(Reason.CONTENT_ENCODING, Unsupported(str(error), ACCEPTED)) from None
+        limit = self._bodies.request_bytes
         try:
-            payload = await self._payload(signal, encoding, applied, exchange)
-            answer = http_answer(signal, await self._submit(Batch(signal, payload)), encoding)
-        except ClientGone:
-            return
-        except _RejectedRequest as refused:
-            if isinstance(refused.outcome, Invalid | TooLarge):
-                reason = "malformed" if isinstance(refused.outcome, Invalid) else "too_large"
-                self._rejections.add("http", signal, reason)
-            answer = http_answer(signal, refused.outcome, encoding)
-        except asyncio.CancelledError:
-            answer = http_answer(signal, STOPPING, encoding)
-        except Exception:  # noqa: BLE001 (whatever it was, the sender must hear "later")
-            _log.exception("unexpected error while taking %s over HTTP; the sender was told to retry", signal)
-            answer = http_answer(signal, UNEXPECTED, encoding)
-        await exchange.answer(answer.status, answer.headers, answer.body)
-
-    async def _payload(self, signal: Signal, encoding: Encoding, applied: tuple[str, ...], exchange: Exchange) -> bytes:
-        """The request as protobuf bytes. Raises _RejectedRequest or ClientGone."""
-        limit = self._limits.request_bytes
-        held = 0
-
-        def reserve(size: int) -> None:
-            nonlocal held
-            held += size
-            self._held += size
-            if self._held > self._limits.held_bytes:
-                raise _RejectedRequest(Overloaded(1.0, "too many requests are arriving at once; send it again"))
-
-        try:
-            body = await exchange.body(limit, self._limits.seconds, reserve)
-            if encoding is Encoding.PROTOBUF and not applied:
-                return body
-            if len(body) <= _INLINE_BYTES and not applied:
-                return _decoded(signal, encoding, applied, body, limit)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._decoders, _decoded, signal, encoding, applied, body, limit)
+            data = await self._exchange.body(limit, self._bodies.limits.seconds, self._reserve)
         except BodyTooLarge:
-            raise _RejectedRequest(TooLarge(f"the request is larger than {limit:,} bytes; send it in parts")) from None
+            too_large = TooLarge(f"the request is larger than {limit:,} bytes; send it in parts")
+            raise Rejected(Reason.TOO_LARGE, too_large) from None
         except BodyTooSlow:
-            raise _RejectedRequest(Unavailable(1.0, "the request took too long to arrive; send it again")) from None
-        finally:
-            self._held -= held
+            slow = Unavailable(1.0, "the request took too long to arrive; send it again")
+            raise Rejected(Reason.TIMEOUT, slow) from None
+        except ClientGone:
+            raise Rejected(Reason.CLIENT_GONE, Unavailable(1.0, "the client has gone")) from None
+        return Body(data, self._encoding is Encoding.JSON, applied)
+
+    def release(self) -> None:
+        self._bodies.held -= self._held
+        self._held = 0
+
+    def gone(self) -> Reason | None:
+        return Reason.CLIENT_GONE if self._exchange.gone() else None
+
+    def _reserve(self, size: int) -> None:
+        self._held += size
+        self._bodies.held += size
+        if self._bodies.held > self._bodies.limits.held_bytes:
+            raise Rejected(Reason.THROTTLED, Overloaded(1.0, "too many requests are arriving at once; send it again"))
 
 
-def _media_type(exchange: Exchange) -> bytes:
-    return (exchange.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+def _credentials(exchange: Exchange) -> Credentials:
+    return Credentials(exchange.text_header(b"authorization"), exchange.text_header(b"x-api-key"), exchange.address)
 
 
-def _decoded(signal: Signal, encoding: Encoding, applied: tuple[str, ...], body: bytes, limit: int) -> bytes:
-    try:
-        inflated = inflate(body, applied, limit)
-        return request_from_json(signal, inflated) if encoding is Encoding.JSON else inflated
-    except (CorruptBody, InvalidJson) as error:
-        raise _RejectedRequest(Invalid(str(error))) from None
-    except (OverLimit, JsonTooLarge) as error:
-        raise _RejectedRequest(TooLarge(str(error))) from None
+def _encoding(exchange: Exchange) -> Encoding | None:
+    media_type = (exchange.header(b"content-type") or b"").partition(b";")[0].strip().lower()
+    return _ENCODINGS.get(media_type)
+
+
+async def _answer(exchange: Exchange, answer: HttpAnswer) -> None:
+    await exchange.answer(answer.status, answer.headers, answer.body)
+
+
+async def _answer_rejection(exchange: Exchange, outcome: Rejection) -> None:
+    await _answer(exchange, http_rejection(outcome, _encoding(exchange) or Encoding.JSON))

@@ -1,7 +1,4 @@
-"""One HTTP request and its answer over ASGI: headers, a body read under limits, and an end that the sender gets to see.
-
-Refuses to know routes, encodings and OTLP.
-"""
+"""One HTTP request and its answer over ASGI: headers, a body read under limits, an end that the sender gets to see."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -13,7 +10,8 @@ from otelgres.collector.otlp.cors import Cors, Header
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-_TEXT: Final = (b"content-type", b"text/plain; charset=utf-8")
+# Where the server puts the connection's transport into the ASGI scope: ASGI itself tells only those who wait for it.
+CONNECTION: Final = "otelgres.connection"
 CLOSE: Final = (b"connection", b"close")
 
 # How long the rest of a refused body is still read and thrown away. Closing at once would reset the connection, and
@@ -42,6 +40,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._cors = cors
+        self._connection = scope["extensions"][CONNECTION]["transport"]
         self._body_ended = False
 
     def header(self, name: bytes) -> bytes | None:
@@ -59,8 +58,12 @@ class Exchange:
         """The client's IP address."""
         return self._client[0] if self._client else "unknown"
 
+    def gone(self) -> bool:
+        """Whether the client has closed the connection."""
+        return bool(self._connection.is_closing())
+
     async def body(self, limit: int, seconds: float, reserve: Callable[[int], None]) -> bytes:
-        """The whole body, at most ``limit`` bytes. ``reserve`` hears of every piece before it is kept, and may raise.
+        """The whole body, at most ``limit`` bytes. ``reserve`` is told of every piece before it is kept, and may raise.
 
         Raises BodyTooLarge, BodyTooSlow or ClientGone.
         """
@@ -85,9 +88,6 @@ class Exchange:
         except TimeoutError:
             raise BodyTooSlow from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    async def answer_text(self, status: int, text: str, *headers: Header) -> None:
-        await self.answer(status, (_TEXT, *headers), text.encode())
 
     async def answer(self, status: int, headers: Iterable[Header], body: bytes = b"") -> None:
         """Send the answer. What is left of the request's body is read away for a while, then the connection closed."""

@@ -1,17 +1,20 @@
 """One HTTP/1.1 connection with bounds: uvicorn's httptools protocol plus what it leaves open (bytes and seconds for the
-headers, seconds for taking the answer, requests sent ahead, number of connections, offers to upgrade). Refuses to know
-routes, bodies and OTLP.
+headers, seconds for taking the answer, requests sent ahead, number of connections, offers to upgrade).
 """
 
 import asyncio
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from otelgres.collector.otlp.http_exchange import CONNECTION
+from otelgres.collector.outcomes import Reason
 
 _FORGET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _UPGRADE_HEADERS: Final = frozenset({b"upgrade", b"http2-settings"})
@@ -35,11 +38,15 @@ class ConnectionLimits:
     handshake_seconds: float = 10.0
 
 
-def bounded_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
-    """The protocol class that keeps ``limits``; a class, because that is what uvicorn takes."""
+def bounded_protocol(limits: ConnectionLimits, rejected: Callable[[Reason], None]) -> type[HttpToolsProtocol]:
+    """The protocol class that keeps ``limits``; a class, because that is what uvicorn takes.
+
+    ``rejected`` is called for each request that ends before the application gets to know of it.
+    """
 
     class LimitedProtocol(_BoundedProtocol):
-        pass
+        def count(self, reason: Reason) -> None:
+            rejected(reason)
 
     LimitedProtocol.limits = limits
     return LimitedProtocol
@@ -52,6 +59,10 @@ class _TooFarAhead(Exception):  # noqa: N818 (never leaves this module)
 class _BoundedProtocol(HttpToolsProtocol):
     limits = ConnectionLimits()
 
+    def count(self, reason: Reason) -> None:
+        """Counts a request that ends here."""
+        raise NotImplementedError
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Bytes since the parser last gave something away: what it holds is never more than this.
@@ -59,19 +70,25 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
         self._offer: tuple[bytes, str] | None = None
+        # Whether a request has begun of which the application does not know yet.
+        self._begun = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # So that we hear of the first byte that the client does not take. (0 would pause TLS that has nothing to send.)
+        # So that the first byte that the client does not take is noticed. (0 would pause TLS that has nothing to send.)
         transport.set_write_buffer_limits(high=1)
         if len(self.connections) > self.limits.connections:
-            self._refuse(b"503 Service Unavailable", b"too many connections; try again", b"retry-after: 1\r\n")
+            self._reject(
+                b"503 Service Unavailable", b"too many connections; try again", Reason.THROTTLED, b"retry-after: 1\r\n"
+            )
         else:
             self._start_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
         self._stop_answer_timer()
+        for _ in self.pipeline:  # sent ahead, and never begun
+            self.count(Reason.CLIENT_GONE)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -97,16 +114,19 @@ class _BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _TooFarAhead):
                 # Nothing is answered: it would be taken for the answer to the first request that waits for one.
+                self.count(Reason.THROTTLED)
                 self.transport.close()
                 return
-            self.send_400_response("this is not an HTTP/1.1 request")
+            self._reject_malformed("this is not an HTTP/1.1 request")
             return
         if self._held_bytes > self.limits.header_bytes and not self.transport.is_closing():
-            self._refuse(b"431 Request Header Fields Too Large", b"the request headers are too large")
+            self._reject(b"431 Request Header Fields Too Large", b"the request headers are too large", Reason.TOO_LARGE)
 
     def on_message_begin(self) -> None:
+        self._begun = True
         self._start_header_timer()
         super().on_message_begin()
+        self.scope["extensions"] = {CONNECTION: {"transport": self.transport}}
 
     def on_headers_complete(self) -> None:
         self._held_bytes = 0
@@ -115,8 +135,10 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._offer = (self.parser.get_method(), self.parser.get_http_version())
         else:
             super().on_headers_complete()
+            self._begun = False
             # uvicorn reads another 256 KiB of requests for each one that it has answered.
             if len(self.pipeline) > self.limits.ahead:
+                self.pipeline.popleft()
                 raise _TooFarAhead
 
     def on_body(self, body: bytes) -> None:
@@ -136,7 +158,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         method, version = self._offer
         self._offer = None
         if method == b"CONNECT":
-            self.send_400_response("this is not a proxy")
+            self._reject_malformed("this is not a proxy")
             return
         head = [method, b" ", self.url, b" HTTP/", version.encode(), b"\r\n"]
         for name, value in self.headers:
@@ -152,12 +174,26 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def _start_header_timer(self) -> None:
         self._stop_header_timer()
-        self._header_timer = self.loop.call_later(self.limits.header_seconds, self.transport.close)
+        self._header_timer = self.loop.call_later(self.limits.header_seconds, self._give_up_headers)
 
     def _stop_header_timer(self) -> None:
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    def _give_up_headers(self) -> None:
+        if self._begun:
+            self.count(Reason.TIMEOUT)
+        self.transport.close()
+
+    def _reject_malformed(self, text: str) -> None:
+        self._count_unless_served(Reason.MALFORMED)
+        self.send_400_response(text)
+
+    def _count_unless_served(self, reason: Reason) -> None:
+        # In the middle of a body the application counts the request, as the connection is closed.
+        if self._begun or self.cycle is None or self.cycle.response_complete:
+            self.count(reason)
 
     def _give_up(self) -> None:
         # A close would wait for the same client to take what is left; so would the kernel, unless it is told to forget.
@@ -170,7 +206,8 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._answer_timer.cancel()
             self._answer_timer = None
 
-    def _refuse(self, status: bytes, text: bytes, header: bytes = b"") -> None:
+    def _reject(self, status: bytes, text: bytes, reason: Reason, header: bytes = b"") -> None:
+        self._count_unless_served(reason)
         # After a response that has begun nothing can be said any more.
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             head = b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n%b" % (status, header)

@@ -1,4 +1,4 @@
-"""OTLP/HTTP: the ASGI application on uvicorn, inside a loop that is already running. Refuses to know what is served.
+"""OTLP/HTTP: the ASGI application on uvicorn, inside a loop that is already running.
 
 uvicorn is told to keep its hands off what belongs to the process: signals, logging configuration, workers.
 """
@@ -13,13 +13,14 @@ from typing import Any, Final
 
 import orjson
 import uvicorn
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from otelgres.collector.otlp.cors import Cors
-from otelgres.collector.otlp.http_app import BodyLimits, HttpApp, Page, PageMaker, Submit
+from otelgres.collector.otlp.export import Pipeline
+from otelgres.collector.otlp.http_app import BodyLimits, HttpApp, Page, PageMaker
 from otelgres.collector.otlp.http_protocol import ConnectionLimits, bounded_protocol
-from otelgres.collector.security.authenticator import Authenticator
+from otelgres.collector.outcomes import Reason
 from otelgres.collector.system.listen import BoundedListener, listen
-from otelgres.collector.telemetry.rejections import RejectionCounters
 
 Ready = Callable[[], Awaitable[tuple[bool, Mapping[str, Any]]]]
 
@@ -30,10 +31,9 @@ _BACKLOG: Final = 1024
 class HttpServer:
     """A running server. ``port`` is the real one, also where 0 was asked for."""
 
-    def __init__(self, server: "_Server", task: "asyncio.Task[None]", app: HttpApp, port: int) -> None:
+    def __init__(self, server: "_Server", task: "asyncio.Task[None]", port: int) -> None:
         self._server = server
         self._task = task
-        self._app = app
         self.port = port
 
     async def stop(self, grace: float) -> None:
@@ -42,11 +42,10 @@ class HttpServer:
         self._server.config.timeout_graceful_shutdown = max(grace, 0.1)  # type: ignore[assignment]
         self._server.should_exit = True
         await self._task
-        self._app.close()
 
 
 async def serve_http(
-    submit: Submit,
+    pipeline: Pipeline,
     host: str,
     port: int,
     *,
@@ -57,33 +56,27 @@ async def serve_http(
     connection_limits: ConnectionLimits = ConnectionLimits(),  # noqa: B008 (frozen)
     reuse_port: bool = False,
     tls: ssl.SSLContext | None = None,
-    authenticator: Authenticator | None = None,
-    rejections: RejectionCounters | None = None,
 ) -> HttpServer:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
-    ``submit`` resolves once the batch's fate is final. ``ready`` says whether batches can be taken and what to show in
-    ``/readyz``; ``pages`` are further GET routes by path. With an ``authenticator`` telemetry and pages need a
-    token, except ``/healthz`` and ``/readyz``, which then show no details.
+    ``ready`` says whether batches can be taken and what to show in ``/readyz``; ``pages`` are further GET routes by
+    path. Where telemetry needs a token pages need one too, except ``/healthz`` and ``/readyz``, which then show no
+    detail.
     """
     sock = listen("OTLP/HTTP", host, port, reuse_port=reuse_port, backlog=_BACKLOG)
     if tls is not None:
         # uvicorn counts a connection after its handshake, and until then it would cost us a file descriptor for free.
         sock = BoundedListener(sock, connection_limits.connections)
-    routes = {"/healthz": _alive, "/readyz": _readiness(ready, with_detail=authenticator is None), **(pages or {})}
-    app = HttpApp(
-        submit,
-        routes,
-        Cors(cors_origins),
-        body_limits,
-        authenticator=authenticator,
-        open_pages={"/healthz", "/readyz"},
-        rejections=rejections,
-    )
+    routes = {"/healthz": _alive, "/readyz": _readiness(ready, with_detail=not pipeline.authenticates), **(pages or {})}
+    app = HttpApp(pipeline, routes, Cors(cors_origins), body_limits, open_pages={"/healthz", "/readyz"})
+
+    def rejected(reason: Reason) -> None:
+        pipeline.metrics.request("http", None, reason)
+
     server = _Server(
         uvicorn.Config(
             app,
-            http=bounded_protocol(connection_limits),
+            http=bounded_protocol(connection_limits, rejected),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -97,7 +90,7 @@ async def serve_http(
     )
     task = asyncio.create_task(server.serve(sockets=[sock]), name="otlp-http")
     await server.listening
-    return HttpServer(server, task, app, sock.getsockname()[1])
+    return HttpServer(server, task, sock.getsockname()[1])
 
 
 class _Server(uvicorn.Server):
@@ -136,6 +129,15 @@ class _Server(uvicorn.Server):
         self.servers = [server]
         self.started = True
         self.listening.set_result(None)
+
+
+def metrics_page(exposition: Callable[[], Awaitable[bytes]]) -> PageMaker:
+    """``/metrics``, whose text ``exposition`` makes."""
+
+    async def page() -> Page:
+        return Page(200, CONTENT_TYPE_PLAIN_0_0_4, await exposition())
+
+    return page
 
 
 async def _alive() -> Page:

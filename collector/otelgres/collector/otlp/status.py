@@ -1,14 +1,13 @@
-"""What a sender is told: one pure table from ``Outcome`` (or the guard's refusal) to the answers of OTLP/gRPC and of
-OTLP/HTTP.
+"""The status of each outcome: one pure table for OTLP/gRPC and OTLP/HTTP.
 
 A client drops data for good on the wrong word (HTTP 500, a RESOURCE_EXHAUSTED without RetryInfo), so no other module
-chooses a status for an outcome. Refuses to know sockets, servers, and how an outcome came to be.
+chooses a status for an outcome.
 """
 
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 import orjson
 from google.protobuf import json_format
@@ -20,9 +19,17 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from otelgres.collector.security.auth_failures import PermissionDenied, Unauthenticated
+from otelgres.collector.outcomes import (
+    Answerable,
+    MethodNotAllowed,
+    NotFound,
+    PermissionDenied,
+    Rejection,
+    Unauthenticated,
+    Unsupported,
+)
 from otelgres.exporters.batch import Signal
-from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
+from otelgres.exporters.outcome import Accepted, Invalid, Overloaded, TooLarge, Unavailable
 
 # SDK exporters give one batch 10 s in all and drop it at once when told to wait longer than what is left of them.
 LONGEST_WAIT = 3.0
@@ -33,13 +40,6 @@ BODY_MESSAGE_BYTES = 64 * 1024
 # gRPC carries an error in trailers, and clients refuse more than 8 KiB of them: percent-encoding can triple the text,
 # and grpc-status-details-bin repeats it in base64.
 TRAILER_MESSAGE_BYTES = 1024
-
-UNEXPECTED = Unavailable(1.0, "the receiver met an unexpected error; nothing was stored, send it again")
-STOPPING = Unavailable(1.0, "the receiver is stopping; send it again")
-
-
-Answerable: TypeAlias = Outcome | Unauthenticated | PermissionDenied
-_NotTaken: TypeAlias = Invalid | TooLarge | Overloaded | Unavailable | Unauthenticated | PermissionDenied
 
 
 class Encoding(Enum):
@@ -86,6 +86,11 @@ def grpc_answer(signal: Signal, outcome: Answerable) -> GrpcAnswer:
         if _is_plain(outcome):
             return _PLAIN_GRPC
         return GrpcAnswer(code_pb2.OK, body=_partial_protobuf(signal, outcome))
+    return grpc_rejection(outcome)
+
+
+def grpc_rejection(outcome: Rejection) -> GrpcAnswer:
+    """The status and trailers of a call that was not taken."""
     status = _status(outcome, TRAILER_MESSAGE_BYTES)
     # The standard trailer is what the protocol names; the Python exporter reads only the second one.
     trailers = [("grpc-status-details-bin", status.SerializeToString())]
@@ -101,10 +106,10 @@ def http_answer(signal: Signal, outcome: Answerable, encoding: Encoding) -> Http
             return _PLAIN_HTTP[encoding]
         partial = _partial_json if encoding is Encoding.JSON else _partial_protobuf
         return HttpAnswer(200, _PLAIN_HTTP[encoding].headers, partial(signal, outcome))
-    return http_refusal(outcome, encoding)
+    return http_rejection(outcome, encoding)
 
 
-def http_refusal(outcome: _NotTaken, encoding: Encoding) -> HttpAnswer:
+def http_rejection(outcome: Rejection, encoding: Encoding) -> HttpAnswer:
     """Status, headers and body for what was not taken, or for a page that is not shown."""
     status = _status(outcome, BODY_MESSAGE_BYTES)
     headers = _PLAIN_HTTP[encoding].headers
@@ -114,6 +119,10 @@ def http_refusal(outcome: _NotTaken, encoding: Encoding) -> HttpAnswer:
         headers = (*headers, (b"retry-after", str(wait).encode()))
     if isinstance(outcome, Unauthenticated | PermissionDenied):
         headers = (*headers, (b"www-authenticate", _challenge(outcome)))
+    if isinstance(outcome, MethodNotAllowed):
+        headers = (*headers, (b"allow", outcome.allow.encode()))
+    if isinstance(outcome, Unsupported) and outcome.accept_encoding:
+        headers = (*headers, (b"accept-encoding", outcome.accept_encoding.encode()))
     as_json = encoding is Encoding.JSON
     body = orjson.dumps(json_format.MessageToDict(status)) if as_json else status.SerializeToString()
     return HttpAnswer(_http_code(outcome), headers, body)
@@ -124,7 +133,7 @@ def _is_plain(outcome: Accepted) -> bool:
     return outcome.rejected == 0 and not outcome.message
 
 
-def _http_code(outcome: _NotTaken) -> int:
+def _http_code(outcome: Rejection) -> int:
     match outcome:
         case Invalid():
             return 400
@@ -138,11 +147,17 @@ def _http_code(outcome: _NotTaken) -> int:
             return 401
         case PermissionDenied():
             return 403
+        case NotFound():
+            return 404
+        case MethodNotAllowed():
+            return 405
+        case Unsupported():
+            return 415
         case _:
             assert_never(outcome)
 
 
-def _status(outcome: _NotTaken, message_bytes: int) -> Status:
+def _status(outcome: Rejection, message_bytes: int) -> Status:
     message = _shortened(outcome.message, message_bytes)
     match outcome:
         case Invalid():
@@ -162,6 +177,10 @@ def _status(outcome: _NotTaken, message_bytes: int) -> Status:
             status = Status(code=code_pb2.UNAUTHENTICATED, message=message)
         case PermissionDenied():
             status = Status(code=code_pb2.PERMISSION_DENIED, message=message)
+        case NotFound() | MethodNotAllowed():
+            status = Status(code=code_pb2.UNIMPLEMENTED, message=message)
+        case Unsupported():
+            status = Status(code=code_pb2.INVALID_ARGUMENT, message=message)
         case _:
             assert_never(outcome)
     return status

@@ -1,8 +1,9 @@
-"""Secrets taken out of requests on arrival, where the application did not: by the rules that it would have used.
+"""The redaction processor: secrets taken out of requests, by the rules that the application could have used itself.
 
-Only if the operator asks for it, as every request is then taken apart. Refuses to know transports and rows.
+Only if the operator asks for it, as every request is then parsed and built again.
 """
 
+import asyncio
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,6 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.redaction import REDACTED, Redaction, rules
 
@@ -36,6 +38,23 @@ def load_redaction(setting: str) -> Redaction | None:
     except (OSError, ValueError, yaml.YAMLError, re.error) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise ValueError(f"redact must be defaults, off, or a file of rules; {setting}: {reason}.") from None
+
+
+class RedactionProcessor:
+    """Redacts each batch in a thread, one at a time, so that a large one does not hold up the event loop."""
+
+    def __init__(self, rules: Redaction, rejections: RejectionCounters) -> None:
+        self._redactor = Redactor(rules)
+        self._rejections = rejections
+        self._lock = asyncio.Lock()
+
+    async def process(self, batch: Batch, tenant: str | None) -> Batch:
+        """The batch without what the rules hide; the same rules for every ``tenant``."""
+        async with self._lock:
+            batch, count = await asyncio.to_thread(self._redactor.redacted, batch)
+        if count:
+            self._rejections.add("redaction", batch.signal, "redacted", count=count, effect="repaired")
+        return batch
 
 
 class Redactor:

@@ -1,7 +1,4 @@
-"""What a tenant's token sends belongs to that tenant: its resources are marked on arrival, before anything is kept.
-
-Costs nothing for whoever has no tenant. Refuses to know transports, and who reads what.
-"""
+"""The tenant processor: what a tenant's token sends is marked as that tenant's before anything is kept of it."""
 
 from typing import Any, Final
 
@@ -10,6 +7,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otelgres.collector.outcomes import Reason, Rejected
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Invalid
 
@@ -21,8 +19,16 @@ _REQUESTS: Final[dict[Signal, tuple[Any, str]]] = {
 }
 
 
-def with_tenant(batch: Batch, tenant: str) -> Batch | Invalid:
-    """The batch with ``tenant.id`` on every resource. One that names another tenant is refused as a whole.
+class TenantProcessor:
+    """Marks the batches of those tokens that have a tenant."""
+
+    async def process(self, batch: Batch, tenant: str | None) -> Batch:
+        """The batch with ``tenant.id`` on every resource. Raises Rejected."""
+        return batch if tenant is None else with_tenant(batch, tenant)
+
+
+def with_tenant(batch: Batch, tenant: str) -> Batch:
+    """The batch with ``tenant.id`` on every resource. Raises Rejected for one that names another tenant.
 
     Unknown fields stay. The same bytes give the same bytes, so that a request sent again is still recognised.
     """
@@ -30,15 +36,17 @@ def with_tenant(batch: Batch, tenant: str) -> Batch | Invalid:
     try:
         request = message.FromString(batch.payload)
     except DecodeError as error:
-        return Invalid(f"the body is not an OTLP {batch.signal} request: {error}")
+        malformed = Invalid(f"the body is not an OTLP {batch.signal} request: {error}")
+        raise Rejected(Reason.MALFORMED, malformed) from None
     for group in getattr(request, groups):
         found = [one for one in group.resource.attributes if one.key == ATTRIBUTE]
         for one in found:
             if one.value.WhichOneof("value") != "string_value" or one.value.string_value != tenant:
-                return Invalid(
+                message = (
                     f"this token belongs to tenant {tenant!r}, and a resource says {ATTRIBUTE} of another: "
                     "leave the attribute out, or use that tenant's token"
                 )
+                raise Rejected(Reason.TENANT, Invalid(message), sample=message)
         if not found:
             group.resource.attributes.add(key=ATTRIBUTE).value.string_value = tenant
     return Batch(batch.signal, request.SerializeToString(deterministic=True))

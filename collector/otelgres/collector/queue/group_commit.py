@@ -1,9 +1,8 @@
-"""The queue between the listeners and the store: requests wait here until a writer commits them together.
+"""The queue: requests wait here until a writer commits them together; then their senders are answered.
 
 Group commit without a timer: a writer takes everything that waits, up to a bound, so a lone request is committed at
 once and a flood is committed in large groups. What waits is bounded in bytes and by how long it would wait: past either
 bound the answer is "come back".
-Refuses to know transports and databases.
 """
 
 import asyncio
@@ -41,8 +40,12 @@ class BatchWriter(Protocol):
     def close(self) -> None: ...
 
 
+Settled = Callable[[Outcome], None]
+
+
 class _PendingRequest(NamedTuple):
     batch: Batch
+    settled: Settled
     answer: "asyncio.Future[Outcome]"
 
 
@@ -99,20 +102,30 @@ class GroupCommitQueue:
         """Bytes of the requests that are waiting or being written."""
         return self._bytes
 
-    async def submit(self, batch: Batch) -> Outcome:
-        """Resolves when the batch's fate is final. A sender that goes away does not take its batch back."""
+    async def submit(self, batch: Batch, settled: Settled) -> Outcome:
+        """The batch's final outcome, of which ``settled`` is told first, in this loop.
+
+        A caller that is cancelled does not take its batch back: ``settled`` is called all the same.
+        """
+        waiting = self._admitted(batch, settled)
+        if not isinstance(waiting, _PendingRequest):
+            settled(waiting)
+            return waiting
+        return await asyncio.shield(waiting.answer)
+
+    def _admitted(self, batch: Batch, settled: Settled) -> _PendingRequest | Outcome:
         size = len(batch.payload)
         with self._changed:
             if self._closing:
                 return Unavailable(_RETRY_AFTER, "the receiver is stopping; send it again")
-            # One request alone is always let in: its size is bounded on arrival.
+            # One request alone is always let in: the transports bound its size.
             if self._bytes and self._bytes + size > min(self._max_queue_bytes, self._rate.within(_LONGEST_WAIT)):
                 return Overloaded(_RETRY_AFTER, "too much is waiting to be stored; send it again")
-            answer: asyncio.Future[Outcome] = self._loop.create_future()
-            self._waiting.append(_PendingRequest(batch, answer))
+            waiting = _PendingRequest(batch, settled, self._loop.create_future())
+            self._waiting.append(waiting)
             self._bytes += size
             self._changed.notify()
-        return await asyncio.shield(answer)
+        return waiting
 
     async def close(self, seconds: float) -> None:
         """Lets the writers finish what waits, for at most this many ``seconds``; the rest is answered "come back"."""
@@ -170,5 +183,6 @@ class GroupCommitQueue:
     @staticmethod
     def _answer(group: Sequence[_PendingRequest], outcomes: Sequence[Outcome]) -> None:
         for waiting, outcome in zip(group, outcomes, strict=True):
+            waiting.settled(outcome)
             if not waiting.answer.done():
                 waiting.answer.set_result(outcome)

@@ -1,16 +1,15 @@
-"""The guard at a door: a request's headers in, a principal or a refusal out. One for both transports.
+"""Authentication for both transports: what a request shows in, its principal out.
 
-A token that is good is let in at once, whatever its peer's other requests did; only failures are counted. Refuses to
-know sockets, status codes, and which request needs which scope.
+A valid token is let in at once, whatever its peer's other requests did; only failures count against a peer.
 """
 
 import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from otelgres.collector.security.auth_failures import AuthFailureCounts, PermissionDenied, Reason, Unauthenticated
+from otelgres.collector.outcomes import PermissionDenied, Reason, Rejected, Unauthenticated
 from otelgres.collector.security.auth_throttle import AuthThrottle
 from otelgres.collector.security.principal import Principal
 from otelgres.collector.security.token_file import TokenFile
@@ -24,71 +23,74 @@ _LOG_SECONDS: Final = 60.0
 _LOG_LINES: Final = 20
 _ASK: Final = "send `Authorization: Bearer <token>` or `x-api-key: <token>`"
 
-Verdict = Principal | Unauthenticated | PermissionDenied | Overloaded
+
+class Credentials(NamedTuple):
+    """What a request shows: the values of two headers (None: not sent), and the IP address that it comes from."""
+
+    authorization: str | None
+    api_key: str | None
+    address: str
 
 
 class Authenticator:
-    """Lets in who shows a good token. Made for one thread: the loop that serves."""
+    """Lets in who shows a valid token. Made for one thread: the loop that serves."""
 
     def __init__(
         self,
         tokens: TokenFile,
-        auth_failures: AuthFailureCounts,
         *,
         failures: AuthThrottle | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tokens = tokens
-        self._auth_failures = auth_failures
         self._failures = AuthThrottle() if failures is None else failures
         self._clock = clock
         self._log_since = clock()
         self._log_lines = 0
 
-    def admit(self, authorization: str | None, api_key: str | None, scope: TokenScope, address: str) -> Verdict:
-        """Decides on the values of the two headers (None: not sent) of a request from the IP ``address``.
+    def admit(self, credentials: Credentials, scope: TokenScope) -> Principal:
+        """Whose token it is. Raises Rejected.
 
-        ``Overloaded`` asks a peer that failed too often to come back later: a sender with a wrong token then keeps its
-        data for a while instead of throwing it away, which is what it does with ``Unauthenticated``.
+        A peer that failed too often is asked to retry later (``Overloaded``): a sender with a wrong token then
+        keeps its data for a while instead of dropping it, which is what it does with ``Unauthenticated``.
         """
-        shown = _shown(authorization, api_key)
+        address = credentials.address
+        shown = _shown(credentials.authorization, credentials.api_key)
         if shown is None:
-            return self._refused(Reason.NO_TOKEN, address, Unauthenticated(f"a token is needed: {_ASK}", shown=False))
+            raise self._rejected(Reason.NO_TOKEN, address, Unauthenticated(f"a token is needed: {_ASK}", shown=False))
         token = self._tokens.find(shown)
         if token is None:
-            return self._refused(Reason.UNKNOWN_TOKEN, address, Unauthenticated("the token is not valid", shown=True))
+            raise self._rejected(Reason.UNKNOWN_TOKEN, address, Unauthenticated("the token is not valid", shown=True))
         name = token.principal.name
         if token.expires is not None and token.expires <= datetime.now(UTC):
             answer = Unauthenticated("the token has expired", shown=True)
-            return self._refused(Reason.EXPIRED_TOKEN, address, answer, name)
+            raise self._rejected(Reason.EXPIRED_TOKEN, address, answer, name)
         if scope not in token.scopes:
-            return self._refused(
-                Reason.WRONG_SCOPE, address, PermissionDenied(f"the token is not for this: it needs {scope}"), name
-            )
+            denied = PermissionDenied(f"the token is not for this: it needs {scope}")
+            raise self._rejected(Reason.WRONG_SCOPE, address, denied, name)
         return token.principal
 
-    def _refused(
+    def _rejected(
         self, reason: Reason, address: str, answer: Unauthenticated | PermissionDenied, name: str = ""
-    ) -> Verdict:
+    ) -> Rejected:
         failures = self._failures.add(address)
         if self._failures.too_many(failures):
-            self._auth_failures.add(Reason.TOO_MANY_FAILURES)
-            return Overloaded(
-                _SLOW_DOWN_SECONDS, f"too many refused requests from this address; last: {answer.message}"
+            return Rejected(
+                Reason.TOO_MANY_FAILURES,
+                Overloaded(_SLOW_DOWN_SECONDS, f"too many rejected requests from this address; last: {answer.message}"),
             )
-        self._auth_failures.add(reason)
         if failures == 1:
-            self._log_rejection(reason, address, name)
-        return answer
+            self._log_failure(reason, address, name)
+        return Rejected(reason, answer)
 
-    def _log_rejection(self, reason: Reason, address: str, name: str) -> None:
+    def _log_failure(self, reason: Reason, address: str, name: str) -> None:
         now = self._clock()
         if now - self._log_since >= _LOG_SECONDS:
             self._log_since, self._log_lines = now, 0
         self._log_lines += 1
         if self._log_lines <= _LOG_LINES:
             whose = f" ({name!r})" if name else ""
-            _log.warning("refused a request from %s: %s%s; more from there are only counted", address, reason, whose)
+            _log.warning("rejected a request from %s: %s%s; more from there are only counted", address, reason, whose)
 
 
 def _shown(authorization: str | None, api_key: str | None) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Tokens: made, hashed, written down and read again. Pure; refuses to know files, and who shows a token where.
+"""Tokens: made, hashed, written down and read again; no files here.
 
 A token is 256 random bits, so one round of SHA-256 keeps it: there is nothing to guess, and the slow salted hashes that
 passwords need would only add milliseconds to every request.

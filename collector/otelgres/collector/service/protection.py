@@ -1,13 +1,9 @@
-"""What protects the listeners of one receiver, chosen from its settings: the wiring of this package.
-
-Refuses to know servers.
-"""
+"""What protects the listeners of one receiver, chosen from its settings."""
 
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from otelgres.collector.security.auth_failures import AuthFailureCounts
 from otelgres.collector.security.authenticator import Authenticator
 from otelgres.collector.security.binding import UnsafeBinding, check_binding, is_loopback
 from otelgres.collector.security.tls import Certificates, TlsFiles, TlsUnusable
@@ -19,16 +15,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """None: plain text, or nobody is asked for a token. ``auth_failures`` counts what the authenticator refused."""
+    """None: plain text, or nobody is asked for a token."""
 
     certificates: Certificates | None
     authenticator: Authenticator | None
-    auth_failures: AuthFailureCounts
 
 
 def protection(settings: ReceiverSettings) -> Protection:
     """Loads what the settings name. Raises SettingError, also for addresses that must not be served like this."""
-    auth_failures = AuthFailureCounts()
     try:
         certificates = _certificates(settings)
         tokens = TokenFile(Path(settings.tokens_file)) if settings.tokens_file else None
@@ -43,7 +37,7 @@ def protection(settings: ReceiverSettings) -> Protection:
         raise SettingError(str(error)) from None
     if tokens is not None and not len(tokens):
         _log.warning("%s holds no token: nobody can send until there is one", settings.tokens_file)
-    return Protection(certificates, Authenticator(tokens, auth_failures) if tokens is not None else None, auth_failures)
+    return Protection(certificates, Authenticator(tokens) if tokens is not None else None)
 
 
 def _certificates(settings: ReceiverSettings) -> Certificates | None:

@@ -1,145 +1,208 @@
-"""How this receiver is doing, in numbers: counters and gauges, their Prometheus text, and what its peer_metrics say.
+"""The receiver's own metrics: names, labels and counts, and their text for Prometheus.
 
-Receivers of one database on one machine leave their numbers beside their spools, so that whichever is asked answers for
-all. Refuses to know where the numbers come from.
+What the OpenTelemetry Collector measures too has its name and its labels, spelled as its default configuration exposes
+them: without ``_total`` and without units. Only what it has no name for is called ``otelgres_…``.
 """
 
+import os
+import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, NamedTuple
 
-import orjson
+import psutil
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
-from otelgres.exporters.outcome import Accepted, Outcome
+from otelgres.collector.outcomes import Answerable, Reason
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.items import count_items
+from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
 from otelgres.exporters.postgres.writer import Committed
 
-# Upper bounds of the commit latency histogram, in seconds.
-_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_FRESH_SECONDS: Final = 30.0
-_SIGNAL_OF: Final = {
-    "spans": "traces",
-    "logs": "logs",
-    "number_points": "metrics",
-    "histogram_points": "metrics",
-    "exponential_histogram_points": "metrics",
-    "summary_points": "metrics",
-}
 
-# name -> (type, help). Every number that is shown is named here and in docs/operations.md.
-NAMES: Final[dict[str, tuple[str, str]]] = {
-    "otelgres_requests_total": ("counter", "Export requests by signal and outcome."),
-    "otelgres_requests_rejected_total": ("counter", "Requests that authentication refused, by reason."),
-    "otelgres_items_rejected_total": ("counter", "Items refused for good inside accepted requests, by signal."),
-    "otelgres_items_stored_total": ("counter", "Spans, log records and metric points taken by PostgreSQL, by signal."),
-    "otelgres_items_duplicate_total": ("counter", "Requests and rows that were stored already, by kind."),
-    "otelgres_commits_total": ("counter", "Transactions with telemetry."),
-    "otelgres_commit_requests_total": ("counter", "Requests in those transactions: divide for the group size."),
-    "otelgres_commit_retries_total": (
-        "counter",
-        "Transactions done again: lost races, missing partitions, duplicates.",
-    ),
-    "otelgres_commit_seconds": ("histogram", "Time from taking a group to its commit."),
-    "otelgres_queue_bytes": ("gauge", "Bytes of requests waiting for or in a transaction."),
-    "otelgres_spool_bytes": ("gauge", "Bytes in the spool on disk."),
-    "otelgres_spool_age_seconds": ("gauge", "Age of the oldest batch in the spool."),
-    "otelgres_spool_quarantined_batches": ("gauge", "Spooled batches that PostgreSQL never took, kept in files."),
-    "otelgres_database_up": ("gauge", "1 while the database takes writes, else 0."),
-}
+class Description(NamedTuple):
+    """A metric's type in Prometheus, the names of its labels, and its help text."""
+
+    kind: str
+    labels: str
+    help: str
+
 
 Labels = tuple[tuple[str, str], ...]
 Numbers = dict[tuple[str, Labels], float]
 
+# Every metric that is shown is named here and in docs/operations.md.
+NAMES: Final[dict[str, Description]] = {
+    "otelcol_receiver_requests": Description(
+        "counter", "receiver, transport, signal, outcome, reason", "Export requests, each counted once when it ends."
+    ),
+    "otelcol_receiver_accepted_spans": Description(
+        "counter", "receiver, transport", "Spans that were stored, or kept in the spool."
+    ),
+    "otelcol_receiver_accepted_metric_points": Description("counter", "receiver, transport", "The same of points."),
+    "otelcol_receiver_accepted_log_records": Description("counter", "receiver, transport", "The same of log records."),
+    "otelcol_receiver_refused_spans": Description(
+        "counter", "receiver, transport", "Spans that were not taken: rejected for good, or asked to be sent again."
+    ),
+    "otelcol_receiver_refused_metric_points": Description("counter", "receiver, transport", "The same of points."),
+    "otelcol_receiver_refused_log_records": Description("counter", "receiver, transport", "The same of log records."),
+    "otelcol_exporter_sent_spans": Description("counter", "exporter", "Spans in committed transactions."),
+    "otelcol_exporter_sent_metric_points": Description("counter", "exporter", "The same of points."),
+    "otelcol_exporter_sent_log_records": Description("counter", "exporter", "The same of log records."),
+    "otelcol_exporter_send_failed_spans": Description(
+        "counter", "exporter", "Spans in attempts to store that failed; the spool keeps them for another attempt."
+    ),
+    "otelcol_exporter_send_failed_metric_points": Description("counter", "exporter", "The same of points."),
+    "otelcol_exporter_send_failed_log_records": Description("counter", "exporter", "The same of log records."),
+    "otelcol_exporter_enqueue_failed_spans": Description(
+        "counter", "exporter", "Spans that neither the queue nor the spool had room for, or that came while stopping."
+    ),
+    "otelcol_exporter_enqueue_failed_metric_points": Description("counter", "exporter", "The same of points."),
+    "otelcol_exporter_enqueue_failed_log_records": Description("counter", "exporter", "The same of log records."),
+    "otelcol_exporter_queue_size": Description(
+        "gauge", "exporter", "Bytes of requests waiting for or in a transaction."
+    ),
+    "otelcol_exporter_queue_capacity": Description("gauge", "exporter", "Bytes that may wait (max_queue_bytes)."),
+    "otelcol_process_uptime": Description("counter", "", "Seconds since the process started."),
+    "otelcol_process_cpu_seconds": Description("counter", "", "CPU time of the process, user and system."),
+    "otelcol_process_memory_rss": Description("gauge", "", "Bytes of physical memory."),
+    "otelgres_page_requests_total": Description(
+        "counter", "path, reason", "HTTP requests that are no exports: pages and CORS preflights."
+    ),
+    "otelgres_items_duplicate_total": Description("counter", "kind", "Requests and rows that were stored already."),
+    "otelgres_commit_seconds": Description("histogram", "", "Time from taking a group of requests to its commit."),
+    "otelgres_commit_requests_total": Description(
+        "counter", "", "Requests in committed transactions: divide by otelgres_commit_seconds_count for the group size."
+    ),
+    "otelgres_commit_retries_total": Description(
+        "counter", "", "Transactions that were repeated: lost races, missing partitions, duplicates."
+    ),
+    "otelgres_spool_bytes": Description("gauge", "", "Bytes in the spool on disk."),
+    "otelgres_spool_age_seconds": Description("gauge", "", "Age of the oldest batch in the spool."),
+    "otelgres_spool_quarantined_batches": Description(
+        "gauge", "", "Spooled batches that PostgreSQL never took, kept in files."
+    ),
+    "otelgres_database_up": Description("gauge", "", "1 while the database takes writes, else 0."),
+}
 
-class ReceiverMetrics:
-    """Counts from any thread; gauges are asked for when somebody looks."""
+EXPORTER: Final[Labels] = (("exporter", "postgresql"),)
+_ITEMS: Final = {Signal.TRACES: "spans", Signal.METRICS: "metric_points", Signal.LOGS: "log_records"}
+_POINT_TABLES: Final = ("number_points", "histogram_points", "exponential_histogram_points", "summary_points")
+_TABLES: Final = {"spans": "spans", "logs": "log_records", **dict.fromkeys(_POINT_TABLES, "metric_points")}
+_RECEIVERS: Final[dict[str, Labels]] = {
+    transport: (("receiver", "otlp"), ("transport", transport)) for transport in ("grpc", "http")
+}
+# Upper bounds of the commit latency histogram, in seconds.
+_SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BUCKETS: Final = tuple((bound, (("le", str(bound)),)) for bound in _SECONDS)
+_INFINITE: Final[Labels] = (("le", "+Inf"),)
 
-    def __init__(self, gauges: Mapping[str, Callable[[], float]], rejected: Callable[[], Mapping[str, int]]) -> None:
-        """``rejected`` counts by reason the requests that never got past authentication."""
-        self._gauges = dict(gauges)
-        self._rejected = rejected
-        self._counts: defaultdict[tuple[str, Labels], float] = defaultdict(float)
+
+class Metrics:
+    """Counts from any thread; gauges are computed when somebody asks."""
+
+    def __init__(self, gauges: Mapping[tuple[str, Labels], Callable[[], float]] | None = None) -> None:
+        self._gauges = dict(gauges or {})
         self._lock = threading.Lock()
+        self._process = psutil.Process(os.getpid())
+        self._counts: defaultdict[tuple[str, Labels], float] = defaultdict(float)
+        # So that a rate over them starts at zero.
+        for items in _ITEMS.values():
+            for labels in _RECEIVERS.values():
+                self._counts[f"otelcol_receiver_accepted_{items}", labels] = 0
+                self._counts[f"otelcol_receiver_refused_{items}", labels] = 0
+            for what in ("sent", "send_failed", "enqueue_failed"):
+                self._counts[f"otelcol_exporter_{what}_{items}", EXPORTER] = 0
 
-    def count_request(self, signal: str, outcome: Outcome) -> None:
-        """Counts one request by what its sender was told."""
-        name = "partial" if isinstance(outcome, Accepted) and outcome.rejected else type(outcome).__name__.lower()
+    def request(self, transport: str, signal: Signal | None, reason: Reason) -> None:
+        """Counts one request, at its end; ``signal`` is None where it names none that there is."""
+        labels = (
+            *_RECEIVERS[transport],
+            ("signal", str(signal or "")),
+            ("outcome", reason.outcome),
+            ("reason", str(reason)),
+        )
         with self._lock:
-            self._counts["otelgres_requests_total", (("outcome", name), ("signal", signal))] += 1
-            if isinstance(outcome, Accepted) and outcome.rejected:
-                self._counts["otelgres_items_rejected_total", (("signal", signal),)] += outcome.rejected
+            self._counts["otelcol_receiver_requests", labels] += 1
+
+    def page(self, path: str, reason: Reason) -> None:
+        """Counts one HTTP request that is no export; ``path`` is one of ours."""
+        with self._lock:
+            self._counts["otelgres_page_requests_total", (("path", path), ("reason", str(reason)))] += 1
+
+    def settled(self, transport: str, signal: Signal, items: int, outcome: Answerable) -> None:
+        """Counts the ``items`` of one request by its outcome."""
+        accepted = max(0, items - outcome.rejected) if isinstance(outcome, Accepted) else 0
+        name, labels = _ITEMS[signal], _RECEIVERS[transport]
+        with self._lock:
+            self._counts[f"otelcol_receiver_accepted_{name}", labels] += accepted
+            if items > accepted:
+                self._counts[f"otelcol_receiver_refused_{name}", labels] += items - accepted
+                if isinstance(outcome, Overloaded | Unavailable):
+                    self._counts[f"otelcol_exporter_enqueue_failed_{name}", EXPORTER] += items
 
     def committed(self, committed: Committed) -> None:
         """Counts one transaction."""
         with self._lock:
             for table, rows in committed.rows.items():
-                if rows:
-                    self._counts["otelgres_items_stored_total", (("signal", _SIGNAL_OF[table]),)] += rows
+                self._counts[f"otelcol_exporter_sent_{_TABLES[table]}", EXPORTER] += rows
             for kind, count in (("request", committed.duplicate_requests), ("row", committed.duplicate_rows)):
                 if count:
                     self._counts["otelgres_items_duplicate_total", (("kind", kind),)] += count
-            self._counts["otelgres_commits_total", ()] += 1
             self._counts["otelgres_commit_requests_total", ()] += committed.requests
             self._counts["otelgres_commit_retries_total", ()] += committed.retries
-            for bound in _SECONDS:
-                if committed.seconds <= bound:
-                    self._counts["otelgres_commit_seconds_bucket", (("le", str(bound)),)] += 1
-            self._counts["otelgres_commit_seconds_bucket", (("le", "+Inf"),)] += 1
+            for bound, labels in _BUCKETS:
+                self._counts["otelgres_commit_seconds_bucket", labels] += committed.seconds <= bound
+            self._counts["otelgres_commit_seconds_bucket", _INFINITE] += 1
             self._counts["otelgres_commit_seconds_count", ()] += 1
             self._counts["otelgres_commit_seconds_sum", ()] += committed.seconds
+
+    def send_failed(self, batch: Batch) -> None:
+        """Counts one batch that the database did not take, this time or ever."""
+        items = count_items(batch)
+        with self._lock:
+            self._counts[f"otelcol_exporter_send_failed_{_ITEMS[batch.signal]}", EXPORTER] += items
 
     def numbers(self) -> Numbers:
         """Everything, as of now."""
         with self._lock:
             found = dict(self._counts)
-        for reason, count in self._rejected().items():
-            found["otelgres_requests_rejected_total", (("reason", reason),)] = float(count)
-        for name, gauge in self._gauges.items():
-            found[name, ()] = gauge()
+        for key, gauge in self._gauges.items():
+            found[key] = float(gauge())  # SQL reads numbers, and no true or false
+        with self._process.oneshot():
+            cpu = self._process.cpu_times()
+            found["otelcol_process_uptime", ()] = time.time() - self._process.create_time()
+            found["otelcol_process_cpu_seconds", ()] = cpu.user + cpu.system
+            found["otelcol_process_memory_rss", ()] = float(self._process.memory_info().rss)
         return found
 
-    def write_file(self, folder: Path) -> None:
-        """Writes the numbers for the peer_metrics to read. Raises OSError."""
-        content = {
-            "at": time.time(),
-            "numbers": [[name, labels, value] for (name, labels), value in self.numbers().items()],
-        }
-        temporary = folder / "metrics.json.new"
-        temporary.write_bytes(orjson.dumps(content))
-        temporary.replace(folder / "metrics.json")
+
+class _Families(Collector):
+    """The numbers of several receivers as metric families; each sample also has the label of its receiver."""
+
+    def __init__(self, numbers: Mapping[str, Numbers]) -> None:
+        self._numbers = numbers
+
+    def collect(self) -> Iterator[Metric]:
+        families = {name: Metric(name, about.help, about.kind) for name, about in NAMES.items()}
+        for instance, numbers in self._numbers.items():
+            for (name, labels), value in numbers.items():
+                family = families.get(name) or families.get(_SAMPLE_SUFFIX.sub("", name))
+                # A receiver of another version beside us may have other names.
+                if family is not None:
+                    family.add_sample(name, {**dict(labels), "service_instance_id": instance}, value)
+        yield from families.values()
 
 
-def peer_metrics(parent: Path) -> dict[str, Numbers]:
-    """What receivers with spool slots below ``parent`` left lately, by slot."""
-    found: dict[str, Numbers] = {}
-    for path in sorted(parent.glob("*/metrics.json")):
-        try:
-            content: dict[str, Any] = orjson.loads(path.read_bytes())
-            if time.time() - content["at"] <= _FRESH_SECONDS:
-                found[path.parent.name] = {
-                    (name, tuple((key, text) for key, text in labels)): float(value)
-                    for name, labels, value in content["numbers"]
-                }
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return found
+_SAMPLE_SUFFIX: Final = re.compile(r"_(?:bucket|count|sum)$")
+# The library appends _total to the name of every counter in its comments, though not to its samples.
+_COUNTER_COMMENT: Final = re.compile(rb"^(# (?:HELP|TYPE) \w+?(?:_total)?)_total ", re.MULTILINE)
 
 
-def prometheus(numbers: Mapping[str, Numbers]) -> str:
-    """The text exposition format, https://prometheus.io/docs/instrumenting/exposition_formats, by receiver slot."""
-    lines: list[str] = []
-    for name, (kind, meaning) in NAMES.items():
-        samples = [
-            f"{sample}{_labelled((*labels, ('receiver', slot)))} {value:g}"
-            for slot, found in numbers.items()
-            for (sample, labels), value in found.items()
-            if sample == name or (kind == "histogram" and sample.removeprefix(name) in ("_bucket", "_count", "_sum"))
-        ]
-        lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {kind}", *samples]
-    return "\n".join(lines) + "\n"
-
-
-def _labelled(labels: Labels) -> str:
-    return "{" + ",".join(f'{key}="{text}"' for key, text in labels) + "}"
+def prometheus(numbers: Mapping[str, Numbers]) -> bytes:
+    """The text for Prometheus (exposition format 0.0.4) of receivers' numbers by ``service_instance_id``."""
+    return _COUNTER_COMMENT.sub(rb"\1 ", generate_latest(_Families(numbers)))

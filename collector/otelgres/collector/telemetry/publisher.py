@@ -1,13 +1,13 @@
-"""Tells the receiver's numbers: to PostgreSQL, to the receivers beside it, and to whoever asks for ``/metrics``.
+"""Publishes the receiver's numbers: to PostgreSQL, to the receivers beside it, and to whoever asks for ``/metrics``.
 
-Refuses to know what the numbers mean.
+Receivers of one database on one machine leave their numbers beside their spools, so that whichever is asked answers for
+all of them.
 """
 
 import asyncio
 import os
 import socket
-from collections import Counter
-from collections.abc import Callable, Mapping
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,36 +18,25 @@ from uuid import uuid4
 import orjson
 import psycopg
 
-from otelgres.collector.otlp.http_app import Page
-from otelgres.collector.telemetry.metrics import ReceiverMetrics, peer_metrics, prometheus
+from otelgres.collector.telemetry.metrics import Metrics, Numbers, prometheus
 from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.sql.queries import query
 
-# Asked to come back: a sender that does loses nothing.
-_RETRYABLE: Final = "too_many_failures"
-_WRITE_SECONDS: Final = 2.0
-_PUBLISH_EVERY: Final = 5  # times left beside the spool for each time told to the database
+_FILE: Final = "metrics.json"
+_FILE_SECONDS: Final = 2.0
+_FRESH_SECONDS: Final = 30.0
+_FILES_PER_ROW: Final = 5  # times written beside the spool for each time written to the database
 
 
-class MetricsPublisher:
-    """One receiver's voice. ``folder`` is its spool slot."""
+class Publisher:
+    """Of one receiver. ``folder`` is its spool slot; ``rejections`` go into the ledger of losses."""
 
-    def __init__(
-        self,
-        dsn: str,
-        metrics: ReceiverMetrics,
-        folder: Path,
-        rejections: RejectionCounters,
-        rejected: Callable[[], Mapping[str, int]],
-    ) -> None:
-        """``rejections`` has what to enter in the ledger of losses, ``rejected`` what authentication has refused."""
-        self._rejections = rejections
-        self._rejected = rejected
-        self._reported: Counter[str] = Counter()
+    def __init__(self, dsn: str, metrics: Metrics, folder: Path, rejections: RejectionCounters) -> None:
         self._dsn = dsn
         self._metrics = metrics
         self._folder = folder
-        self._who: dict[str, Any] = {
+        self._rejections = rejections
+        self._receiver: dict[str, Any] = {
             "id": uuid4(),
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -56,39 +45,41 @@ class MetricsPublisher:
         }
 
     async def run(self, schema_known: asyncio.Event) -> None:
-        """Tells again and again until cancelled. A database or disk that is away is no reason to stop."""
-        unpublished = _PUBLISH_EVERY
+        """Publishes until cancelled. A database or disk that is away does not end it."""
+        written = _FILES_PER_ROW
         while True:
             with suppress(OSError):
-                await asyncio.to_thread(self._metrics.write_file, self._folder)
-            if schema_known.is_set() and unpublished >= _PUBLISH_EVERY:
-                unpublished = 0
+                await asyncio.to_thread(self._write_file)
+            if schema_known.is_set() and written >= _FILES_PER_ROW:
+                written = 0
                 with suppress(psycopg.Error):
-                    await asyncio.to_thread(self._publish)
-            unpublished += 1
+                    await asyncio.to_thread(self._write_row)
+            written += 1
             if schema_known.is_set():
-                await asyncio.sleep(_WRITE_SECONDS)
+                await asyncio.sleep(_FILE_SECONDS)
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(schema_known.wait(), _WRITE_SECONDS)
+                    await asyncio.wait_for(schema_known.wait(), _FILE_SECONDS)
 
-    async def page(self) -> Page:
-        """``/metrics`` for all receivers that share this one's spool folder."""
-        found = await asyncio.to_thread(peer_metrics, self._folder.parent)
+    async def exposition(self) -> bytes:
+        """The text of ``/metrics`` for all receivers that share this one's spool folder."""
+        found = await asyncio.to_thread(published_beside, self._folder.parent)
         found[self._folder.name] = self._metrics.numbers()
-        return Page(200, "text/plain; version=0.0.4; charset=utf-8", prometheus(found).encode())
+        return prometheus(found)
 
-    def _publish(self) -> None:
+    def _write_file(self) -> None:
+        numbers = [[name, labels, value] for (name, labels), value in self._metrics.numbers().items()]
+        temporary = self._folder / f"{_FILE}.new"
+        temporary.write_bytes(orjson.dumps({"at": time.time(), "numbers": numbers}))
+        temporary.replace(self._folder / _FILE)
+
+    def _write_row(self) -> None:
         numbers = [[name, dict(labels), value] for (name, labels), value in self._metrics.numbers().items()]
         with psycopg.connect(self._dsn, autocommit=True, connect_timeout=2) as connection:
-            connection.execute(query("publish_receiver"), {**self._who, "numbers": orjson.dumps(numbers).decode()})
-            self._enter_losses(connection)
+            connection.execute(query("publish_receiver"), {**self._receiver, "numbers": orjson.dumps(numbers).decode()})
+            self._write_losses(connection)
 
-    def _enter_losses(self, connection: psycopg.Connection[Any]) -> None:
-        for reason, count in self._rejected().items():
-            if reason != _RETRYABLE and count > self._reported[reason]:
-                self._rejections.add("door", "any", reason, count=count - self._reported[reason])
-            self._reported[reason] = count
+    def _write_losses(self, connection: psycopg.Connection[Any]) -> None:
         taken = self._rejections.take()
         if not taken:
             return
@@ -108,3 +99,19 @@ class MetricsPublisher:
         except psycopg.Error:
             self._rejections.give_back(taken)
             raise
+
+
+def published_beside(parent: Path) -> dict[str, Numbers]:
+    """The numbers that receivers with spool slots below ``parent`` published lately, by slot."""
+    found: dict[str, Numbers] = {}
+    for path in sorted(parent.glob(f"*/{_FILE}")):
+        try:
+            content: dict[str, Any] = orjson.loads(path.read_bytes())
+            if time.time() - content["at"] <= _FRESH_SECONDS:
+                found[path.parent.name] = {
+                    (name, tuple((key, text) for key, text in labels)): float(value)
+                    for name, labels, value in content["numbers"]
+                }
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return found

@@ -1,7 +1,7 @@
 """Batches to committed transactions: one writer has one connection and belongs to one thread.
 
 :meth:`PostgresWriter.write` returns when every row of every accepted batch, its digest and the roll-ups are committed,
-and says of each batch what became of it. Refuses to know who sent the batches and what a transport answers.
+and returns the outcome of each batch.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import psycopg
@@ -41,7 +41,7 @@ _DIGEST_OVERLAP: Final = timedelta(hours=1)
 _SESSION: Final = {
     "application_name": "otelgres writer",
     "connect_timeout": "5",
-    # A server that vanished must be noticed by TCP, not by a sender's patience.
+    # A server that vanished must be noticed by TCP, not by a sender's deadline.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
@@ -70,8 +70,16 @@ class Committed:
     duplicate_rows: int
 
 
+# A batch's place in the call of write, and its digest.
+_Work: TypeAlias = tuple[int, Batch, UUID]
+
+
 class PostgresWriter:
-    """Writes batches into one database. ``observe`` is told of every commit, in this thread."""
+    """Writes batches into one database.
+
+    ``on_commit`` is called after every commit, ``on_failure`` with each batch that an attempt did not store; both in
+    the writer's thread.
+    """
 
     def __init__(
         self,
@@ -81,10 +89,12 @@ class PostgresWriter:
         future_days: int = 1,
         limits: Limits | None = None,
         guard: CardinalityLimiter | None = None,
-        observe: Callable[[Committed], None] = lambda committed: None,
+        on_commit: Callable[[Committed], None] = lambda committed: None,
+        on_failure: Callable[[Batch], None] = lambda batch: None,
     ) -> None:
         self._dsn = dsn
-        self._observe = observe
+        self._on_commit = on_commit
+        self._on_failure = on_failure
         self._connection: psycopg.Connection[Any] | None = None
         self._known = Known()
         self._guard = guard or CardinalityLimiter()
@@ -100,20 +110,20 @@ class PostgresWriter:
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
         """Commits the batches together and says what became of each, in order. Never raises for data or database."""
-        outcomes: list[Outcome | None] = [None] * len(batches)
         digests = [request_digest(batch) for batch in batches]
         first: dict[UUID, int] = {}
         for place, (batch, digest) in enumerate(zip(batches, digests, strict=True)):
-            if not batch.payload:
-                outcomes[place] = Accepted()
-            else:
+            if batch.payload:
                 first.setdefault(digest, place)
-        self._commit([(place, batches[place], digest) for digest, place in first.items()], outcomes)
-        for place, digest in enumerate(digests):
-            if outcomes[place] is None:
-                # Sent twice within this group: what became of the first became of this one.
-                outcomes[place] = outcomes[first[digest]]
-        return [outcome if outcome is not None else _unavailable() for outcome in outcomes]
+        outcomes = self._commit([(place, batches[place], digest) for digest, place in first.items()])
+        for place in first.values():
+            if not isinstance(outcomes.get(place), Accepted):
+                self._on_failure(batches[place])
+        # A request that is twice in this group has one outcome.
+        return [
+            outcomes.get(first[digest], _unavailable()) if batch.payload else Accepted()
+            for batch, digest in zip(batches, digests, strict=True)
+        ]
 
     def check(self, batch: Batch) -> Accepted | Invalid:
         """What :meth:`write` would answer for the data alone. Touches no database."""
@@ -144,17 +154,20 @@ class PostgresWriter:
             self._connection.close()
             self._connection = None
 
-    def _commit(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None]) -> None:
-        """Commits ``work`` as one transaction; finds what poisons it by halving. Fills ``outcomes``."""
+    def _commit(self, work: list[_Work]) -> dict[int, Outcome]:
+        """Commits ``work`` as one transaction; finds what poisons it by halving.
+
+        Returns the outcomes by place. What has none was not stored, because the database is away.
+        """
         staged = anew = False
         met: ErrorClass | None = None
         started = time.monotonic()
         for attempt in range(_ATTEMPTS):
             if not work:
-                return
+                return {}
             before = self._connection
             try:
-                committed = self._transaction(work, outcomes, staged=staged)
+                committed, outcomes = self._transaction(work, staged=staged)
             except psycopg.Error as error:
                 met = meaning(error)
                 match met:
@@ -165,8 +178,7 @@ class PostgresWriter:
                     case ErrorClass.AGAIN:
                         pass
                     case ErrorClass.POISON:
-                        self._halve(work, outcomes, error)
-                        return
+                        return self._halve(work, error)
                     case ErrorClass.AWAY if before is not None and before.closed and not anew:
                         # It may have been cut while nothing was written: one new one before senders are asked to wait.
                         anew = True
@@ -174,37 +186,34 @@ class PostgresWriter:
                         self.problem = f"{advice(error)} ({_first_line(error)})"
                         log.warning("%s", self.problem)
                         self.close()
-                        return
+                        return {}
             else:
-                self._observe(replace(committed, seconds=time.monotonic() - started, retries=attempt))
-                return
+                self._on_commit(replace(committed, seconds=time.monotonic() - started, retries=attempt))
+                return outcomes
         if met is ErrorClass.DUPLICATE and len(work) > 1:
             # Another receiver is storing the same requests one after the other: a smaller group meets fewer of them.
-            self._commit_halves(work, outcomes)
-            return
+            return self._commit_halves(work)
         log.warning("a group of %d requests lost %d races in a row; senders are asked to retry", len(work), _ATTEMPTS)
+        return {}
 
-    def _commit_halves(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None]) -> None:
+    def _commit_halves(self, work: list[_Work]) -> dict[int, Outcome]:
         middle = len(work) // 2
-        self._commit(work[:middle], outcomes)
-        self._commit(work[middle:], outcomes)
+        return self._commit(work[:middle]) | self._commit(work[middle:])
 
-    def _halve(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None], error: psycopg.Error) -> None:
+    def _halve(self, work: list[_Work], error: psycopg.Error) -> dict[int, Outcome]:
         if len(work) > 1:
-            self._commit_halves(work, outcomes)
-            return
+            return self._commit_halves(work)
         place, batch, _ = work[0]
-        outcomes[place] = Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")
         ledger = LossCounts()
         ledger.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
         try:
             self._enter(ledger)
         except psycopg.Error:
             log.exception("the ledger entry of a refused request could not be written")
+        return {place: Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")}
 
-    def _transaction(
-        self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None], *, staged: bool
-    ) -> Committed:
+    def _transaction(self, work: list[_Work], *, staged: bool) -> tuple[Committed, dict[int, Outcome]]:
+        """What was committed, and the outcome of each batch by its place. Raises ``psycopg.Error``."""
         connection = self._connected()
         stored = {
             row[0] for row in connection.execute(query("known_digests"), {"digests": [digest for _, _, digest in work]})
@@ -228,11 +237,12 @@ class PostgresWriter:
                     self._add_losses(connection, group.ledger)
                 copy(cursor, "digests", ("digest", "day"), _digest_rows(taken, days))
         self._pending_losses.clear()
-        for place, batch, digest in work:
-            outcomes[place] = self._duplicate(batch) if digest in stored else answers[place]
+        outcomes: dict[int, Outcome] = {
+            place: self._duplicate(batch) if digest in stored else answers[place] for place, batch, digest in work
+        }
         self._known.trim()
         stored_rows = {table: group.counts[table] for table in COLUMNS}
-        return Committed(stored_rows, len(work), 0.0, 0, len(stored), duplicates)
+        return Committed(stored_rows, len(work), 0.0, 0, len(stored), duplicates), outcomes
 
     def _duplicate(self, batch: Batch) -> Accepted:
         """What a request that is stored already was answered: the same items are refused for the same reasons."""

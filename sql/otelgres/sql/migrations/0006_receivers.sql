@@ -7,5 +7,5 @@ CREATE TABLE _otel.receivers (
     version text NOT NULL,
     started_at timestamptz NOT NULL,
     last_seen timestamptz NOT NULL,
-    numbers jsonb NOT NULL              -- [[name, {label: text}, value], …] as in collector/otelgres/collector/telemetry/metrics.py
+    numbers jsonb NOT NULL              -- [[name, {label: text}, value], …] as in collector/otelgres/otelgres.collector.telemetry.metrics
 );

@@ -1,0 +1,190 @@
+"""The one path of an export request, for both transports: authenticate, read, decode, process, queue, count.
+
+A transport makes a :class:`Request` and answers with what ``status`` makes of the outcome. Whatever happens to the
+request, it is counted once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+from otelgres.collector.otlp.decompression import CorruptBody, OverLimit, inflate
+from otelgres.collector.outcomes import (
+    STOPPING,
+    UNEXPECTED,
+    Answerable,
+    Reason,
+    Rejected,
+    Rejection,
+    reason_of,
+)
+from otelgres.collector.security.authenticator import Authenticator, Credentials
+from otelgres.collector.security.principal import Principal
+from otelgres.collector.security.tokens import TokenScope
+from otelgres.collector.telemetry.metrics import Metrics
+from otelgres.collector.telemetry.rejections import RejectionCounters
+from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.items import count_items
+from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
+from otelgres.exporters.outcome import Invalid, Outcome, TooLarge
+
+_log = logging.getLogger(__name__)
+
+# Larger JSON, and whatever must first be inflated to be measured, is decoded in a thread, so that one of them does not
+# hold up everybody's acknowledgements.
+_INLINE_BYTES: Final = 16 * 1024
+
+
+class Body(NamedTuple):
+    """A request's bytes as they came: protobuf or JSON, under ``codings`` in the order they were applied."""
+
+    data: bytes
+    json: bool = False
+    codings: tuple[str, ...] = ()
+
+
+class Request(Protocol):
+    """One export request of a transport."""
+
+    @property
+    def transport(self) -> str:
+        """``grpc`` or ``http``."""
+
+    @property
+    def signal(self) -> Signal: ...
+
+    def credentials(self) -> Credentials:
+        """What it shows to be let in."""
+
+    async def body(self) -> Body:
+        """Reads it, within the transport's limits. Raises Rejected."""
+
+    def release(self) -> None:
+        """Gives back what ``body`` has reserved: it is decoded, or will not be."""
+
+    def gone(self) -> Reason | None:
+        """Why nobody is left to be answered; None while somebody is."""
+
+
+class Processor(Protocol):
+    """Changes a batch on its way. ``tenant`` is the token's, None where it has none."""
+
+    async def process(self, batch: Batch, tenant: str | None) -> Batch:
+        """The batch to go on with. Raises Rejected."""
+
+
+class Queue(Protocol):
+    """Where batches wait until they are stored."""
+
+    async def submit(self, batch: Batch, settled: Callable[[Outcome], None]) -> Outcome:
+        """The batch's final outcome. ``settled`` is called with it even if the caller has been cancelled meanwhile."""
+
+
+class Pipeline:
+    """What stands behind both transports of one receiver. Made for one event loop; ``close`` ends its two threads."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        metrics: Metrics,
+        rejections: RejectionCounters,
+        *,
+        authenticator: Authenticator | None = None,
+        processors: Sequence[Processor] = (),
+        max_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        """``max_bytes`` of one request, before and after inflation. Without ``authenticator`` no token is needed."""
+        self._queue = queue
+        self.metrics = metrics
+        self._rejections = rejections
+        self._authenticator = authenticator
+        self._processors = tuple(processors)
+        self.max_bytes = max_bytes
+        self._decoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp-decode")
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether a token is needed."""
+        return self._authenticator is not None
+
+    def close(self) -> None:
+        """Ends the decoding threads."""
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
+    async def export(self, request: Request) -> Answerable:
+        """Takes the request and returns its outcome. Raises CancelledError when nobody is left to be answered."""
+        outcome: Answerable
+        reason = Reason.UNEXPECTED
+        try:
+            outcome = await self._export(request)
+            reason = request.gone() or reason_of(outcome)
+        except Rejected as rejected:
+            outcome, reason = rejected.outcome, rejected.reason
+            self._note_loss(request.transport, request.signal, reason, rejected.sample)
+        except asyncio.CancelledError:
+            if gone := request.gone():
+                reason = gone
+                self._note_loss(request.transport, request.signal, reason)
+                raise
+            outcome, reason = STOPPING, Reason.STOPPING
+        except Exception:  # noqa: BLE001 (the sender must be asked to retry, whatever it was)
+            _log.exception(
+                "unexpected error in a request of %s over %s; the sender was told to retry",
+                request.signal,
+                request.transport,
+            )
+            outcome = UNEXPECTED
+        finally:
+            self.metrics.request(request.transport, request.signal, reason)
+        return outcome
+
+    def reject(self, transport: str, signal: Signal | None, rejected: Rejected) -> Rejection:
+        """Counts a request that never becomes an export; ``signal`` is None where it names none."""
+        self.metrics.request(transport, signal, rejected.reason)
+        self._note_loss(transport, signal, rejected.reason, rejected.sample)
+        return rejected.outcome
+
+    def authenticate(self, credentials: Credentials, scope: TokenScope) -> Principal | None:
+        """Who sends the request; None where nobody needs a token. Raises Rejected."""
+        return self._authenticator.admit(credentials, scope) if self._authenticator is not None else None
+
+    async def _export(self, request: Request) -> Outcome:
+        principal = self.authenticate(request.credentials(), TokenScope.INGEST)
+        signal = request.signal
+        try:
+            batch = Batch(signal, await self._decoded(signal, await request.body()))
+        finally:
+            request.release()
+        settled = partial(self.metrics.settled, request.transport, signal, count_items(batch))
+        tenant = principal.tenant if principal is not None else None
+        for processor in self._processors:
+            try:
+                batch = await processor.process(batch, tenant)
+            except Rejected as rejected:
+                settled(rejected.outcome)
+                raise
+        return await self._queue.submit(batch, settled)
+
+    async def _decoded(self, signal: Signal, body: Body) -> bytes:
+        if not body.json and not body.codings:
+            return body.data
+        if not body.codings and len(body.data) <= _INLINE_BYTES:
+            return _decode(signal, body, self.max_bytes)
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, _decode, signal, body, self.max_bytes)
+
+    def _note_loss(self, transport: str, signal: Signal | None, reason: Reason, sample: str = "") -> None:
+        if reason.is_loss:
+            self._rejections.add(transport, signal or "any", reason, sample)
+
+
+def _decode(signal: Signal, body: Body, limit: int) -> bytes:
+    try:
+        inflated = inflate(body.data, body.codings, limit)
+        return request_from_json(signal, inflated) if body.json else inflated
+    except (CorruptBody, InvalidJson) as error:
+        raise Rejected(Reason.MALFORMED, Invalid(str(error))) from None
+    except (OverLimit, JsonTooLarge) as error:
+        raise Rejected(Reason.TOO_LARGE, TooLarge(str(error))) from None
