@@ -45,7 +45,7 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.chain import Exporter
 from otelgres.exporters.console import ConsoleExporter
 from otelgres.exporters.otlp import OtlpExporter
-from otelgres.exporters.spool.folder import SpoolExporter
+from otelgres.exporters.spool.exporter import SpoolSink
 from otelgres.exporters.target import Database, Target
 
 _logger = logging.getLogger("otel_setup")
@@ -202,7 +202,7 @@ def _scrubber(processing: ProcessingSettings, counts: Counts) -> Sanitizer:
     return Sanitizer(processing.redaction, processing.attribute_bytes, processing.body_bytes, counts)
 
 
-def _spool(processing: ProcessingSettings, service_name: str) -> SpoolExporter | None:
+def _spool(processing: ProcessingSettings, service_name: str) -> SpoolSink | None:
     if "spool" not in processing.fallback:
         return None
     try:
@@ -210,7 +210,7 @@ def _spool(processing: ProcessingSettings, service_name: str) -> SpoolExporter |
     except RuntimeError:
         _logger.warning("configure_telemetry: there is no home directory to spool in: name one with spool=")
         return None
-    return SpoolExporter(folder, max_bytes=processing.spool_bytes)
+    return SpoolSink(folder, max_bytes=processing.spool_bytes)
 
 
 def _exporter(signal: Signal, target: Target | Database) -> BackgroundExporter:
@@ -223,7 +223,7 @@ def _exporter(signal: Signal, target: Target | Database) -> BackgroundExporter:
 
 
 def _fallback(
-    processing: ProcessingSettings, spool: SpoolExporter | None, batches: LogBatchSettings | None, signal: Signal
+    processing: ProcessingSettings, spool: SpoolSink | None, batches: LogBatchSettings | None, signal: Signal
 ) -> dict[str, Exporter]:
     made: dict[str, Exporter] = {}
     if batches is None or signal is Signal.LOGS:
@@ -237,7 +237,7 @@ def _fallback(
     return {step: made[step] for step in processing.fallback if step in made}
 
 
-def _places(spool: SpoolExporter | None) -> dict[str, str]:
+def _places(spool: SpoolSink | None) -> dict[str, str]:
     return {
         "spool": f"kept in {spool.folder if spool is not None else ''} to be sent later",
         "console": "printed on stdout",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from otel_setup.export.pipeline import ExportPipeline
     from otel_setup.export.replayer import CollectorReplayer
     from otel_setup.export.stats import Counts
-    from otelgres.exporters.spool.folder import SpoolExporter
+    from otelgres.exporters.spool.exporter import SpoolSink
 
 _logger = logging.getLogger("otel_setup")
 # The share of the time for an end that may be spent on a collector which does not answer. The rest is for the spool:
@@ -43,7 +43,7 @@ class Telemetry:
     logger_provider: "LoggerProvider | None" = None
     pipelines: "list[ExportPipeline]" = field(default_factory=list)
     gate: "ForkBarrier | None" = None
-    spool: "SpoolExporter | None" = None
+    spool: "SpoolSink | None" = None
     replayer: "CollectorReplayer | None" = None
     liveness: "Liveness | None" = None
     counts: "Counts | None" = None

@@ -14,10 +14,10 @@ from otelgres.collector.otlp.http_protocol import ConnectionLimits
 from otelgres.collector.otlp.http_server import HttpServer, serve_http
 from otelgres.collector.processors.redaction import Redactor, load_redaction
 from otelgres.collector.processors.tenant import with_tenant
-from otelgres.collector.queue.availability import Availability, DatabaseReplayer, SpoolingWriter
+from otelgres.collector.queue.availability import Availability, SpoolingWriter
+from otelgres.collector.queue.database_replayer import DatabaseReplayer
 from otelgres.collector.queue.group_commit import GroupCommitQueue
-from otelgres.collector.queue.spool_folder import take_slot
-from otelgres.collector.queue.sqlite_spool import Spool
+from otelgres.collector.queue.spool_folders import take_folder
 from otelgres.collector.security.principal import current_principal
 from otelgres.collector.service.protection import protection
 from otelgres.collector.service.settings import ReceiverSettings, SettingError, parse_address, spool_folder
@@ -30,6 +30,7 @@ from otelgres.exporters.outcome import Invalid, Outcome, Unavailable
 from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.writer import Committed, PostgresWriter
+from otelgres.exporters.spool.queue import SpoolQueue
 
 _START_SECONDS: Final = 1.0
 
@@ -52,8 +53,8 @@ class Receiver:
         self._availability = Availability()
         folder = spool_folder(settings, dsn)
         try:
-            self._spool_slot = take_slot(folder)
-            self._spool = Spool(self._spool_slot.folder, settings.max_spool_bytes)
+            self._spool_folder = take_folder(folder)
+            self._spool = SpoolQueue(self._spool_folder.path, settings.max_spool_bytes)
         except OSError as error:
             raise SettingError(f"The spool folder {folder} cannot be used ({error}): set OTELGRES_SPOOL.") from error
         # One for all writers: the limits are the process's.
@@ -68,7 +69,7 @@ class Receiver:
             {
                 "otelgres_queue_bytes": lambda: float(self._queue.queued_bytes if self._queue else 0),
                 "otelgres_spool_bytes": lambda: float(self._spool.bytes),
-                "otelgres_spool_quarantined_batches": lambda: float(self._spool.quarantined()),
+                "otelgres_spool_quarantined": lambda: float(self._spool.quarantined()),
                 "otelgres_spool_age_seconds": self._spool.oldest_age,
                 "otelgres_database_up": lambda: float(self._availability.available),
             },
@@ -76,7 +77,7 @@ class Receiver:
         )
         self._rejections = RejectionCounters()
         self._publisher = MetricsPublisher(
-            dsn, self.metrics, self._spool_slot.folder, self._rejections, self.auth_failures.counts
+            dsn, self.metrics, self._spool_folder.path, self._rejections, self.auth_failures.counts
         )
         self.grpc = ""
         self.http = ""
@@ -151,7 +152,7 @@ class Receiver:
         await asyncio.to_thread(self._replayer.stop, seconds)
         await asyncio.to_thread(self._notifier.stop)
         self._spool.close()
-        self._spool_slot.release()
+        self._spool_folder.release()
 
     def _writer(self) -> SpoolingWriter:
         return SpoolingWriter(self._store(), self._spool, self._availability)

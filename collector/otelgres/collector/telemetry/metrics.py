@@ -45,7 +45,7 @@ NAMES: Final[dict[str, tuple[str, str]]] = {
     "otelgres_queue_bytes": ("gauge", "Bytes of requests waiting for or in a transaction."),
     "otelgres_spool_bytes": ("gauge", "Bytes in the spool on disk."),
     "otelgres_spool_age_seconds": ("gauge", "Age of the oldest batch in the spool."),
-    "otelgres_spool_quarantined_batches": ("gauge", "Spooled batches that PostgreSQL never took, kept in files."),
+    "otelgres_spool_quarantined": ("gauge", "Spooled batches that PostgreSQL never took, kept in files."),
     "otelgres_database_up": ("gauge", "1 while the database takes writes, else 0."),
 }
 
@@ -112,7 +112,7 @@ class ReceiverMetrics:
 
 
 def peer_metrics(parent: Path) -> dict[str, Numbers]:
-    """What receivers with spool slots below ``parent`` left lately, by slot."""
+    """What receivers with spool folders below ``parent`` left lately, by folder."""
     found: dict[str, Numbers] = {}
     for path in sorted(parent.glob("*/metrics.json")):
         try:

@@ -30,7 +30,7 @@ _PUBLISH_EVERY: Final = 5  # times left beside the spool for each time told to t
 
 
 class MetricsPublisher:
-    """One receiver's voice. ``folder`` is its spool slot."""
+    """One receiver's voice. ``folder`` is its spool folder."""
 
     def __init__(
         self,
