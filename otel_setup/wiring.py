@@ -50,7 +50,7 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.chain import Exporter
 from otelgres.exporters.console import ConsoleExporter
 from otelgres.exporters.otlp import OtlpExporter
-from otelgres.exporters.spool.folder import SpoolExporter
+from otelgres.exporters.spool.exporter import SpoolExporter
 from otelgres.exporters.target import Database, Target
 
 _logger = logging.getLogger("otel_setup")

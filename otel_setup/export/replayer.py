@@ -1,7 +1,7 @@
 """Sends what is in the spool once the collector answers: a daemon thread, oldest first, at half speed.
 
 It is also what asks whether the collector is back, so that exports need not. Files of other processes are sent too,
-unless their process has them in use. Refuses to know how batches get into the spool.
+unless their process has them in use.
 """
 
 import logging
@@ -20,8 +20,8 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.chain import is_retryable
 from otelgres.exporters.items import count_items
 from otelgres.exporters.outcome import Accepted, Outcome
-from otelgres.exporters.spool.folder import ClaimedFile, SpoolExporter, claim, spool_files
-from otelgres.exporters.spool.records import REFUSED, SENT
+from otelgres.exporters.spool.exporter import SpoolExporter
+from otelgres.exporters.spool.files import SpoolFile, open_file, spool_files
 
 _logger = logging.getLogger("otel_setup")
 # Another process may have died and left something.
@@ -131,36 +131,39 @@ class CollectorReplayer:
         for path in spool_files(self._spool.folder):
             if self._stopping or self._all_failed():
                 return True
-            claimed = claim(path)
-            if claimed is None:
+            file = open_file(path)
+            if file is None:
                 continue
-            with claimed:
-                self._found = self._found or bool(claimed.pending())
-                self._send_file(claimed)
-                left = left or bool(claimed.pending())
+            with file:
+                self._found = self._found or bool(file.pending())
+                self._send_file(file)
+                left = left or bool(file.pending())
         return left
 
     def _all_failed(self) -> bool:
         return len(self._failed) == len(self._connections)
 
-    def _send_file(self, claimed: ClaimedFile) -> None:
-        for record in claimed.pending():
-            connection = self._connections.get(record.batch.signal)
+    def _send_file(self, file: SpoolFile) -> None:
+        for entry in file.pending():
+            connection = self._connections.get(entry.signal)
             if self._stopping:
                 return
-            if connection is None or record.batch.signal in self._failed:
+            if connection is None or entry.signal in self._failed:
+                continue
+            batch = file.read(entry)
+            if batch is None:
                 continue
             began = time.monotonic()
-            outcome = connection.send(record.batch)
+            outcome = connection.send(batch)
             if is_retryable(outcome):
-                self._failed.add(record.batch.signal)
+                self._failed.add(entry.signal)
                 continue
-            claimed.settle(record, SENT if isinstance(outcome, Accepted) else REFUSED)
-            self._count(record.batch, outcome)
+            file.settle(entry)
+            self._count(batch, outcome)
             if not self._final_pass:
-                self._pause(max(time.monotonic() - began, len(record.batch.payload) / _BYTES_A_SECOND))
-        if claimed.damaged and not claimed.pending():
-            self._counts.changed("damaged", claimed.damaged)
+                self._pause(max(time.monotonic() - began, entry.length / _BYTES_A_SECOND))
+        if file.damaged and not file.pending():
+            self._counts.changed("damaged", max(1, file.lost))
 
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

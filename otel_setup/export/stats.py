@@ -38,7 +38,7 @@ class Counts:
             self._items[signal][disposition] += items
 
     def changed(self, change: Change, number: int) -> None:
-        """``number`` values were truncated or redacted, or stretches of spool files found damaged."""
+        """``number`` values were truncated or redacted, or batches lost to damage of spool files."""
         with self._lock:
             self._changes[change] += number
 
@@ -68,6 +68,6 @@ class Counts:
             return found
 
     def changes(self) -> dict[Change, int]:
-        """How many values were truncated or redacted, and stretches of spool files found damaged."""
+        """How many values were truncated or redacted, and batches lost to damage of spool files."""
         with self._lock:
             return dict(self._changes)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from otel_setup.export.replayer import CollectorReplayer
     from otel_setup.export.stats import Counts
     from otel_setup.sdk_adapter import LoggerProvider
-    from otelgres.exporters.spool.folder import SpoolExporter
+    from otelgres.exporters.spool.exporter import SpoolExporter
 
 _logger = logging.getLogger("otel_setup")
 # The share of the time for an end that may be spent on a collector which does not answer. The rest is for the spool:

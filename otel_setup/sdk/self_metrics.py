@@ -38,7 +38,7 @@ def report(meter: Meter, counts: Counts, spool_bytes: Callable[[], int]) -> None
         "otelgres.telemetry.items", [items], "{item}", "Spans, log records and metric points by what became of them."
     )
     meter.create_observable_counter(
-        "otelgres.telemetry.values", [values], "{value}", "Values truncated or redacted, spool records found damaged."
+        "otelgres.telemetry.values", [values], "{value}", "Values truncated or redacted, spool records lost to damage."
     )
     meter.create_observable_gauge("otelgres.telemetry.spool.size", [size], "By", "Bytes in the spool directory.")
 

@@ -11,10 +11,10 @@ import psutil
 import psycopg
 import pytest
 
-from otelgres.collector.tools.chaos.items import ItemKind, Items
+from otelgres.collector.tools.chaos.items import ItemKind, Items, kinds_and_numbers
 from otelgres.collector.tools.chaos.ledger import SentLedger
 from otelgres.collector.tools.chaos.reconciliation import settle
-from otelgres.exporters.batch import Batch
+from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
 from tests.acceptance.receiver_process import OtelgresProcess, eventually
@@ -41,10 +41,12 @@ def test_nothing_acknowledged_is_lost_or_doubled_whatever_is_killed(temporary: P
     assert result["kills"] >= 6
     for line in result["items"].values():
         assert line["stored"] > 0
+        assert line["stored"] + line["damaged"] == line["acked"]
         assert line["lost"] == line["doubled"] == line["refused"] == line["invented"] == 0
     assert result["rollups"]["in_flows"] == result["rollups"]["in_span_stats"] == result["rollups"]["spans"]
     assert result["requests"]["duplicates"]
     assert result["log_errors"] == {}
+    assert result["counted_batches"] >= result["damaged_batches"]
     assert list(temporary.iterdir()) == []
 
 
@@ -75,8 +77,9 @@ def test_the_account_sees_what_is_lost_doubled_and_invented(database: str) -> No
 
     for kind in ItemKind:
         ledger.acked(kind, ledger.take(kind, 5))
+    ledger.damaged(kinds_and_numbers(Batch(Signal.LOGS, items.request(ItemKind.LOG, [0, 4]))))
     store(ItemKind.SPAN, range(5))
-    store(ItemKind.LOG, [0, 1, 2], [4])
+    store(ItemKind.LOG, [0, 1, 2])
     store(ItemKind.LOG_WITHOUT_UID, range(5), [0, 1])
     store(ItemKind.POINT, range(7))
     writer.close()
@@ -89,6 +92,8 @@ def test_the_account_sees_what_is_lost_doubled_and_invented(database: str) -> No
         ItemKind.POINT: (0, 0, 2),
     }
     assert [line.right for line in account.lines.values()] == [True, False, False, False]
+    assert account.lines[ItemKind.LOG].damaged == 1
+    assert (account.damaged_batches, account.counted_batches) == (1, 0)
     assert not account.right
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE _otel.flow_parts SET span_count = span_count + 1")

@@ -33,7 +33,7 @@ def test_the_reference_pages_are_fresh(database: str) -> None:
 def test_every_command_that_is_named_exists() -> None:
     for document in DOCUMENTS:
         for name in re.findall(r"`otelgres ([a-z]+)", document.read_text(encoding="utf-8")):
-            # `otelgres spool 1` is what a spool file begins with.
+            # `otelgres spool 2` is what a spool file begins with.
             assert name in (*COMMANDS, "spool"), f"{document.name}: otelgres {name}"
 
 

@@ -5,7 +5,6 @@ import http.client
 import itertools
 import logging
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -23,13 +22,15 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from otelgres.collector.queue.spool_folder import take_slot
-from otelgres.collector.queue.sqlite_spool import Spool
+from otelgres.collector.queue.spool_folders import take_folder
 from otelgres.collector.tools.chaos.items import NUMBER_KEY, ItemKind, Items
 from otelgres.collector.tools.chaos.processes import DatabaseProcess
 from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder
 from otelgres.collector.tools.chaos.transports import Answer, ChaosTransport, Grpc, Http
-from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.batch import Signal
+from otelgres.exporters.spool.files import SpoolFile
+from otelgres.exporters.spool.queue import SpoolQueue
+from otelgres.exporters.spool.records import HEAD_BYTES, HEADER_BYTES
 from otelgres.sql.migrate import migrate
 from tests.acceptance.proxy import proxied
 from tests.acceptance.receiver_process import OtelgresProcess, eventually, rows
@@ -135,13 +136,14 @@ def test_a_real_server_away_at_the_start_and_again_later(tmp_path: Path) -> None
 def test_a_full_spool_asks_clients_to_come_back_and_they_do(
     database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with proxied(database) as (proxy, dsn), receiving(dsn, tmp_path, OTELGRES_MAX_SPOOL_BYTES="4000") as receiver:
+    taken = [fresh(3) for _ in range(2)]
+    room = HEADER_BYTES + sum(HEAD_BYTES + len(ITEMS.request(ItemKind.SPAN, numbers)) for numbers in taken)
+    with proxied(database) as (proxy, dsn), receiving(dsn, tmp_path, OTELGRES_MAX_SPOOL_BYTES=str(room)) as receiver:
         receiver.until_ready()
         proxy.refuse()
-        taken: list[range] = []
-        while send(Http(receiver.http, as_json=False), ItemKind.SPAN, numbers := fresh(3)).taken:
-            taken.append(numbers)
-        payload = ITEMS.request(ItemKind.SPAN, numbers)
+        for numbers in taken:
+            assert send(Http(receiver.http, as_json=False), ItemKind.SPAN, numbers).taken
+        payload = ITEMS.request(ItemKind.SPAN, fresh(1))
 
         connection = http.client.HTTPConnection(receiver.http, timeout=20)
         connection.request("POST", "/v1/traces", payload, {"Content-Type": "application/x-protobuf"})
@@ -184,6 +186,14 @@ def _export_one(exporter: HttpExporter | GrpcExporter, name: str) -> None:
     provider.shutdown()
 
 
+def spool_file(folder: Path) -> tuple[Path, SpoolFile]:
+    """The one file of the receiver's spool, locked."""
+    (path,) = folder.glob("*/*.spool")
+    file = SpoolFile.open(path)
+    assert file is not None
+    return path, file
+
+
 def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: str, tmp_path: Path) -> None:
     with proxied(database) as (proxy, dsn):
         proxy.refuse()
@@ -193,21 +203,21 @@ def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: 
                 assert send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers).taken
             receiver.process.process.kill()
             receiver.process.process.wait()
-            (segment,) = tmp_path.rglob("*.sqlite")
-            with sqlite3.connect(segment) as spool:
-                spool.execute("UPDATE batches SET payload = zeroblob(length(payload)) WHERE id = 2")
-            spool.close()
+            path, file = spool_file(tmp_path)
+            second = file.pending()[1]
+            file.close()
+            with path.open("r+b") as content:
+                content.seek(second.payload_at)
+                content.write(bytes(second.length))
             receiver.kill_and_start()
             proxy.mend()
             eventually(lambda: stored(database) == [*sent[0], *sent[2]], "what was not damaged")
             eventually(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
 
 
-@pytest.mark.parametrize(
-    ("file", "place", "reason"), [("*.sqlite", 5, "spool_salvaged"), ("*.sqlite-wal", -2000, "spool_damaged")]
-)
-def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_is_told(
-    database: str, tmp_path: Path, file: str, place: int, reason: str
+@pytest.mark.parametrize(("place", "effect"), [(5, "repaired"), (-2000, "dropped")])
+def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_is_counted(
+    database: str, tmp_path: Path, place: int, effect: str
 ) -> None:
     with proxied(database) as (proxy, dsn):
         proxy.refuse()
@@ -217,16 +227,17 @@ def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_
                 assert send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers).taken
             receiver.process.process.kill()
             receiver.process.process.wait()
-            (path,) = tmp_path.rglob(file)
+            (path,) = tmp_path.glob("*/*.spool")
             content = bytearray(path.read_bytes())
             content[place] ^= 0xFF
             path.write_bytes(content)
             receiver.kill_and_start()
             proxy.mend()
-            whole = sent if reason == "spool_salvaged" else sent[:-1]
+            whole = sent if effect == "repaired" else sent[:-1]
             eventually(lambda: stored(database) == list(itertools.chain(*whole)), "what was not hit")
-            eventually(lambda: losses(database) == {reason: 1}, "the ledger's row")
-            eventually(lambda: list(tmp_path.rglob("*.damaged")), "the file kept for a person to look at")
+            eventually(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
+            assert rows(database, "SELECT effect FROM _otel.losses") == [{"effect": effect}]
+            eventually(lambda: list(tmp_path.glob("*/quarantine/*.damaged")), "the file kept for a person to look at")
 
 
 def test_a_spool_that_cannot_be_read_just_now_is_read_later(database: str, tmp_path: Path) -> None:
@@ -237,12 +248,7 @@ def test_a_spool_that_cannot_be_read_just_now_is_read_later(database: str, tmp_p
             assert send(Grpc(receiver.grpc), ItemKind.LOG, numbers).taken
             receiver.process.process.kill()
             receiver.process.process.wait()
-            (segment,) = tmp_path.rglob("*.sqlite")
-            holder = sqlite3.connect(segment)
-            # What a backup program does: nobody else gets in, and sqlite says so after its 5 s.
-            holder.execute("PRAGMA locking_mode = EXCLUSIVE")
-            holder.execute("UPDATE state SET drained = drained")
-            holder.commit()
+            _, holder = spool_file(tmp_path)
             receiver.kill_and_start()
             proxy.mend()
             eventually(lambda: "cannot be read now" in receiver.process.errors, "the attempt to read")
@@ -266,7 +272,7 @@ def test_a_kill_during_replay_duplicates_nothing(database: str, tmp_path: Path) 
         receiver.kill_and_start()
         proxy.bytes_per_second = None
         eventually(
-            lambda: len(stored(database)) >= len(everything) and not list(tmp_path.rglob("*.sqlite")), "the rest"
+            lambda: len(stored(database)) >= len(everything) and not list(tmp_path.glob("*/*.spool")), "the rest"
         )
         assert stored(database) == everything
 
@@ -429,28 +435,20 @@ def test_a_stop_ends_although_the_database_keeps_silent(database: str, tmp_path:
                 assert not waiting.result(30).final
 
 
-def test_a_takeover_of_a_spool_that_was_killed_halfway_is_done_again(tmp_path: Path) -> None:
+def test_a_killed_process_loses_nothing_that_append_returned_for(tmp_path: Path) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from otelgres.collector.queue.sqlite_spool import Spool; "
-        "from otelgres.collector.queue.spool_folder import take_slot; "
-        "from otelgres.exporters.batch import Batch, Signal\n"
-        "slots = [take_slot(Path(sys.argv[1])) for _ in range(2)]\n"
-        "Spool(slots[1].folder, 1 << 20).append([Batch(Signal.TRACES, b'kept')])\n"
+        "import os, sys; from pathlib import Path; from otelgres.collector.queue.spool_folders import take_folder; "
+        "from otelgres.exporters.batch import Batch, Signal; from otelgres.exporters.spool.queue import SpoolQueue\n"
+        "spools = [SpoolQueue(take_folder(Path(sys.argv[1])).path, 1 << 20) for _ in range(2)]\n"
+        "for n in range(20): spools[n % 2].append([Batch(Signal.TRACES, b'%d' % n)])\n"
         "os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False).returncode == -signal.SIGKILL
-    log = tmp_path / "1" / "000001.sqlite-wal"
-    assert log.stat().st_size, "what was spooled is still in the write-ahead log alone"
-    (tmp_path / "0" / "000001.sqlite-wal").hardlink_to(log)
-    slot = take_slot(tmp_path)
-    spool = Spool(slot.folder, 1 << 20)
-    assert [item.batch.payload for item in spool.read(1 << 20)] == [b"kept"]
-    spool.close()
-    slot.release()
-    # The log that was left alone does no harm to the segment that gets its name one day.
-    lone = tmp_path / "1" / "000001.sqlite-wal"
-    lone.write_bytes((tmp_path / "0" / "000001.sqlite-wal").read_bytes())
-    fresh_one = Spool(tmp_path / "1", 1 << 20)
-    fresh_one.append([Batch(Signal.TRACES, b"new")])
-    assert [item.batch.payload for item in fresh_one.read(1 << 20)] == [b"new"]
-    fresh_one.close()
+    folder = take_folder(tmp_path)
+    spool = SpoolQueue(folder.path, 1 << 20)
+    found = []
+    while read := spool.read(1 << 20):
+        found += [int(item.batch.payload) for item in read]
+        spool.forget(read[-1].position)
+    assert found == [*range(0, 20, 2), *range(1, 20, 2)]
+    folder.release()

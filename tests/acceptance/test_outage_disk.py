@@ -57,7 +57,7 @@ def test_a_full_disk_of_the_database_costs_nothing(disk: SmallDisk, tmp_path: Pa
             eventually(refused, "the disk's being full")
             for _ in range(20):
                 refused()
-            assert list(tmp_path.rglob("*.sqlite")), "it is in the spool"
+            assert list(tmp_path.glob("*/*.spool")), "it is in the spool"
             disk.relieve()
             # It may have died of it, as it does where the write-ahead log finds no room: then a person starts it again.
             database.start()

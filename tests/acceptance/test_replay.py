@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from otelgres.collector.embedded import Cluster
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.spool.folder import SpoolExporter, spool_files
+from otelgres.exporters.spool.exporter import SpoolExporter
+from otelgres.exporters.spool.files import spool_files
+from otelgres.exporters.spool.queue import SpoolQueue
 from tests import postgres
 from tests.acceptance.receiver_process import (
     TIMEOUT,
@@ -227,6 +230,31 @@ def test_with_nobody_there_nothing_is_lost_and_files_in_use_are_left(tmp_path: P
     assert "2 of 2 files left" in done.stdout
     assert {path: path.read_bytes() for path in spool_files(tmp_path)} == before
     living.close()
+
+
+def test_a_receivers_folders_are_replayed_too_with_what_was_set_aside(
+    cluster: Cluster, migrated: str, tmp_path: Path
+) -> None:
+    lines: list[bytes] = []
+    for number in range(4):
+        request = ExportLogsServiceRequest()
+        record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=1_790_000_000_000_000_000)
+        record.body.string_value = f"line {number}"
+        lines.append(request.SerializeToString())
+    for folder in ("0", "1"):
+        spool = SpoolQueue(tmp_path / folder, 1 << 20)
+        spool.append([Batch(Signal.LOGS, lines.pop()), Batch(Signal.LOGS, lines.pop())])
+        kept, aside = spool.read(1 << 20)
+        spool.quarantine(aside)
+        spool.forget(aside.position)
+        spool.append([kept.batch])
+        spool.close()
+    with served(cluster, migrated) as receiver:
+        done = run_otelgres("replay", str(tmp_path), "--endpoint", receiver.http)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "4 items in 4 batches sent" in done.stdout
+        assert stored(receiver.dsn)[0] == {"line": 4}
+    assert list(tmp_path.rglob("*.spool")) == []
 
 
 def test_what_makes_no_sense_is_said(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 import gzip
 import zlib
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import zstandard
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -13,10 +11,9 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from otelgres.collector.queue.sqlite_spool import Spool
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import request_to_json
-from otelgres.exporters.spool.records import HEADER, encode
+from otelgres.exporters.spool.records import encode, header
 
 NOW = 1_790_000_000_000_000_000
 
@@ -116,20 +113,11 @@ COMPRESSED = [
 ]
 
 
-def segment() -> tuple[bytes, bytes]:
-    """A segment of the receiver's spool as a killed receiver leaves it: the database, and its write-ahead log."""
-    with TemporaryDirectory(prefix="otelgres-fuzz-") as folder:
-        spool = Spool(Path(folder), 1 << 20)
-        for signal, payload in REQUESTS.items():
-            # One that goes on over several pages.
-            spool.append([Batch(signal, payload), Batch(signal, payload * 20)])
-        (database,) = Path(folder).glob("*.sqlite")
-        found = database.read_bytes(), database.with_name(database.name + "-wal").read_bytes()
-        spool.close()
-    return found
-
-
-SPOOL = HEADER + b"".join(encode(Batch(signal, payload)) for signal, payload in REQUESTS.items())
+SPOOL_KEY = bytes(range(8))
+SPOOLED = [Batch(signal, payload * times) for signal, payload in REQUESTS.items() for times in (1, 20)]
+SPOOL = header(SPOOL_KEY, len(SPOOLED)) + b"".join(
+    encode(batch, number, NOW, SPOOL_KEY) for number, batch in enumerate(SPOOLED)
+)
 _POST = b"POST /v1/%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/%s\r\n"
 HTTP = [
     _POST % (b"traces", b"x-protobuf") + b"Content-Length: 4\r\n\r\n\x0a\x02\x0a\x00",

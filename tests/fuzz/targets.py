@@ -16,7 +16,6 @@ from google.protobuf.message import DecodeError
 
 from otel_setup.api.propagation import extract
 from otelgres.collector.otlp.decompression import CorruptBody, OverLimit, UnknownCoding, codings, inflate
-from otelgres.collector.queue.sqlite_salvage import damage_of, salvage
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.items import parse as parse_whole
 from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
@@ -25,7 +24,8 @@ from otelgres.exporters.postgres.codec.anyvalue import MalformedError
 from otelgres.exporters.postgres.codec.decode import COLUMNS, _AnyId, add_rows, parse
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
-from otelgres.exporters.spool.records import HEADER, DamagedRecord, SpoolRecord, decode
+from otelgres.exporters.spool.files import open_file
+from otelgres.exporters.spool.queue import SpoolQueue
 from tests.fuzz import corpus, mutate
 from tests.fuzz.mutate import Mutator
 
@@ -34,8 +34,7 @@ _JSON = {"attributes", "events", "links", "body_value", "exemplars", "repaired"}
 _LIMIT = 64 * 1024
 _BOUNDS = Bounds(0, 2**63 - 1, corpus.NOW)
 _caches = Caches()
-_DATABASE, _LOG = corpus.segment()
-_SPOOLED = {payload * times for payload in corpus.REQUESTS.values() for times in (1, 20)}
+_SPOOL_NAME = f"{1:020}-1-{corpus.SPOOL_KEY.hex()}.spool"
 _folder = Path(tempfile.mkdtemp(prefix="otelgres-fuzz-"))
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 
@@ -144,32 +143,42 @@ def coding_names(data: bytes) -> bool:
 
 
 def spool_file(data: bytes) -> bool:
-    """Whole records and damage cover a file without a gap, and a record is what was written."""
-    at = len(HEADER)
-    whole = 0
-    for found in decode(HEADER + data):
-        if isinstance(found, DamagedRecord):
-            assert found.offset == at
-            at += found.length
-        else:
-            assert isinstance(found, SpoolRecord)
-            assert found.state_at == at + 4
-            at += 14 + len(found.batch.payload)
-            whole += 1
-    assert at == len(HEADER) + len(data)
-    return whole > 0
+    """What is read of a file, whatever it holds, was written; each batch once, and in order."""
+    path = _folder / _SPOOL_NAME
+    path.write_bytes(data)
+    file = open_file(path)
+    assert file is not None
+    with file:
+        entries = file.pending()
+        numbers = [entry.number for entry in entries]
+        assert numbers == sorted(set(numbers))
+        assert all(file.read(entry) == corpus.SPOOLED[entry.number] for entry in entries)
+        assert file.lost >= 0
+        for entry in entries:
+            file.settle(entry)
+    assert path.exists() == file.foreign
+    return bool(entries)
 
 
-def spool_segment(data: bytes) -> bool:
-    """What is taken from a damaged segment was spooled, whatever the damage."""
-    database = _folder / "000001.sqlite"
-    database.write_bytes(data[: len(_DATABASE)])
-    database.with_name(database.name + "-wal").write_bytes(data[len(_DATABASE) :])
-    damage_of(database)
-    found = salvage(database)
-    assert found.lost >= 0
-    assert {row.payload for row in found.rows} <= _SPOOLED
-    return bool(found.rows)
+def spool_queue(data: bytes) -> bool:
+    """A receiver's folder with such a file is emptied, and a batch that comes later is not touched."""
+    folder = Path(tempfile.mkdtemp(dir=_folder))
+    (folder / _SPOOL_NAME).write_bytes(data)
+    spool = SpoolQueue(folder, 1 << 20)
+    later = Batch(Signal.LOGS, b"later")
+    spool.append([later])
+    found = []
+    while spooled := spool.read(1000):
+        found += [item.batch for item in spooled]
+        spool.forget(spooled[-1].position)
+    assert found.pop() == later
+    assert [batch for batch in corpus.SPOOLED if batch in found] == found
+    for loss in spool.losses():
+        spool.forget_loss(loss)
+    assert spool.empty
+    spool.close()
+    shutil.rmtree(folder)
+    return bool(found)
 
 
 def propagated(data: bytes) -> bool:
@@ -187,8 +196,8 @@ TARGETS: dict[str, Target] = {
     **{f"json_{signal}": Target(json(signal), mutate.text, [corpus.JSON[signal]]) for signal in Signal},
     "inflate": Target(inflated, mutate.raw, corpus.COMPRESSED),
     "codings": Target(coding_names, mutate.text, [b"gzip", b"deflate, zstd", b"x-gzip;q=1", b"identity"]),
-    "spool_file": Target(spool_file, mutate.raw, [corpus.SPOOL[len(HEADER) :]]),
-    "spool_segment": Target(spool_segment, mutate.raw, [_DATABASE + _LOG]),
+    "spool_file": Target(spool_file, mutate.raw, [corpus.SPOOL]),
+    "spool_queue": Target(spool_queue, mutate.raw, [corpus.SPOOL]),
     "propagation": Target(
         propagated,
         mutate.text,

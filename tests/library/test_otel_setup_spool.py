@@ -17,8 +17,9 @@ from otel_setup.config.processing import default_spool
 from otel_setup.config.settings import Arguments, resolve
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.items import parse
-from otelgres.exporters.spool.folder import SpoolExporter, claim, spool_files
-from otelgres.exporters.spool.records import HEADER
+from otelgres.exporters.spool.exporter import SpoolExporter
+from otelgres.exporters.spool.files import open_file, spool_files
+from otelgres.exporters.spool.records import HEADER_BYTES
 from tests.library.otlp_receiver import DEADLINE, Receiver, app, attributes, plain, run_app, unused_port
 
 START = """
@@ -54,13 +55,15 @@ def kept(folder: Path) -> list[str]:
     """The bodies and span names in the spool, which stays as it is."""
     found = []
     for path in spool_files(folder):
-        file = claim(path)
+        file = open_file(path)
         assert file is not None, "nobody has it any more"
         file.keep()
         with file:
-            for record in file.pending():
-                request = parse(record.batch)
-                if record.batch.signal is Signal.LOGS:
+            for entry in file.pending():
+                batch = file.read(entry)
+                assert batch is not None
+                request = parse(batch)
+                if batch.signal is Signal.LOGS:
                     records = (r for g in request.resource_logs for s in g.scope_logs for r in s.log_records)
                     found += [plain(r.body) for r in records]
                 else:
@@ -195,7 +198,7 @@ def test_the_same_application_sends_it_when_the_collector_is_back(spool: Path, b
 def test_a_file_in_use_is_left_to_its_process_and_a_torn_one_costs_its_tail(spool: Path) -> None:
     run_app(START + "everything('whole')", nowhere(), **use(spool))
     *_, path = spool_files(spool)
-    path.write_bytes(path.read_bytes() + path.read_bytes()[len(HEADER) :][:40])
+    path.write_bytes(path.read_bytes() + path.read_bytes()[HEADER_BYTES:][:40])
     (spool / "notes.spool").write_text("not ours")
     living = SpoolExporter(spool)
     living.write([Batch(Signal.LOGS, b"of a living process")])

@@ -1,4 +1,4 @@
-"""What every sink promises, run on every sink: the file, the console, OTLP over both transports, PostgreSQL, the chain.
+"""What every sink promises, run on every sink: spool, console, OTLP over both transports, PostgreSQL, the chain.
 
 A case is a sink that works, what came out of it, and the same sink with the world behind it gone.
 """
@@ -23,7 +23,8 @@ from otelgres.exporters.console import ConsoleExporter
 from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
 from otelgres.exporters.postgres.writer import PostgresWriter
-from otelgres.exporters.spool.folder import SpoolExporter, claim, spool_files
+from otelgres.exporters.spool.exporter import SpoolExporter
+from otelgres.exporters.spool.files import open_file, spool_files
 from otelgres.exporters.target import Protocol, Target
 from tests.library.otlp_receiver import Receiver
 
@@ -85,17 +86,18 @@ def names_of(batch: Batch) -> list[str]:
 
 
 @contextmanager
-def file_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Case]:
+def spool_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Case]:
     sink = SpoolExporter(tmp_path / "spool")
 
     def names() -> list[str]:
         sink.close()
         found: list[str] = []
         for path in spool_files(tmp_path / "spool"):
-            claimed = claim(path)
-            assert claimed is not None
-            with claimed:
-                found += [n for r in claimed.pending() if r.batch.payload != GARBAGE.payload for n in names_of(r.batch)]
+            file = open_file(path)
+            assert file is not None
+            with file:
+                batches = [file.read(entry) for entry in file.pending()]
+            found += [name for batch in batches if batch and batch != GARBAGE for name in names_of(batch)]
         return found
 
     blocker = tmp_path / "a file"
@@ -194,9 +196,9 @@ def postgres_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ca
 
 @contextmanager
 def chain_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Case]:
-    with file_case(tmp_path, request) as case:
+    with spool_case(tmp_path, request) as case:
         yield Case(
-            Chain({"away": case.broken, "file": case.sink}),
+            Chain({"away": case.broken, "spool": case.sink}),
             case.names,
             Chain({"away": case.broken}),
             looks_inside=False,
@@ -204,7 +206,7 @@ def chain_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Case]
 
 
 CASES = {
-    "file": file_case, "console": console_case, "grpc": grpc_case, "http": http_case, "postgres": postgres_case,
+    "spool": spool_case, "console": console_case, "grpc": grpc_case, "http": http_case, "postgres": postgres_case,
     "chain": chain_case,
 }  # fmt: skip
 

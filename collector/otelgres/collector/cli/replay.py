@@ -1,4 +1,4 @@
-"""``otelgres replay``: sends what applications had to keep in files. Refuses to know the files' formats."""
+"""``otelgres replay``: sends what applications and receivers had to keep in files."""
 
 from pathlib import Path
 
@@ -25,7 +25,8 @@ _TIMEOUT = 30.0
     help="Remove files once all of them is sent, or none. By default spool files are removed and JSON files are kept.",
 )
 def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | None) -> None:
-    """Send the telemetry files in DIR: an application's spool, or OTLP/JSON lines (*.json, *.jsonl).
+    """Send the telemetry files in DIR: the spool of an application or of a receiver, with its quarantine, or
+    OTLP/JSON lines (*.json, *.jsonl).
 
     A receiver of ours stores nothing twice, so an interrupted replay can be repeated. Headers, such as a token, come
     from OTEL_EXPORTER_OTLP_HEADERS, a CA certificate from OTEL_EXPORTER_OTLP_CERTIFICATE. Exits with 1 if anything is

@@ -12,10 +12,10 @@ from otelgres.collector.otlp.http_protocol import ConnectionLimits
 from otelgres.collector.otlp.http_server import HttpServer, metrics_page, serve_http
 from otelgres.collector.processors.redaction import RedactionProcessor, load_redaction
 from otelgres.collector.processors.tenant import TenantProcessor
-from otelgres.collector.queue.availability import Availability, DatabaseReplayer, SpoolingWriter
+from otelgres.collector.queue.availability import Availability, SpoolingWriter
+from otelgres.collector.queue.database_replayer import DatabaseReplayer
 from otelgres.collector.queue.group_commit import GroupCommitQueue
-from otelgres.collector.queue.spool_folder import take_slot
-from otelgres.collector.queue.sqlite_spool import Spool
+from otelgres.collector.queue.spool_folders import take_folder
 from otelgres.collector.service.protection import protection
 from otelgres.collector.service.settings import ReceiverSettings, SettingError, parse_address, spool_folder
 from otelgres.collector.telemetry.metrics import EXPORTER, Metrics
@@ -24,6 +24,7 @@ from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.writer import Committed, PostgresWriter
+from otelgres.exporters.spool.queue import SpoolQueue
 
 
 class Receiver:
@@ -48,8 +49,8 @@ class Receiver:
         self._availability = Availability()
         folder = spool_folder(settings, dsn)
         try:
-            self._spool_slot = take_slot(folder)
-            self._spool = Spool(self._spool_slot.folder, settings.max_spool_bytes)
+            self._spool_folder = take_folder(folder)
+            self._spool = SpoolQueue(self._spool_folder.path, settings.max_spool_bytes)
         except OSError as error:
             raise SettingError(f"The spool folder {folder} cannot be used ({error}): set OTELGRES_SPOOL.") from error
         self.metrics = Metrics(
@@ -69,7 +70,7 @@ class Receiver:
         self._tasks: list[asyncio.Task[None]] = []
         self._maintenance = Maintenance(_retention(settings), dsn, self._database_known)
         self.schema_known = self._maintenance.schema_known
-        self._publisher = Publisher(dsn, self.metrics, self._spool_slot.folder, self._rejections)
+        self._publisher = Publisher(dsn, self.metrics, self._spool_folder.path, self._rejections)
         self.grpc = ""
         self.http = ""
 
@@ -147,7 +148,7 @@ class Receiver:
         await asyncio.to_thread(self._replayer.stop, seconds)
         await asyncio.to_thread(self._notifier.stop)
         self._spool.close()
-        self._spool_slot.release()
+        self._spool_folder.release()
 
     def _writer(self) -> SpoolingWriter:
         return SpoolingWriter(self._store(), self._spool, self._availability)

@@ -1,1 +1,1 @@
-"""The durable queue in files, on the side of applications and of the receiver."""
+"""Batches in files until they can be sent: one format, one reader, one bound, for applications and the receiver."""

@@ -1,86 +1,123 @@
-"""The bytes of a spool file: a header, then one record for each batch.
+"""The bytes of a spool file: a header, then one record for each batch. No input or output.
 
-header   ``otelgres spool 1`` and a newline
-record   ``F7 4F 47 52`` · state (``P`` pending, ``S`` sent, ``R`` refused) · signal (``t``, ``m``, ``l``) ·
-         length and CRC-32 of signal and payload (big-endian, 4 bytes each) · payload (OTLP protobuf, as it was sent)
+header   ``otelgres spool 2`` and a newline · key (8 random bytes) · CRC-32 of these · count · CRC-32 of key and count
+record   ``F7 4F 47 52`` · settled (4 bytes) · signal (``t``, ``m``, ``l``) · number · time (8 bytes, nanoseconds since
+         1970) · length and CRC-32 of the payload · CRC-32 of key and head · payload (OTLP protobuf, as it was sent)
 
-The state is outside the checksum: it is the one byte that changes. A damaged or torn record costs itself: reading goes
-on at the next mark whose checksum is right. Refuses to know files.
+Numbers are big-endian, of 4 bytes unless stated otherwise. Records of a file are numbered from 0; ``count`` is how many
+were written whole. So a reader knows which records are missing, and takes none twice. The key stands in the file's
+name, too, and is part of every checksum: bytes that look like a record inside a payload, or come from another file, are
+none.
+
+Two fields change after they were written: the count, and ``settled``, which is zero until the batch is safe elsewhere.
+Any other value than the right one means "not settled": the batch is then sent again, and recognised.
 """
 
+import os
 import struct
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from otelgres.exporters.batch import Batch, Signal
 
-HEADER: Final = b"otelgres spool 1\n"
-PENDING: Final = b"P"
-SENT: Final = b"S"
-REFUSED: Final = b"R"
-_STATES: Final = frozenset({PENDING, SENT, REFUSED})
-_MARK: Final = b"\xf7OGR"
-_HEAD: Final = struct.Struct(">4sccII")
-_STATE_OFFSET: Final = len(_MARK)
+KEY_BYTES: Final = 8
+MARK: Final = b"\xf7OGR"
+_MAGIC: Final = b"otelgres spool 2\n"
+_CRC: Final = struct.Struct(">I")
+_COUNT: Final = struct.Struct(">II")
+COUNT_OFFSET: Final = len(_MAGIC) + KEY_BYTES + _CRC.size
+HEADER_BYTES: Final = COUNT_OFFSET + _COUNT.size
+_BODY: Final = struct.Struct(">cIQII")
+SETTLED_OFFSET: Final = len(MARK)
+_BODY_OFFSET: Final = SETTLED_OFFSET + 4
+_CRC_OFFSET: Final = _BODY_OFFSET + _BODY.size
+HEAD_BYTES: Final = _CRC_OFFSET + _CRC.size
+_PENDING: Final = bytes(4)
 _TAGS: Final = {Signal.TRACES: b"t", Signal.METRICS: b"m", Signal.LOGS: b"l"}
 _SIGNALS: Final = {tag: signal for signal, tag in _TAGS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class SpoolRecord:
-    """A whole record; ``state_at`` is the offset of its state in the file."""
+class Entry:
+    """Where a record is in its file and what its head says. ``written_at`` is nanoseconds since 1970."""
 
-    state_at: int
-    state: bytes
-    batch: Batch
-
-
-@dataclass(frozen=True, slots=True)
-class DamagedRecord:
-    """A stretch that is no record: a torn tail, or what a bad disk made of one or more."""
-
+    number: int
     offset: int
     length: int
+    written_at: int
+    signal: Signal
+    checksum: int
+    settled: bool = False
+
+    @property
+    def payload_at(self) -> int:
+        """The offset of the payload."""
+        return self.offset + HEAD_BYTES
+
+    @property
+    def end(self) -> int:
+        """The offset of the byte after the record."""
+        return self.offset + HEAD_BYTES + self.length
 
 
-def encode(batch: Batch) -> bytes:
+def new_key() -> bytes:
+    """A key that nobody else can know."""
+    return os.urandom(KEY_BYTES)
+
+
+def header(key: bytes, count: int = 0) -> bytes:
+    """What a file begins with."""
+    start = _MAGIC + key
+    return start + _CRC.pack(zlib.crc32(start)) + count_field(key, count)
+
+
+def count_field(key: bytes, count: int) -> bytes:
+    """What stands at COUNT_OFFSET once ``count`` records are written."""
+    return _COUNT.pack(count, zlib.crc32(_CRC.pack(count), zlib.crc32(key)))
+
+
+def key_in(start: bytes) -> bytes | None:
+    """The key in the first bytes of a file; None if they are no whole header."""
+    key = start[len(_MAGIC) : len(_MAGIC) + KEY_BYTES]
+    return key if start[:COUNT_OFFSET] == header(key)[:COUNT_OFFSET] else None
+
+
+def count_in(start: bytes, key: bytes) -> int | None:
+    """How many records were written, by the first bytes of a file; None if that is damaged."""
+    field = start[COUNT_OFFSET:HEADER_BYTES]
+    if len(field) < _COUNT.size:
+        return None
+    count: int = _COUNT.unpack(field)[0]
+    return count if field == count_field(key, count) else None
+
+
+def is_beginning(start: bytes) -> bool:
+    """Whether a file of so few bytes may be one whose process died while it made it."""
+    return len(start) < HEADER_BYTES and (start[: len(_MAGIC)] == _MAGIC[: len(start)])
+
+
+def encode(batch: Batch, number: int, written_at: int, key: bytes) -> bytes:
     """A pending record."""
-    tag = _TAGS[batch.signal]
-    crc = zlib.crc32(batch.payload, zlib.crc32(tag))
-    return _HEAD.pack(_MARK, PENDING, tag, len(batch.payload), crc) + batch.payload
+    body = _BODY.pack(_TAGS[batch.signal], number, written_at, len(batch.payload), zlib.crc32(batch.payload))
+    return MARK + _PENDING + body + _CRC.pack(zlib.crc32(body, zlib.crc32(key))) + batch.payload
 
 
-def decode(data: bytes) -> Iterator[SpoolRecord | DamagedRecord]:
-    """What is in a file with our header, in order."""
-    position = len(HEADER)
-    damaged_from = -1
-    while position < len(data):
-        record = _record_at(data, position)
-        if record is None:
-            if damaged_from < 0:
-                damaged_from = position
-            found = data.find(_MARK, position + 1)
-            position = found if found >= 0 else len(data)
-            continue
-        if damaged_from >= 0:
-            yield DamagedRecord(damaged_from, position - damaged_from)
-            damaged_from = -1
-        yield record
-        position += _HEAD.size + len(record.batch.payload)
-    if damaged_from >= 0:
-        yield DamagedRecord(damaged_from, len(data) - damaged_from)
+def settled_field(number: int, key: bytes) -> bytes:
+    """What stands at SETTLED_OFFSET of a record that is settled: never zero, and of no other record."""
+    return _CRC.pack(zlib.crc32(_CRC.pack(number) + b"settled", zlib.crc32(key)) or 1)
 
 
-def _record_at(data: bytes, position: int) -> SpoolRecord | None:
-    if len(data) - position < _HEAD.size:
+def entry_at(data: bytes, position: int, key: bytes, offset: int) -> Entry | None:
+    """The record whose head is at ``position`` of ``data``, which is at ``offset`` of the file; None if it is none."""
+    if len(data) - position < HEAD_BYTES or not data.startswith(MARK, position):
         return None
-    mark, state, tag, length, crc = _HEAD.unpack_from(data, position)
-    start = position + _HEAD.size
-    if mark != _MARK or state not in _STATES or tag not in _SIGNALS or len(data) - start < length:
+    body = data[position + _BODY_OFFSET : position + _CRC_OFFSET]
+    (checksum,) = _CRC.unpack_from(data, position + _CRC_OFFSET)
+    if zlib.crc32(body, zlib.crc32(key)) != checksum:
         return None
-    payload = data[start : start + length]
-    if zlib.crc32(payload, zlib.crc32(tag)) != crc:
+    tag, number, written_at, length, payload_checksum = _BODY.unpack(body)
+    if tag not in _SIGNALS:
         return None
-    return SpoolRecord(position + _STATE_OFFSET, state, Batch(_SIGNALS[tag], payload))
+    settled = data[position + SETTLED_OFFSET : position + _BODY_OFFSET] == settled_field(number, key)
+    return Entry(number, offset, length, written_at, _SIGNALS[tag], payload_checksum, settled)

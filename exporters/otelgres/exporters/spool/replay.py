@@ -1,7 +1,5 @@
-"""Files of telemetry to an OTLP receiver: spool files of applications, and OTLP/JSON lines as the stock Collector's
-file exporter writes them.
-
-Refuses to know the command line and what is told to whom.
+"""Sends files of telemetry to an OTLP receiver: spool files of applications and receivers, the quarantine of receivers,
+and OTLP/JSON lines as the file exporter of the stock Collector writes them.
 """
 
 import time
@@ -17,9 +15,9 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.chain import Exporter, is_retryable
 from otelgres.exporters.items import count_items
 from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
-from otelgres.exporters.outcome import Accepted, Outcome, Overloaded, Unavailable
-from otelgres.exporters.spool.folder import ClaimedFile, claim, spool_files
-from otelgres.exporters.spool.records import REFUSED, SENT
+from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
+from otelgres.exporters.spool.bound import QUARANTINE
+from otelgres.exporters.spool.files import SpoolFile, open_file, spool_files
 
 _JSON_SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson"})
 _KEYS: Final = {
@@ -97,35 +95,46 @@ def _files(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     lines = (path for path in folder.iterdir() if path.suffix in _JSON_SUFFIXES and path.is_file())
-    return [*spool_files(folder), *sorted(lines, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+    spooled = [path for place in _spool_folders(folder) for path in spool_files(place)]
+    return [*spooled, *sorted(lines, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+
+
+def _spool_folders(folder: Path) -> list[Path]:
+    """An application's folder, a receiver's, or the parent of receivers' folders; then what was quarantined in each."""
+    receivers = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir() and not path.is_symlink()]
+    spools = [folder, *sorted(receivers, key=lambda path: int(path.name))]
+    return [*spools, *(path for spool in spools if (path := spool / QUARANTINE).is_dir())]
 
 
 def _replay_spool(
     path: Path, exporter: Exporter, removal: Removal, result: ReplayResult, advance: Callable[[float], None]
 ) -> None:
-    claimed = claim(path)
-    if claimed is None:
-        result.left = "in use by a running application, or not readable"
+    file = open_file(path)
+    if file is None:
+        result.left = "in use by a running application or receiver, or not readable"
         return
     keep = removal is Removal.NONE
     if keep:
-        claimed.keep()
-    with claimed:
-        _send_records(claimed, exporter, result, advance, keep=keep)
+        file.keep()
+    with file:
+        _send_records(file, exporter, result, advance, keep=keep)
 
 
 def _send_records(
-    claimed: ClaimedFile, exporter: Exporter, result: ReplayResult, advance: Callable[[float], None], *, keep: bool
+    file: SpoolFile, exporter: Exporter, result: ReplayResult, advance: Callable[[float], None], *, keep: bool
 ) -> None:
-    if claimed.foreign:
+    if file.foreign:
         result.left = "not a spool file"
         return
-    result.damaged = claimed.damaged
-    for record in claimed.pending():
-        outcome = _send(record.batch, exporter, result)
-        advance(len(record.batch.payload))
+    for entry in file.pending():
+        batch = file.read(entry)
+        if batch is None:
+            continue
+        _send(batch, exporter, result)
+        advance(entry.length)
         if not keep:
-            claimed.settle(record, SENT if isinstance(outcome, Accepted) else REFUSED)
+            file.settle(entry)
+    result.damaged = max(file.lost, 1) if file.damaged else 0
 
 
 def _replay_lines(
@@ -164,8 +173,8 @@ def _signal(line: bytes) -> Signal:
     return signals.pop()
 
 
-def _send(batch: Batch, exporter: Exporter, result: ReplayResult) -> Outcome:
-    """The final answer. Raises ReceiverUnavailable when there is none."""
+def _send(batch: Batch, exporter: Exporter, result: ReplayResult) -> None:
+    """Adds the final answer to the result. Raises ReceiverUnavailable when there is none."""
     for attempt in range(_TRIES):
         outcome = exporter.write([batch])[0]
         if not is_retryable(outcome):
@@ -181,4 +190,3 @@ def _send(batch: Batch, exporter: Exporter, result: ReplayResult) -> Outcome:
     result.refused += refused
     if refused:
         result.reason = outcome.message
-    return outcome

@@ -13,15 +13,16 @@ from typing import Final
 
 import psycopg
 
-from otelgres.collector.queue.availability import Availability, DatabaseReplayer
+from otelgres.collector.queue.availability import Availability
+from otelgres.collector.queue.database_replayer import DatabaseReplayer
 from otelgres.collector.queue.group_commit import GROUP_BYTES
-from otelgres.collector.queue.sqlite_spool import Spool
 from otelgres.collector.tools.bench.ingest import NotStoredError
 from otelgres.collector.tools.bench.load import make_requests
 from otelgres.collector.tools.bench.server import Server
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
+from otelgres.exporters.spool.queue import SpoolQueue
 
 _WRITERS: Final = 2
 _SPOOL_BYTES: Final = 4 * 1024 * 1024 * 1024
@@ -98,7 +99,7 @@ def _ingest(dsn: str, batches: Sequence[Batch]) -> float:
 
 
 def _drain(dsn: str, batches: Sequence[Batch], folder: Path) -> float:
-    spool = Spool(folder, _SPOOL_BYTES)
+    spool = SpoolQueue(folder, _SPOOL_BYTES)
     for group in _grouped(batches):
         spool.append(group)
     availability = Availability()

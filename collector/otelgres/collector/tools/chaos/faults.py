@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from otelgres.collector.tools.chaos.damage import SpoolDamage
 from otelgres.collector.tools.chaos.disk import SmallDisk
 from otelgres.collector.tools.chaos.processes import DatabaseProcess, ReceiverProcess
 
@@ -26,6 +27,7 @@ class Schedule:
         receiver: ReceiverProcess,
         database: DatabaseProcess,
         disk: SmallDisk,
+        damage: SpoolDamage,
         *,
         seed: int,
         seconds: float,
@@ -34,6 +36,7 @@ class Schedule:
         self._receiver = receiver
         self._database = database
         self._disk = disk
+        self._damage = damage
         self._seconds = seconds
         self._kills = kills
         self._stop = threading.Event()
@@ -101,6 +104,8 @@ class Schedule:
         else:
             self.counts["receiver SIGTERM"] += 1
             self._receiver.stop()
+        if rng.random() < 0.5 and (done := self._damage.happen(rng)):
+            self.counts[done] += 1
         if rng.random() < 0.3:
             self._rest(rng, 0.0, 1.5)
         self._receiver.start()

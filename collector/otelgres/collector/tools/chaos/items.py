@@ -17,7 +17,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from otelgres.exporters.batch import Signal
+from otelgres.exporters.batch import Batch, Signal
 
 NUMBER_KEY: Final = "chaos.number"
 _SERVICES: Final = 3
@@ -56,6 +56,36 @@ _SIGNALS: Final = {
     ItemKind.LOG_WITHOUT_UID: Signal.LOGS,
     ItemKind.POINT: Signal.METRICS,
 }
+
+
+def kinds_and_numbers(batch: Batch) -> list[tuple[ItemKind, int]]:
+    """The items of a request that was made here; those that were made invalid have no number."""
+    match batch.signal:
+        case Signal.TRACES:
+            traces = ExportTraceServiceRequest.FromString(batch.payload)
+            spans = (span for group in traces.resource_spans for scope in group.scope_spans for span in scope.spans)
+            return [(ItemKind.SPAN, int(span.attributes[0].value.int_value)) for span in spans if span.attributes]
+        case Signal.LOGS:
+            logs = ExportLogsServiceRequest.FromString(batch.payload)
+            records = (one for group in logs.resource_logs for scope in group.scope_logs for one in scope.log_records)
+            return [
+                (
+                    ItemKind.LOG if len(one.attributes) > 1 else ItemKind.LOG_WITHOUT_UID,
+                    int(one.attributes[0].value.int_value),
+                )
+                for one in records
+            ]
+        case Signal.METRICS:
+            metrics = ExportMetricsServiceRequest.FromString(batch.payload)
+            found = (
+                one for group in metrics.resource_metrics for scope in group.scope_metrics for one in scope.metrics
+            )
+            return [(ItemKind.POINT, number) for metric in found for number in _point_numbers(metric)]
+
+
+def _point_numbers(metric: Any) -> list[int]:
+    points = getattr(metric, metric.WhichOneof("data")).data_points
+    return [int(point.as_int if metric.HasField("gauge") else point.sum) for point in points]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the senders know: of every item whether it was sent, acknowledged or refused. Refuses to know what is stored."""
+"""What is known of every item: whether it was sent, acknowledged or refused, or destroyed in the spool."""
 
 import threading
 from collections import Counter
@@ -10,6 +10,7 @@ from otelgres.collector.tools.chaos.items import ItemKind
 _SENT: Final = 1
 _ACKED: Final = 2
 _REFUSED: Final = 4
+_DAMAGED: Final = 8
 
 
 class SentLedger:
@@ -24,6 +25,8 @@ class SentLedger:
         """Answers that a right receiver does not give: valid items refused, invalid ones taken."""
         self.events: Counter[str] = Counter()
         """Requests by what was special about them: duplicates, regrouped, poison, retries."""
+        self.damaged_batches = 0
+        """Spooled batches that were destroyed on the disk: the receiver has to count as many."""
 
     def take(self, kind: ItemKind, count: int) -> range:
         """Numbers for new items, which count as sent from now on."""
@@ -41,6 +44,13 @@ class SentLedger:
         """A final refusal of items that were valid."""
         self._mark(kind, numbers, _REFUSED)
         self.report_unexpected(f"{kind.value}: valid items were refused: {why}")
+
+    def damaged(self, items: Iterable[tuple[ItemKind, int]]) -> None:
+        """A spooled batch with these items was destroyed on the disk."""
+        with self._lock:
+            self.damaged_batches += 1
+        for kind, number in items:
+            self._mark(kind, (number,), _DAMAGED)
 
     def heard(self, answer: str) -> None:
         """Counts an answer."""
@@ -69,10 +79,15 @@ class SentLedger:
         """The numbers of what was refused for good and never acknowledged."""
         return set(self._numbers(kind, _REFUSED)) - self.acked_numbers(kind)
 
+    def damaged_numbers(self, kind: ItemKind) -> set[int]:
+        """The numbers of what was in damaged batches."""
+        return set(self._numbers(kind, _DAMAGED))
+
     def acked_total(self) -> int:
         """How many items of all kinds were acknowledged."""
         with self._lock:
-            return sum(len(items) - items.count(_SENT) for items in self._items.values())
+            unknown = (_SENT, _SENT | _DAMAGED)
+            return sum(len(items) - sum(map(items.count, unknown)) for items in self._items.values())
 
     def _numbers(self, kind: ItemKind, flag: int) -> Iterator[int]:
         return (number for number, state in enumerate(self._items[kind]) if state & flag)

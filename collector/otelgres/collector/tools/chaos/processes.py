@@ -88,7 +88,7 @@ class ReceiverProcess:
             return False
         finally:
             connection.close()
-        return ready and not any(self._spool.rglob("*.sqlite"))
+        return ready and not any(self._spool.glob("*/*.spool"))
 
     def kill(self) -> None:
         """kill -9."""

@@ -1,4 +1,4 @@
-"""The account at the end: the senders' ledger held against what people read in SQL. Refuses to know what was broken."""
+"""The account at the end: the senders' ledger held against what people read in SQL."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,16 +25,23 @@ SELECT (SELECT count(*) FROM otel.spans) AS spans,
             FULL JOIN otel.flows f USING (trace_id) WHERE s.spans IS DISTINCT FROM f.span_count) AS wrong_flows
 """
 _LOSSES: Final = "SELECT concat_ws(' ', effect, source, signal, reason), sum(count) FROM _otel.losses GROUP BY 1"
+_COUNTED: Final = """
+SELECT coalesce(sum(count), 0) FROM _otel.losses WHERE effect = 'dropped' AND reason = 'spool_damaged'
+"""
 _EXAMPLES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The account of one kind of item; ``examples`` are numbers of what is wrong."""
+    """The account of one kind of item; ``examples`` are numbers of what is wrong.
+
+    ``damaged`` were acknowledged and destroyed on the spool's disk, which is no fault of the receiver's.
+    """
 
     sent: int
     acked: int
     stored: int
+    damaged: int
     lost: int
     doubled: int
     refused: int
@@ -43,7 +50,7 @@ class Line:
 
     @property
     def right(self) -> bool:
-        """Acknowledged is stored, once; nothing valid was refused, nothing appeared that nobody sent."""
+        """Acknowledged is stored once, or destroyed; nothing valid was refused; nothing is there that nobody sent."""
         return not (self.lost or self.doubled or self.refused or self.invented)
 
 
@@ -53,6 +60,10 @@ class Reconciliation:
 
     lines: dict[ItemKind, Line]
     rollups: dict[str, int]
+    damaged_batches: int = 0
+    """Batches that were destroyed on the spool's disk."""
+    counted_batches: int = 0
+    """Batches that the receiver's ledger has as lost by damage. A kill at the wrong moment makes it repeat an entry."""
     losses: dict[str, int] = field(default_factory=dict)
     """The receiver's own ledger: entries by effect, source, signal and reason."""
 
@@ -61,12 +72,14 @@ class Reconciliation:
         """Whether the promise was kept, and there was something to keep it for."""
         spans = self.rollups["spans"]
         agree = self.rollups["in_flows"] == self.rollups["in_span_stats"] == spans and not self.rollups["wrong_flows"]
-        return agree and all(line.right and line.stored for line in self.lines.values())
+        counted = self.counted_batches >= self.damaged_batches
+        return counted and agree and all(line.right and line.stored for line in self.lines.values())
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         lines = {kind.value: asdict(line) for kind, line in self.lines.items()}
-        return {"right": self.right, "items": lines, "rollups": self.rollups, "losses": self.losses}
+        damage = {"damaged_batches": self.damaged_batches, "counted_batches": self.counted_batches}
+        return {"right": self.right, "items": lines, "rollups": self.rollups, "losses": self.losses, **damage}
 
 
 def settle(ledger: SentLedger, dsn: str) -> Reconciliation:
@@ -79,7 +92,8 @@ def settle(ledger: SentLedger, dsn: str) -> Reconciliation:
             assert cursor.description is not None
             rollups = {column.name: int(value) for column, value in zip(cursor.description, values, strict=True)}
         losses = {str(name): int(count) for name, count in connection.execute(_LOSSES).fetchall()}
-    return Reconciliation(lines, rollups, losses)
+        (counted,) = connection.execute(_COUNTED).fetchone() or (0,)
+    return Reconciliation(lines, rollups, ledger.damaged_batches, int(counted), losses)
 
 
 def _stored(connection: psycopg.Connection[Any], kind: ItemKind) -> dict[int, int]:
@@ -92,13 +106,16 @@ def _line(ledger: SentLedger, kind: ItemKind, stored: Mapping[int, int]) -> Line
     sent = ledger.sent_count(kind)
     acked = ledger.acked_numbers(kind)
     refused = ledger.refused_numbers(kind)
-    lost = [number for number in acked if number not in stored]
+    gone = [number for number in acked if number not in stored]
+    destroyed = ledger.damaged_numbers(kind)
+    lost = [number for number in gone if number not in destroyed]
     doubled = [number for number, count in stored.items() if count > 1]
     invented = [number for number in stored if not 0 <= number < sent]
     return Line(
         sent=sent,
         acked=len(acked),
         stored=len(stored),
+        damaged=len(gone) - len(lost),
         lost=len(lost),
         doubled=sum(stored[number] - 1 for number in doubled),
         refused=len(refused),

@@ -10,7 +10,7 @@ from rich.table import Table
 from otelgres.collector.tools.chaos.run import ChaosPlan, ChaosResult
 from otelgres.collector.tools.chaos.speeds import Speeds
 
-_COLUMNS = ("sent", "acked", "stored", "lost", "doubled", "refused", "invented")
+_COLUMNS = ("sent", "acked", "stored", "damaged", "lost", "doubled", "refused", "invented")
 
 
 def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds | None) -> None:
@@ -37,6 +37,8 @@ def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds 
     if speeds:
         share = speeds.replay / speeds.ingest if speeds.ingest else 0.0
         say(f"speed: {speeds.ingest:,.0f} spans/s go in, {speeds.replay:,.0f} spans/s leave the spool ({share:.2f})")
+    account = result.account
+    say(f"spooled batches destroyed on the disk: {account.damaged_batches}, counted as lost: {account.counted_batches}")
     say(f"its own ledger: {_counts(result.account.losses)}")
     if not result.disk_limited:
         say("the spool's disk was not limited: that takes Linux and root with the right to mount")
@@ -50,7 +52,7 @@ def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds 
     if not result.replayed:
         say("  the spool was not empty in time")
     say(
-        "[green]nothing acknowledged was lost, nothing was doubled[/green]"
+        "[green]nothing acknowledged was lost but what was destroyed on the disk; nothing was doubled[/green]"
         if result.right
         else "[red]the promise was broken[/red]"
     )

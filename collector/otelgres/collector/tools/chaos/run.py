@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from otelgres.collector.tools.chaos.damage import SpoolDamage
 from otelgres.collector.tools.chaos.disk import SmallDisk
 from otelgres.collector.tools.chaos.faults import Schedule
 from otelgres.collector.tools.chaos.items import Items
@@ -91,7 +92,8 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
         stack.callback(memory.close)
         senders = Senders(Items(plan.seed, time.time_ns()), ledger, grpc, http, count=_SENDERS, pace=_PACE)
         stack.callback(senders.finish, 0)
-        schedule = Schedule(receiver, database, disk, seed=plan.seed, seconds=plan.seconds, kills=plan.kills)
+        damage = SpoolDamage(disk.folder, ledger)
+        schedule = Schedule(receiver, database, disk, damage, seed=plan.seed, seconds=plan.seconds, kills=plan.kills)
         stack.callback(schedule.finish)
         senders.start()
         schedule.start()
@@ -106,7 +108,7 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
         answered = senders.finish(_ANSWER_SECONDS)
         progress("waiting for the spool to be empty")
         replay_began = time.monotonic()
-        replayed = wait_until(lambda: not any(disk.folder.rglob("*.sqlite")), _DRAIN_SECONDS)
+        replayed = wait_until(lambda: not any(disk.folder.glob("*/*.spool")), _DRAIN_SECONDS)
         replay_seconds = time.monotonic() - replay_began
         receiver.stop()
         progress("comparing the ledger with SQL")

@@ -1,4 +1,4 @@
-"""The files of the spool: whole after any crash, one owner each, bounded, and foreign ones left alone."""
+"""The spool of applications: files with one owner each, bounded, and foreign ones left alone."""
 
 import os
 import stat
@@ -7,30 +7,34 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
-from otelgres.exporters.spool.folder import ClaimedFile, SpoolExporter, claim, spool_files
-from otelgres.exporters.spool.records import HEADER, REFUSED, SENT, DamagedRecord, SpoolRecord, decode, encode
+from otelgres.exporters.spool.exporter import SpoolExporter
+from otelgres.exporters.spool.files import SpoolFile, open_file, spool_files
+from otelgres.exporters.spool.records import header
 from tests.library.otlp_receiver import app_environment
 
 BATCHES = [Batch(signal, f"payload {number}".encode() * 10) for number, signal in enumerate((*Signal, *Signal))]
 
 
-def claimed(path: Path) -> ClaimedFile:
-    found = claim(path)
+def opened(path: Path) -> SpoolFile:
+    found = open_file(path)
     assert found is not None
     return found
 
 
-def pending(folder: Path) -> list[Batch]:
+def batches(file: SpoolFile) -> list[Batch | None]:
+    return [file.read(entry) for entry in file.pending()]
+
+
+def pending(folder: Path) -> list[Batch | None]:
     found = []
     for path in spool_files(folder):
-        with claimed(path) as file:
+        with opened(path) as file:
             file.keep()
-            found += [record.batch for record in file.pending()]
+            assert not file.damaged
+            found += batches(file)
     return found
 
 
@@ -48,40 +52,17 @@ def test_what_goes_in_comes_out_in_order_byte_for_byte(tmp_path: Path) -> None:
     assert pending(tmp_path) == BATCHES
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
-@given(cut=st.integers(0, 1000), at=st.integers(0, 1000), flip=st.integers(1, 255))
-def test_a_torn_or_damaged_record_costs_itself(cut: int, at: int, flip: int) -> None:
-    records = [encode(batch) for batch in BATCHES]
-    whole = HEADER + b"".join(records)
-    cut = len(HEADER) + cut % (len(whole) - len(HEADER) + 1)
-    ends = [len(HEADER) + sum(map(len, records[: number + 1])) for number in range(len(records))]
-
-    torn = [part.batch for part in decode(whole[:cut]) if isinstance(part, SpoolRecord)]
-    assert torn == [batch for batch, end in zip(BATCHES, ends, strict=True) if end <= cut]
-
-    at = len(HEADER) + at % (len(whole) - len(HEADER))
-    damaged = bytearray(whole)
-    damaged[at] ^= flip
-    hit = next(number for number, end in enumerate(ends) if at < end)
-    parts = list(decode(bytes(damaged)))
-    found = [part.batch for part in parts if isinstance(part, SpoolRecord)]
-    if bytes(damaged[at : at + 1]) in {SENT, REFUSED} and found == BATCHES:
-        return  # it was the state, and became another
-    assert found == BATCHES[:hit] + BATCHES[hit + 1 :]
-    assert sum(isinstance(part, DamagedRecord) for part in parts) == 1
-
-
 def test_settled_records_are_not_read_again_and_the_last_one_removes_the_file(tmp_path: Path) -> None:
     path = written(tmp_path)
-    with claimed(path) as file:
+    with opened(path) as file:
         first, second, *_ = file.pending()
-        file.settle(first, SENT)
-        file.settle(second, REFUSED)
+        file.settle(first)
+        file.settle(second)
     assert pending(tmp_path) == BATCHES[2:]
 
-    with claimed(path) as file:
+    with opened(path) as file:
         for record in file.pending():
-            file.settle(record, SENT)
+            file.settle(record)
     assert not path.exists()
 
 
@@ -89,11 +70,11 @@ def test_a_file_has_one_owner_and_the_next_one_when_that_lets_go(tmp_path: Path)
     sink = SpoolExporter(tmp_path)
     sink.write(BATCHES[:1])
     (path,) = spool_files(tmp_path)
-    assert claim(path) is None
+    assert open_file(path) is None
     sink.seal()
 
-    with claimed(path) as file:
-        assert claim(path) is None
+    with opened(path) as file:
+        assert open_file(path) is None
         assert file.pending()
     sink.write(BATCHES[1:2])
     assert len(spool_files(tmp_path)) == 2
@@ -104,7 +85,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.spool.folder import SpoolExporter
+from otelgres.exporters.spool.exporter import SpoolExporter
 sink = SpoolExporter(Path(sys.argv[1]))
 sink.write([Batch(Signal.LOGS, b"from the parent")])
 child = os.fork()
@@ -131,13 +112,13 @@ def test_a_killed_process_s_file_is_free_even_while_its_child_lives(tmp_path: Pa
     process.wait(30)
 
     parents, childs = spool_files(tmp_path)
-    with claimed(parents) as file:
-        assert [record.batch.payload for record in file.pending()] == [b"from the parent"]
-    assert claim(childs) is None
+    with opened(parents) as file:
+        assert batches(file) == [Batch(Signal.LOGS, b"from the parent")]
+    assert open_file(childs) is None
     process.stdin.close()
     assert process.stdout.read() == ""  # the child has ended: the pipe has no writer
-    with claimed(childs) as file:
-        assert [record.batch.payload for record in file.pending()] == [b"from the child"]
+    with opened(childs) as file:
+        assert batches(file) == [Batch(Signal.LOGS, b"from the child")]
     process.stdout.close()
 
 
@@ -168,16 +149,16 @@ def test_another_process_s_files_count_against_the_bound(tmp_path: Path) -> None
 
 
 def test_foreign_files_are_left_alone_and_half_born_ones_are_cleared_away(tmp_path: Path) -> None:
-    foreign = tmp_path / "00000000000000000001-1-1.spool"
+    foreign = tmp_path / f"{1:020}-1-{1:016x}.spool"
     foreign.write_bytes(b"somebody else's, under our kind of name")
     other = tmp_path / "notes.txt"
     other.write_text("notes")
-    empty, torn = tmp_path / "00000000000000000002-1-1.spool", tmp_path / "00000000000000000003-1-1.spool"
+    empty, torn = (tmp_path / f"{number:020}-1-{number:016x}.spool" for number in (2, 3))
     empty.touch()
-    torn.write_bytes(HEADER[:5])
+    torn.write_bytes(header(b"12345678")[:20])
 
     for path in spool_files(tmp_path):
-        with claimed(path) as file:
+        with opened(path) as file:
             assert file.pending() == []
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [foreign.name, "notes.txt"]
@@ -216,8 +197,6 @@ def test_a_disk_that_fills_up_leaves_no_half_record(tmp_path: Path, monkeypatch:
     sink.write(BATCHES[2:3])
     sink.close()
     assert pending(tmp_path) == [BATCHES[0], BATCHES[2]]
-    (path,) = spool_files(tmp_path)
-    assert not any(isinstance(part, DamagedRecord) for part in decode(path.read_bytes()))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows removes no file that is open")
