@@ -1,6 +1,6 @@
-"""What an application imports: OpenTelemetry set up in one call, and flows to tell of its work.
+"""The application library: OpenTelemetry set up in one call, and flows, phases and checkpoints to record work.
 
-Importing it costs OpenTelemetry's API only and changes nothing. It never imports the collector.
+Importing it loads only OpenTelemetry's API and has no side effects. It never imports the collector.
 """
 
 from otel_setup.api.context_attributes import context_attributes

@@ -1,6 +1,6 @@
-"""Spans on which a signal handler may set attributes while it has interrupted somebody setting some.
+"""Reentrant locks for spans: a signal handler may set attributes while it interrupts code that sets some.
 
-The SDK's locks would wait for the very thread that waits. Refuses to know what is set.
+With the SDK's own locks the thread would wait for itself.
 """
 
 import threading
@@ -10,7 +10,7 @@ from opentelemetry.trace import Span
 
 
 def make_reentrant(span: Span) -> None:
-    """Gives ``span`` locks that its own thread may take twice, before anybody else knows it."""
+    """Replaces the locks of ``span`` with reentrant ones. Call it before the span is shared."""
     for locked in (span, getattr(span, "_attributes", None)):
         if hasattr(locked, "_lock"):
             changed: Any = locked

@@ -101,7 +101,7 @@ class DatabaseIntegrationLogger:
             record_checkpoint(checkpoint, flow_id=flow_id or flow_id_of(event), **attributes)
             if self._early_flush:
                 flush_soon()
-        except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
+        except Exception:  # noqa: BLE001 (telemetry must not break the application)
             _log.debug("a checkpoint was not recorded", exc_info=True)
 
     def log_heartbeat(self, stats: Mapping[str, Any] | None = None, *, interval: float = 60.0, **more: Any) -> None:

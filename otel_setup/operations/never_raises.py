@@ -16,7 +16,7 @@ def never_raises(call: Callable[_P, None]) -> Callable[_P, None]:
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             call(*args, **kwargs)
-        except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
+        except Exception:  # noqa: BLE001 (telemetry must not break the application)
             _log.debug("an operation was not recorded", exc_info=True)
 
     return wrapper

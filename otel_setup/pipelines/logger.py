@@ -97,7 +97,7 @@ class StructuredLogger:
             for name in _TAKEN.intersection(extra):
                 extra[f"{name}_"] = extra.pop(name)
             self._logger.log(level, text(message), extra=extra, exc_info=exception, stacklevel=_DEPTH)
-        except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
+        except Exception:  # noqa: BLE001 (telemetry must not break the application)
             _log.debug("a record was not logged", exc_info=True)
 
 

@@ -138,7 +138,7 @@ class NodeBlock(Decorator[Node]):
         scope.__exit__(kind, error, traceback)
         carried.__exit__(kind, error, traceback)
 
-    def _again(self) -> "NodeBlock":
+    def _copy(self) -> "NodeBlock":
         return NodeBlock(self._given)
 
 

@@ -1,7 +1,7 @@
-"""What a forked child changes in the SDK's providers, so that it speaks for itself and repeats nothing of its parent.
+"""Prepares for a fork, and resets telemetry in the child, so that it repeats none of the parent's records.
 
-The SDK clears the child's queues, restarts its threads and renews ``service.instance.id``. What is left to do is here
-and reaches into the SDK, whose versions are pinned. Refuses to know when it is called.
+The SDK itself clears the child's queues, restarts its threads and renews ``service.instance.id``. The rest is done here
+with private attributes of the SDK, whose versions are pinned.
 """
 
 import threading
@@ -15,7 +15,7 @@ from otel_setup.sdk.resource import process_identity
 
 
 def prepare(telemetry: Telemetry) -> None:
-    """Before a fork: lets exports under way finish, where the collector answers and the wait is short."""
+    """Before a fork: waits briefly for exports in progress, if the collector answers."""
     if telemetry.gate is not None:
         telemetry.gate.close(wait=not any(pipeline.failing for pipeline in telemetry.pipelines))
 
@@ -27,7 +27,7 @@ def resume(telemetry: Telemetry) -> None:
 
 
 def adopt(telemetry: Telemetry) -> None:
-    """Makes ``telemetry``, inherited by fork, this process's own: identity, connections, spool file, totals."""
+    """In the child: gives ``telemetry`` its own identity, connections, spool file and totals."""
     if telemetry.gate is not None:
         telemetry.gate.reopen_in_child()
     if telemetry.counts is not None:
@@ -51,9 +51,9 @@ def adopt(telemetry: Telemetry) -> None:
 
 
 def _start_from_zero(provider: Any) -> None:
-    """Empty totals, started now: the parent's would be counted again under the child's instance id.
+    """Resets the totals: the parent's would be exported again under the child's instance id.
 
-    The locks are replaced because the parent's export thread may have held them when it did not come along.
+    Replaces the locks, which the parent's export thread may have held at the fork.
     """
     consumer = provider._measurement_consumer
     consumer._lock = threading.Lock()

@@ -184,7 +184,7 @@ class Run(Decorator[Execution]):
         opened.carried.__exit__(kind, error, traceback)
         detach(opened.outer)
 
-    def _again(self) -> "Run":
+    def _copy(self) -> "Run":
         return Run(
             self._name, self._execution_id, self._carried, self._facts, writes=self._writes, demo_mode=self._demo_mode
         )

@@ -54,7 +54,7 @@ class RunPhase(Decorator[Handle]):
         if collector is not None:
             collector.add_phase(self._name, seconds, failed=error is not None)
 
-    def _again(self) -> "RunPhase":
+    def _copy(self) -> "RunPhase":
         return RunPhase(self._name, self._fields, self._collector)
 
 
