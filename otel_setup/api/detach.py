@@ -1,6 +1,6 @@
 """``detach``: undoes ``context.attach``, also in another thread or task (where a generator may be closed).
 
-A token is invalid there, and OpenTelemetry's own ``detach`` would write a traceback to the application's log and stderr.
+There the token is invalid, and OpenTelemetry's own ``detach`` would log a traceback.
 """
 
 import contextlib

@@ -47,15 +47,15 @@ def inject(message: dict[str, Any] | None = None, key: str = "otel") -> dict[str
 class Extraction(Block[uuid.UUID | None]):
     """A block in which the context received with a message is current (``with`` or ``async with``)."""
 
-    def __init__(self, arrived: Context | None) -> None:
-        self._arrived = received
+    def __init__(self, received: Context | None) -> None:
+        self._received = received
         self._tokens: list[Any] = []
 
     def __enter__(self) -> uuid.UUID | None:
         """Makes the flow of the message current. Returns its id, or None if the message has none."""
-        current = context.get_current() if self._arrived is None else self._received
+        current = context.get_current() if self._received is None else self._received
         self._tokens.append(context.attach(current))
-        return None if self._arrived is None else uuid.UUID(int=_trace_id(self._arrived))
+        return None if self._received is None else uuid.UUID(int=_trace_id(self._received))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -83,14 +83,14 @@ def _read(message: object, key: str) -> Context | None:
     fields = {name: value for name in _FIELDS if isinstance(value := carrier.get(name), str)}
     # The received flow must not get the name of the current one.
     base = baggage.remove_baggage(FLOW_NAME, context.get_current())
-    arrived = _trace_context.extract(fields, trace.set_span_in_context(trace.INVALID_SPAN, base))
-    if not _trace_id(arrived):
+    received = _trace_context.extract(fields, trace.set_span_in_context(trace.INVALID_SPAN, base))
+    if not _trace_id(received):
         return None
     try:
-        return _baggage.extract(fields, arrived)
+        return _baggage.extract(fields, received)
     except ValueError:
         return received
 
 
-def _trace_id(arrived: Context) -> int:
-    return trace.get_current_span(arrived).get_span_context().trace_id
+def _trace_id(received: Context) -> int:
+    return trace.get_current_span(received).get_span_context().trace_id

@@ -29,7 +29,7 @@ _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 
 @dataclass(frozen=True, slots=True)
 class LogBatchSettings:
-    """How log records are batched and retried, set by ``initialize_logger``. Other signals then have no console fallback.
+    """How log records are batched and retried; set by ``initialize_logger``. Only logs then fall back to the console.
 
     ``size`` and ``queue`` are records, ``seconds`` the longest wait for a full batch. ``attempts`` is how often a batch
     is sent before the next step gets it. ``already_printed`` returns whether a console handler has printed the records;

@@ -45,8 +45,8 @@ class OutageLog:
             self._quiet_until = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
             self._warned = True
             _logger.warning(
-                "cannot export telemetry to %s; it is %s. The application is not affected. This warning is not repeated "
-                "until the export works again: %s",
+                "cannot export telemetry to %s; it is %s. The application is not affected. "
+                "This warning is not repeated until the export works again: %s",
                 target.endpoint,
                 self._fallback_texts.get(step, "dropped"),
                 reason or "no reason given",

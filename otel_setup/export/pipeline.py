@@ -83,7 +83,7 @@ class CollectorStep:
 
 @dataclass(slots=True)
 class ExportStats:
-    """Batches the collector accepted (``flushes``) or not (``errors``), the last times (since 1970), the last reason."""
+    """Batches the collector accepted (``flushes``) or not (``errors``), when last (since 1970), and the last reason."""
 
     flushes: int = 0
     errors: int = 0

@@ -1,4 +1,4 @@
-"""A decorator for calls that must never fail the work they tell of. Refuses to know what they do."""
+"""A decorator for telemetry calls that must not break the application."""
 
 import functools
 import logging
@@ -10,7 +10,7 @@ _P = ParamSpec("_P")
 
 
 def never_raises(call: Callable[_P, None]) -> Callable[_P, None]:
-    """What ``call`` raises is a line of the debug log."""
+    """Logs an exception of ``call`` at DEBUG instead of raising it."""
 
     @functools.wraps(call)
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> None:

@@ -56,9 +56,9 @@ class Telemetry:
     def stats(self) -> dict[str, dict[str, int]]:
         """Counts of this process: for each signal the items by disposition, changed ``values``, ``spool`` bytes.
 
-        Dispositions: ``sent``, ``spooled``, ``replayed`` (sent from any process's spool files), ``console``, ``stderr``,
-        ``refused`` (rejected permanently by the collector), ``dropped`` (no step accepted them), ``overflowed`` (the
-        queue was full). Empty if telemetry is off.
+        Dispositions: ``sent``, ``spooled``, ``replayed`` (sent from spool files of any process), ``console``,
+        ``stderr``, ``refused`` (rejected permanently by the collector), ``dropped`` (no step accepted them),
+        ``overflowed`` (the queue was full). Empty if telemetry is off.
         """
         if self.counts is None:
             return {}
@@ -111,7 +111,7 @@ class Telemetry:
         return in_time
 
     def _end_logs(self) -> None:
-        # On its own thread: a signal handler may call shutdown() while it interrupts a thread that holds the queue lock.
+        # On its own thread: the signal handler that shuts down may interrupt a thread that holds the queue's lock.
         if self.liveness is not None:
             self.liveness.end()
         if self.logger_provider is not None:

@@ -1,7 +1,6 @@
-"""Who is speaking: the resource that every span, log record and metric of this process carries.
+"""The resource of this process, part of every span, log record and metric.
 
-Precedence, weakest first: what is found here, detectors and ``OTEL_*`` variables, the caller's attributes. Refuses to
-know providers and exporters.
+Precedence, lowest first: the attributes found here, detectors and ``OTEL_*`` variables, the caller's attributes.
 """
 
 import importlib.metadata
@@ -18,12 +17,12 @@ from otel_setup.api.values import clean_mapping
 
 
 class HashedResource(Resource):
-    """A resource that computes its hash once: the SDK's encoders hash it for every item, 5 µs of JSON each time."""
+    """A resource that computes its hash once: the SDK's encoders hash it for every item, at 5 µs each."""
 
     _hash: int | None = None
 
     def __hash__(self) -> int:
-        """The SDK's hash, kept."""
+        """The SDK's hash, cached."""
         if self._hash is None:
             self._hash = super().__hash__()
         return self._hash
@@ -31,13 +30,13 @@ class HashedResource(Resource):
     __eq__ = Resource.__eq__
 
     def merge(self, other: Resource) -> "HashedResource":
-        """The SDK's merge, of this class, so that the resource a fork gets is as cheap."""
+        """The SDK's merge, but returns this class, so that the resource after a fork is cached too."""
         merged = super().merge(other)
         return HashedResource(merged.attributes, merged.schema_url)
 
 
 def describe_process(attributes: Mapping[str, Any]) -> Resource:
-    """The resource of this process with ``attributes`` on top; ``service.instance.id`` is the SDK's, random."""
+    """The resource of this process, overridden by ``attributes``; the SDK adds a random ``service.instance.id``."""
     found = HashedResource(
         {
             "host.name": socket.gethostname(),
@@ -53,7 +52,7 @@ def describe_process(attributes: Mapping[str, Any]) -> Resource:
 
 
 def process_identity() -> dict[str, Any]:
-    """The attributes that a fork changes, beside ``service.instance.id``, which the SDK renews by itself."""
+    """The attributes that change in a fork, except ``service.instance.id``, which the SDK renews."""
     return {"process.pid": os.getpid()}
 
 
