@@ -1,4 +1,4 @@
-"""Reads the configuration: a mapping, a YAML file, a file named by a variable, or ``config.yml`` in the working directory."""
+"""Reads the configuration from a mapping, a YAML file, the file named by a variable, or ``config.yml``."""
 
 import os
 from collections.abc import Mapping
