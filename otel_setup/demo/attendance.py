@@ -44,7 +44,7 @@ class _Logs(LogRecordProcessor):
 
 
 class ParentLink:
-    """Writes lines of JSON to stdout; reads stdin, which the starting process closes (after a byte, unless it died)."""
+    """Writes lines of JSON to stdout; reads stdin, which the starting process closes (after a line, unless it died)."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
