@@ -20,11 +20,11 @@ from otel_setup.config.processing import ProcessingSettings, default_spool
 from otel_setup.config.settings import LogBatchSettings, TelemetrySettings
 from otel_setup.export.circuit_breaker import CircuitBreaker
 from otel_setup.export.connection import ExportConnection
-from otel_setup.export.fork_gate import ForkBarrier
+from otel_setup.export.deduplicating_console import DeduplicatingConsole
+from otel_setup.export.fork_barrier import ForkBarrier
 from otel_setup.export.outage import OutageLog
 from otel_setup.export.pipeline import CollectorStep, ExportPipeline
 from otel_setup.export.replayer import CollectorReplayer
-from otel_setup.export.shown_records import DeduplicatingConsole
 from otel_setup.export.stats import Counts
 from otel_setup.process import hooks
 from otel_setup.process.shutdown import Telemetry
@@ -54,7 +54,7 @@ _DELAY_MS: Final = 200.0
 def build(settings: TelemetrySettings) -> Telemetry:
     """Builds, connects and registers everything. A signal that is off gets a provider without an exporter."""
     limit_sdk_logging()
-    processing, counts, gate = settings.processing, Counts(), ForkBarrier()
+    processing, counts, fork_barrier = settings.processing, Counts(), ForkBarrier()
     resource = describe_process(settings.resource)
     spool = _spool(processing, str(resource.attributes.get("service.name", "")))
     outage = OutageLog(_fallback_texts(spool))
@@ -64,7 +64,7 @@ def build(settings: TelemetrySettings) -> Telemetry:
     }
 
     def connection(signal: Signal) -> ExportConnection:
-        return ExportConnection(lambda: _exporter(signal, targets[signal]), gate, breakers[signal])
+        return ExportConnection(lambda: _exporter(signal, targets[signal]), fork_barrier, breakers[signal])
 
     def rejected(signal: Signal, items: int, reason: str) -> None:
         outage.rejected(signal, targets[signal], items, reason)
@@ -113,7 +113,7 @@ def build(settings: TelemetrySettings) -> Telemetry:
         meter_provider=meter_provider,
         logger_provider=logger_provider,
         pipelines=list(pipelines.values()),
-        gate=gate,
+        fork_barrier=fork_barrier,
         spool=spool,
         replayer=replayer,
         liveness=providers.liveness,

@@ -12,8 +12,8 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_setup import checkpoint, configure_telemetry, extract, phase
-from otel_setup.demo.attendance import ParentLink
 from otel_setup.demo.line_queue import Inbox
+from otel_setup.demo.parent_link import ParentLink
 
 log = logging.getLogger("shipping")
 meter = metrics.get_meter("shipping")

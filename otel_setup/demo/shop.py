@@ -20,8 +20,8 @@ from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from werkzeug.serving import make_server
 
 from otel_setup import checkpoint, configure_telemetry, flow, inject, phase
-from otel_setup.demo.attendance import ParentLink
 from otel_setup.demo.line_queue import Outbox
+from otel_setup.demo.parent_link import ParentLink
 
 log = logging.getLogger("shop")
 meter = metrics.get_meter("shop")

@@ -18,7 +18,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from werkzeug.serving import make_server
 
 from otel_setup import configure_telemetry, phase
-from otel_setup.demo.attendance import ParentLink
+from otel_setup.demo.parent_link import ParentLink
 
 log = logging.getLogger("stock")
 meter = metrics.get_meter("stock")

@@ -16,20 +16,20 @@ from otel_setup.sdk.resource import process_identity
 
 def prepare(telemetry: Telemetry) -> None:
     """Before a fork: waits briefly for exports in progress, if the collector answers."""
-    if telemetry.gate is not None:
-        telemetry.gate.close(wait=not any(pipeline.failing for pipeline in telemetry.pipelines))
+    if telemetry.fork_barrier is not None:
+        telemetry.fork_barrier.close(wait=not any(pipeline.failing for pipeline in telemetry.pipelines))
 
 
 def resume(telemetry: Telemetry) -> None:
     """After a fork, in the parent."""
-    if telemetry.gate is not None:
-        telemetry.gate.reopen()
+    if telemetry.fork_barrier is not None:
+        telemetry.fork_barrier.reopen()
 
 
 def adopt(telemetry: Telemetry) -> None:
     """In the child: gives ``telemetry`` its own identity, connections, spool file and totals."""
-    if telemetry.gate is not None:
-        telemetry.gate.reopen_in_child()
+    if telemetry.fork_barrier is not None:
+        telemetry.fork_barrier.reopen_in_child()
     if telemetry.counts is not None:
         telemetry.counts.forked()
     if telemetry.spool is not None:

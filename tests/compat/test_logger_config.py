@@ -71,7 +71,10 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
     ("keys", "sentence"),
     [
         ({"levle": "INFO"}, " is unknown and ignored: did you mean level?"),
-        ({"database.batchsize": 5}, " is unknown and ignored: did you mean batch_size? valid keys are enabled, retention_days,"),
+        (
+            {"database.batchsize": 5},
+            " is unknown and ignored: did you mean batch_size? valid keys are enabled, retention_days,",
+        ),
         (
             {"level": "LOUD"},
             " is 'LOUD' (text); it must be a level: DEBUG, INFO, WARNING, ERROR or CRITICAL: the default ",

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 import otel_setup
-from otel_setup.export import fork_gate
-from otel_setup.export.fork_gate import ForkBarrier
+from otel_setup.export import fork_barrier
+from otel_setup.export.fork_barrier import ForkBarrier
 from tests.unit.test_otel_setup_receiver import DEADLINE, Receiver, app, attributes, run_app
 
 # Nothing leaves before the end: what arrives is what the end of the process flushed.
@@ -256,7 +256,7 @@ def test_a_fork_waits_for_exports_under_way_and_holds_up_new_ones(monkeypatch: p
     threads = [threading.Thread(target=target) for target in (export, fork, export_again)]
     threads[0].start()
     assert inside.wait(DEADLINE)
-    monkeypatch.setattr(fork_gate, "LONGEST_WAIT", DEADLINE)
+    monkeypatch.setattr(fork_barrier, "LONGEST_WAIT", DEADLINE)
     threads[1].start()
     assert not closed.wait(0.05)
     leave.set()
