@@ -1,7 +1,7 @@
-"""What an application imports: OpenTelemetry set up in one call, and flows to tell of its work.
+"""The application library: OpenTelemetry set up in one call, and flows, phases and checkpoints to record work.
 
-Importing it costs OpenTelemetry's API only and changes nothing. It never imports the collector. ``__version__`` is the
-installed version of otelgres.
+Importing it loads only OpenTelemetry's API and has no side effects. It never imports the collector. ``__version__`` is
+the installed version of otelgres.
 """
 
 from typing import TYPE_CHECKING

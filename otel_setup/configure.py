@@ -1,6 +1,6 @@
-"""``configure_telemetry`` and ``shutdown_telemetry``: once per process, and never an exception for the application.
+"""``configure_telemetry`` and ``shutdown_telemetry``: called once per process, and they never raise.
 
-Refuses to know how telemetry is built, which ``wiring`` does; the SDK is imported only when it is asked for.
+The SDK is imported only when telemetry is configured; ``wiring`` builds it.
 """
 
 import logging
@@ -16,7 +16,7 @@ _logger = logging.getLogger("otel_setup")
 
 
 class _TelemetryState:
-    """What this process has configured."""
+    """The telemetry of this process and the arguments it was configured with."""
 
     lock = threading.RLock()
     telemetry: Telemetry | None = None
@@ -54,26 +54,27 @@ def configure_telemetry(
     max_attribute_bytes: int | None = None,
     max_body_bytes: int | None = None,
 ) -> Telemetry:
-    """Sends this process's logs, traces and metrics over OTLP, or into PostgreSQL by itself; stdlib logging included.
+    """Exports this process's logs (stdlib logging included), traces and metrics over OTLP or directly to PostgreSQL.
 
-    Every argument left out follows its ``OTEL_*`` variable, then the default. ``endpoint`` is a base for all signals
-    (``http://host:port``); ``protocol`` is "grpc" (default, port 4317) or "http/protobuf" (default where the port is
-    4318). ``dsn`` (variable ``OTELGRES_TELEMETRY_DSN``) stores straight into that database instead, with no collector,
-    and makes the schema if it may. ``metric_interval``, ``timeout`` (one export with its retries) and
-    ``shutdown_timeout`` (flush at exit) are seconds: 60, 10 and 5. ``log_level`` is the least level exported; None
-    exports what the root logger lets through and lowers the root logger from its default WARNING to INFO.
-    ``in_flight`` records starts of flows and phases, and every ``report_interval`` (15) that a process with open ones
-    lives. ``threads`` makes threads, timers and executor tasks part of the
-    flow that started them.
+    An omitted argument takes the value of its ``OTEL_*`` variable, then its default.
 
-    What the collector does not take goes to the first of ``fallback`` ("spool", "console", "stderr", in this order)
-    that takes it. ``spool`` is the directory that keeps batches until they can be sent (default: one for the service
-    in the user's state folder; False: none), at most ``spool_bytes`` (128 MiB). ``redact`` hides passwords, tokens and
-    card numbers (True, the default), nothing (False), or by rules too: ``{"keys": [regex], "values": [regex],
-    "defaults": bool}``. Longer values than ``max_attribute_bytes`` (64 KiB) and ``max_body_bytes`` (256 KiB) are cut.
+    ``endpoint`` is the base for all signals (``http://host:port``); ``protocol`` is "grpc" (default, port 4317) or
+    "http/protobuf" (default if the port is 4318). ``dsn`` (variable ``OTELGRES_TELEMETRY_DSN``) writes to that database
+    without a collector, and creates the schema if its role may. In seconds: ``metric_interval`` (60), ``timeout`` (10,
+    one export with its retries), ``shutdown_timeout`` (5, the flush at exit). ``log_level`` is the lowest level
+    exported; None exports what the root logger passes and lowers the root logger from its default WARNING to INFO.
+    ``in_flight`` records the starts of flows and phases and, every ``report_interval`` seconds (15), that a process
+    with open ones is alive. ``threads`` propagates the current flow to threads, timers and executor tasks.
 
-    A second call returns the same object; one that asks for something else warns once. Never raises: an argument that
-    makes no sense costs a warning of logger ``otel_setup`` and takes its default.
+    A batch that the collector does not accept goes to the first exporter in ``fallback`` (default "spool", "console",
+    "stderr") that accepts it. ``spool`` is the directory that keeps batches until they can be sent (default: one per
+    service in the user's state directory; False: none), at most ``spool_bytes`` (128 MiB). ``redact`` hides passwords,
+    tokens and card numbers (True, the default), nothing (False), or applies rules: ``{"keys": [regex],
+    "values": [regex], "defaults": bool}``. Values longer than ``max_attribute_bytes`` (64 KiB) and ``max_body_bytes``
+    (256 KiB) are truncated.
+
+    A second call returns the same object, and logs one warning if its arguments differ. Never raises: an invalid
+    argument takes its default, with a warning from logger ``otel_setup``.
     """
     arguments = Arguments(
         service_name=service_name,
@@ -104,32 +105,34 @@ def configure_telemetry(
 
 
 def current() -> Telemetry | None:
-    """What this process has configured already."""
+    """The telemetry of this process, or None before ``configure_telemetry``."""
     return _TelemetryState.telemetry
 
 
 def configure(arguments: Arguments) -> Telemetry:
-    """``configure_telemetry`` with its arguments as one, and those that only our own callers have."""
+    """``configure_telemetry`` with its arguments as one object, which may hold internal ones."""
     with _TelemetryState.lock:
         if _TelemetryState.telemetry is None:
             _TelemetryState.arguments = arguments
             _TelemetryState.telemetry = _set_up(arguments)
         elif arguments not in (_TelemetryState.arguments, Arguments()) and not _TelemetryState.warned:
             _TelemetryState.warned = True
-            _logger.warning("configure_telemetry() was called again with other arguments: the first call's are kept")
+            _logger.warning(
+                "configure_telemetry() was called again with other arguments; those of the first call stay in effect"
+            )
         return _TelemetryState.telemetry
 
 
 def shutdown_telemetry(timeout: float | None = None) -> bool:
-    """Flushes everything within ``timeout`` seconds in total (None: ``shutdown_timeout``) and stops.
+    """Flushes and stops all telemetry within ``timeout`` seconds in total (None: ``shutdown_timeout``).
 
-    True if all was handed over in time. A second call does nothing. Never raises.
+    True if everything was exported or spooled in time. A second call does nothing. Never raises.
     """
     telemetry = _TelemetryState.telemetry
     if telemetry is None:
         return True
-    sensible = isinstance(timeout, int | float) and 0 <= timeout < threading.TIMEOUT_MAX
-    return telemetry.shutdown(timeout if sensible else None)
+    valid = isinstance(timeout, int | float) and 0 <= timeout < threading.TIMEOUT_MAX
+    return telemetry.shutdown(timeout if valid else None)
 
 
 def _set_up(arguments: Arguments) -> Telemetry:
@@ -139,10 +142,10 @@ def _set_up(arguments: Arguments) -> Telemetry:
             _logger.warning("configure_telemetry: %s", warning)
         if settings.disabled:
             return Telemetry()
-        # Late: the SDK and gRPC take a tenth of a second to import, which `import otel_setup` need not.
+        # Late import: the SDK and gRPC take a tenth of a second, too long for `import otel_setup`.
         from otel_setup.wiring import build
 
         return build(settings)
-    except Exception:  # an application without telemetry is better than no application
-        _logger.warning("configure_telemetry: telemetry is off, because setting it up failed", exc_info=True)
+    except Exception:  # telemetry must not break the application
+        _logger.warning("configure_telemetry: setup failed, telemetry is off", exc_info=True)
         return Telemetry()

@@ -1,7 +1,4 @@
-"""The one place that chooses classes: settings in, the three providers connected and running out.
-
-Reads as a list. Refuses to know arguments, and of variables knows only which of the SDK's are set.
-"""
+"""Builds the three providers from the settings, connects them and starts them: the one module that chooses classes."""
 
 import logging
 import os
@@ -21,11 +18,11 @@ from otel_setup.config.processing import ProcessingSettings, default_spool
 from otel_setup.config.settings import LogBatchSettings, TelemetrySettings
 from otel_setup.export.circuit_breaker import CircuitBreaker
 from otel_setup.export.connection import ExportConnection
-from otel_setup.export.fork_gate import ForkBarrier
+from otel_setup.export.deduplicating_console import DeduplicatingConsole
+from otel_setup.export.fork_barrier import ForkBarrier
 from otel_setup.export.outage import OutageLog
 from otel_setup.export.pipeline import CollectorStep, ExportPipeline
 from otel_setup.export.replayer import CollectorReplayer
-from otel_setup.export.shown_records import DeduplicatingConsole
 from otel_setup.export.stats import Counts
 from otel_setup.process import hooks
 from otel_setup.process.shutdown import Telemetry
@@ -55,33 +52,33 @@ from otelgres.exporters.target import Database, Target
 
 _logger = logging.getLogger("otel_setup")
 
-# The SDK waits 5 s with spans and 1 s with logs. The receiver commits in groups anyway, and people watch.
+# The SDK's defaults are 5 s for spans and 1 s for logs: too slow to watch, and the receiver groups commits anyway.
 _DELAY_MS: Final = 200.0
 
 
 def build(settings: TelemetrySettings) -> Telemetry:
-    """Builds, connects and registers everything. A signal that is off keeps a provider that exports nothing."""
+    """Builds, connects and registers everything. A signal that is off gets a provider without an exporter."""
     limit_sdk_logging()
-    processing, counts, gate = settings.processing, Counts(), ForkBarrier()
+    processing, counts, fork_barrier = settings.processing, Counts(), ForkBarrier()
     resource = describe_process(settings.resource)
     spool = _spool(processing, str(resource.attributes.get("service.name", "")))
-    outage = OutageLog(_places(spool))
+    outage = OutageLog(_fallback_texts(spool))
     breakers = {signal: CircuitBreaker() for signal in settings.targets}
     targets: dict[Signal, Target | Database] = {
         signal: settings.database or target for signal, target in settings.targets.items()
     }
 
     def connection(signal: Signal) -> ExportConnection:
-        return ExportConnection(lambda: _exporter(signal, targets[signal]), gate, breakers[signal])
+        return ExportConnection(lambda: _exporter(signal, targets[signal]), fork_barrier, breakers[signal])
 
-    def refused(signal: Signal, items: int, reason: str) -> None:
-        outage.refused(signal, targets[signal], items, reason)
+    def rejected(signal: Signal, items: int, reason: str) -> None:
+        outage.rejected(signal, targets[signal], items, reason)
 
-    # With connections of its own: a live export never waits for one of the spool's.
+    # Connections of its own, so that an export never waits for a replay.
     replayer = (
         None
         if spool is None
-        else CollectorReplayer(spool, {signal: connection(signal) for signal in breakers}, counts, refused)
+        else CollectorReplayer(spool, {signal: connection(signal) for signal in breakers}, counts, rejected)
     )
     batches = settings.log_batches
     pipelines = {}
@@ -91,7 +88,7 @@ def build(settings: TelemetrySettings) -> Telemetry:
         )
         fallback = _fallback(processing, spool, batches, signal)
         pipelines[signal] = ExportPipeline(signal, target, collector_step, fallback, replayer, counts, outage)
-    # Metrics first: the other two count themselves with it.
+    # Metrics first: the other two providers report their own metrics to it.
     meter_provider = _meter_provider(resource, pipelines.get(Signal.METRICS), settings.metric_interval)
     own_work = counting_own_work(meter_provider)
     tracer_provider = _tracer_provider(resource, pipelines.get(Signal.TRACES), own_work, processing, counts)
@@ -104,8 +101,8 @@ def build(settings: TelemetrySettings) -> Telemetry:
     set_logger_provider(logger_provider)
     if trace.get_tracer_provider() is not tracer_provider:
         _logger.warning(
-            "OpenTelemetry was set up before configure_telemetry(): spans and metrics of other libraries keep going "
-            "where that set-up sends them; logs, flows, phases and checkpoints go out by this one"
+            "OpenTelemetry was already configured before configure_telemetry(): spans and metrics of other libraries "
+            "still use the earlier providers; logs, flows, phases and checkpoints use the new ones"
         )
     providers.tracer = tracer_provider.get_tracer(providers.SCOPE)
     providers.flush = tracer_provider.force_flush
@@ -120,7 +117,7 @@ def build(settings: TelemetrySettings) -> Telemetry:
         meter_provider=meter_provider,
         logger_provider=logger_provider,
         pipelines=list(pipelines.values()),
-        gate=gate,
+        fork_barrier=fork_barrier,
         spool=spool,
         replayer=replayer,
         liveness=providers.liveness,
@@ -132,12 +129,12 @@ def build(settings: TelemetrySettings) -> Telemetry:
     )
     hooks.install(telemetry, signals=settings.install_signal_handlers)
     if replayer is not None:
-        # What an earlier run has left need not wait for the first export of this one.
+        # Replays what an earlier run left in the spool, without waiting for the first export.
         replayer.start()
     return telemetry
 
 
-# Each provider is told not to shut down at exit by itself: `hooks` ends all three together, within one deadline.
+# shutdown_on_exit=False: `hooks` shuts all three down together, within one deadline.
 
 
 def _meter_provider(resource: Resource, pipeline: ExportPipeline | None, interval: float) -> MeterProvider:
@@ -162,7 +159,7 @@ def _tracer_provider(
         shutdown_on_exit=False,
         meter_provider=meters,
     )
-    # Around the one that OTEL_TRACES_SAMPLER names, which the SDK has just made.
+    # Wraps the sampler that the SDK created from OTEL_TRACES_SAMPLER.
     provider.sampler = SuppressionSampler(provider.sampler)
     if pipeline is not None:
         processor = BatchSpanProcessor(
@@ -203,7 +200,7 @@ def _logger_provider(
 
 
 def _delay(variable: str) -> float | None:
-    """How long records wait for company, in milliseconds; None leaves it to the variable."""
+    """How long a batch collects records, in milliseconds; None if ``variable`` sets it."""
     return None if variable in os.environ else _DELAY_MS
 
 
@@ -217,14 +214,14 @@ def _spool(processing: ProcessingSettings, service_name: str) -> SpoolExporter |
     try:
         folder: Path = processing.spool or default_spool(service_name)
     except RuntimeError:
-        _logger.warning("configure_telemetry: there is no home directory to spool in: name one with spool=")
+        _logger.warning("configure_telemetry: no home directory, the spool is off; set a directory with spool=")
         return None
     return SpoolExporter(folder, max_bytes=processing.spool_bytes)
 
 
 def _exporter(signal: Signal, target: Target | Database) -> BackgroundExporter:
     if isinstance(target, Database):
-        # Late: an application that sends to a collector needs no PostgreSQL driver.
+        # Late import: an application that sends to a collector needs no PostgreSQL driver.
         from otelgres.exporters.postgres.direct import PostgresExporter
 
         return PostgresExporter(target, [signal])
@@ -234,21 +231,21 @@ def _exporter(signal: Signal, target: Target | Database) -> BackgroundExporter:
 def _fallback(
     processing: ProcessingSettings, spool: SpoolExporter | None, batches: LogBatchSettings | None, signal: Signal
 ) -> dict[str, Exporter]:
-    made: dict[str, Exporter] = {}
+    exporters: dict[str, Exporter] = {}
     if batches is None or signal is Signal.LOGS:
         console = ConsoleExporter("stdout")
-        made = {
+        exporters = {
             "console": DeduplicatingConsole(batches.already_printed, console) if batches else console,
             "stderr": ConsoleExporter("stderr"),
         }
     if spool is not None:
-        made["spool"] = spool
-    return {step: made[step] for step in processing.fallback if step in made}
+        exporters["spool"] = spool
+    return {step: exporters[step] for step in processing.fallback if step in exporters}
 
 
-def _places(spool: SpoolExporter | None) -> dict[str, str]:
+def _fallback_texts(spool: SpoolExporter | None) -> dict[str, str]:
     return {
-        "spool": f"kept in {spool.folder if spool is not None else ''} to be sent later",
-        "console": "printed on stdout",
-        "stderr": "printed on stderr",
+        "spool": f"stored in {spool.folder if spool is not None else ''} and sent later",
+        "console": "printed to stdout",
+        "stderr": "printed to stderr",
     }

@@ -1,6 +1,6 @@
-"""An application with component loggers: `python docs/examples/logger.py`, where PGHOST … name a database.
+"""An application with component loggers: `python docs/examples/logger.py`, with PGHOST … set to a database.
 
-Prints how its logging went and, from SQL, what it has stored.
+Prints the state of its logging and, from SQL, the stored records.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from otel_setup.logger import get_logger, initialize_logger, logging_status, shu
 
 
 def main() -> None:
-    """Logs as several components do, one of them an exception."""
+    """Logs records of several components, one with an exception."""
     if not initialize_logger(Path(__file__).with_name("logger.yml")):
         print("Failed to initialize logging system")
         return

@@ -1,6 +1,6 @@
-"""A table of leads whose operations are recorded: `python docs/examples/operations.py`, with a receiver running.
+"""Records the operations on a table of leads: `python docs/examples/operations.py`, with a receiver running.
 
-Prints what a day looked like, from SQL, if OTELGRES_DSN names the database.
+Prints a summary of the day, from SQL, if OTELGRES_DSN is set to the database.
 """
 
 import os
@@ -22,7 +22,7 @@ from otel_setup.operations import (
 
 
 class Leads:
-    """Leads in SQLite; every call is recorded, and so is every statement."""
+    """Leads in SQLite; records every call and every statement."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect(":memory:")
@@ -30,11 +30,11 @@ class Leads:
 
     @monitor_performance("add_lead")
     def add(self, lead: dict[str, str]) -> str | None:
-        """The new lead's id; None if the company is there already."""
+        """The new lead's id; None if the company exists already."""
         lead_id = str(uuid.uuid4())
         result = {"success": True, "records_affected": 1}
         try:
-            # By a cursor, which is what the instrumentation of sqlite3 sees.
+            # With a cursor: the instrumentation of sqlite3 records only cursors.
             self._database.cursor().execute(
                 "INSERT INTO leads VALUES (?, ?, ?)", (lead_id, lead["name"], lead["company"])
             )
@@ -51,7 +51,7 @@ class Leads:
 
 
 def main() -> None:
-    """Adds some leads, one of them twice, and synchronises them."""
+    """Adds leads, one of them twice, and synchronises them."""
     configure_telemetry(service_name="leads")
     instrument_databases("sqlite3")
     leads = Leads()

@@ -1,6 +1,6 @@
-"""A pipeline that says how far it is: `python docs/examples/pipeline.py`, with a receiver running.
+"""A pipeline that records its progress: `python docs/examples/pipeline.py`, with a receiver running.
 
-Prints what became of it, from SQL, if OTELGRES_DSN names the database.
+Prints the progress and errors, from SQL, if OTELGRES_DSN is set to the database.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ log = get_structured_logger("clusters")
 
 @step("read tiles", units=4, unit="tile")
 def read_tiles() -> int:
-    """Reads what there is."""
+    """Reads the tiles."""
     with log.timed("tiles read", source="disk"):
         return 4
 
@@ -44,12 +44,12 @@ def cluster(tiles: int) -> None:
 
 @phase("publish")
 def publish() -> None:
-    """Fails, as things do."""
+    """Fails, as an example."""
     raise MemoryError("not enough memory for the map")
 
 
 def main() -> None:
-    """Runs it, and shows what the database knows."""
+    """Runs the pipeline and prints its rows."""
     experiment = uuid.uuid4()
     configure_telemetry(service_name="clusters")
     with (
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def show(dsn: str, experiment: uuid.UUID) -> None:
-    """The queries that people who had tables of their own know."""
+    """The queries of an application that had its own monitoring tables."""
     with psycopg.connect(dsn, options="-c search_path=compat,public") as connection:
         print("progress")
         query = "SELECT tree, status, progress_percent FROM get_progress_tree(%s::uuid)"

@@ -1,4 +1,4 @@
-"""Patterns that flow from one system to another through Redis, each under one flow id.
+"""Patterns sent from one system to another through Redis, each with its own flow id.
 
     python docs/examples/redis_flow.py subscriber      # in one terminal; Enter ends it
     python docs/examples/redis_flow.py publisher 5     # in another
@@ -18,7 +18,7 @@ from otel_setup.integration import DatabaseIntegrationLogger, IntegrationCheckpo
 from otel_setup.integration.redis_subscriber import RedisEventSubscriber
 
 CHANNEL = "events.patterns"
-# What every pattern should pass, and what it most likely means where one has not: otel.incomplete_flows says so.
+# The checkpoints that every pattern should pass, and the likely cause if one is missing (otel.incomplete_flows).
 CAUSES = {
     "PATTERN_PUBLISHED": "the detector does not publish",
     "EVENT_RECEIVED": "Redis is away, or nobody has subscribed",
@@ -41,7 +41,7 @@ def publisher(client: "redis.Redis", count: int) -> None:
 
 
 def subscriber(client: "redis.Redis") -> None:
-    """Takes patterns until a line (or the end) comes on stdin."""
+    """Receives patterns until stdin has a line or ends."""
     configure_telemetry(service_name="dashboard")
     logger = DatabaseIntegrationLogger("Dashboard")
     events = RedisEventSubscriber(client, [CHANNEL], lambda event: 3, logger)  # three users are connected

@@ -1,6 +1,6 @@
 """A job that reads cash machines: `python docs/examples/runs.py [--demo]`, with a receiver running.
 
-Prints what SQL says of its runs if OTELGRES_DSN names the database.
+Prints its runs, from SQL, if OTELGRES_DSN is set to the database.
 """
 
 import argparse
@@ -19,14 +19,14 @@ log = logging.getLogger("retrieval")
 
 
 def ask(terminal: str) -> None:
-    """What takes its time, and sometimes fails."""
+    """Simulates a request that sometimes fails."""
     if terminal == "T13":
         raise TimeoutError("no answer in 30 s")
     time.sleep(0.002)
 
 
 class Retriever:
-    """Reads all terminals of all regions, some at a time."""
+    """Reads all terminals of all regions, four at a time."""
 
     def __init__(self, *, demo_mode: bool = False, total_atms: int = 14, enable_db_logging: bool = True) -> None:
         self._terminals = [f"T{number:02d}" for number in range(1, total_atms + 1)]
@@ -49,7 +49,7 @@ class Retriever:
                         log.info("region %s read", region)
                     execution.processed("regional_records")
             with execution.phase("terminals"), ThreadPoolExecutor(4) as pool:
-                # The threads know the run, and their log lines the terminal.
+                # The threads inherit the run, and their log lines have the terminal.
                 read = list(pool.map(lambda terminal: self._read(execution, terminal), self._terminals))
             with execution.phase("save"):
                 log.info("%d terminals saved", sum(read))
@@ -97,7 +97,7 @@ QUESTIONS = {
 
 
 def main() -> None:
-    """Three runs: all is well, the host is down, a terminal does not answer; nothing of it is kept with --demo."""
+    """Three runs: a success, one with the host down, one with a terminal that does not answer. --demo sends nothing."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--demo", action="store_true", help="send nothing")
     parser.add_argument("--log-file", default=None)

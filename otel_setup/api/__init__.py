@@ -1,1 +1,1 @@
-"""The calls of an application: flows, phases, checkpoints, events, propagation, and what they are made of."""
+"""The calls of an application: flows, phases, checkpoints, events, propagation, and their parts."""

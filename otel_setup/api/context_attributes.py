@@ -1,8 +1,8 @@
-"""Attributes that everything recorded in a piece of work carries: every log record, span and event made inside.
+"""Attributes added to every log record, span and event recorded inside a block.
 
-They travel with OpenTelemetry's context: into awaited coroutines, tasks and (see ``threads`` of
-``configure_telemetry``) threads, but never to another process, which is what baggage is for. Refuses to know what the
-attributes mean, and the SDK: ``context_processors`` writes them onto records.
+They are part of OpenTelemetry's context, so they follow awaited coroutines, tasks and (see ``threads`` of
+``configure_telemetry``) threads. They do not leave the process: use baggage for that. ``sdk.context_processors`` adds
+them to the records.
 """
 
 import logging
@@ -26,7 +26,7 @@ _logger = logging.getLogger("otel_setup")
 
 
 class ContextAttributes(Decorator[None]):
-    """An unopened piece of work with attributes: ``with``, ``async with`` and decorator (not of generators)."""
+    """A block with attributes: usable as ``with``, ``async with`` and decorator (not for generators)."""
 
     __slots__ = ("_attributes", "_tokens")
 
@@ -35,33 +35,33 @@ class ContextAttributes(Decorator[None]):
         self._tokens: list[Any] = []
 
     def __enter__(self) -> None:
-        """From here on the attributes are carried; those around it stay unless they have the same name."""
+        """Adds the attributes to the current context; they replace outer ones of the same name."""
         try:
             added = clean_mapping(self._attributes)
-        except Exception:  # telemetry must not fail the work it tells of
-            _logger.debug("context attributes were left out", exc_info=True)
+        except Exception:  # telemetry must not break the application
+            _logger.debug("context attributes could not be read and are ignored", exc_info=True)
             added = {}
         self._tokens.append(context.attach(context.set_value(_KEY, {**current_attributes(), **added})))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Back to what was carried before."""
+        """Restores the previous attributes."""
         detach(self._tokens.pop())
 
-    def _again(self) -> "ContextAttributes":
+    def _copy(self) -> "ContextAttributes":
         return ContextAttributes(self._attributes)
 
 
 def context_attributes(attributes: Mapping[str, Any] | None = None, /, **named: Any) -> ContextAttributes:
-    """Attributes for every log record, span and event made inside; dotted names go in by the mapping.
+    """Adds attributes to every log record, span and event recorded inside; use the mapping for names with dots.
 
-    A record's own attribute of the same name wins.
+    A record's own attribute of the same name takes precedence.
     """
     return ContextAttributes({**(attributes or {}), **named})
 
 
 def current_attributes(where: Context | None = None) -> Mapping[str, Any]:
-    """What is carried here (or in ``where``); not to be changed."""
-    carried = context.get_value(_KEY, where)
-    return cast(Mapping[str, Any], carried) if carried is not None else _NONE
+    """The attributes of the current context (or of ``where``). Do not modify the result."""
+    attributes = context.get_value(_KEY, where)
+    return cast(Mapping[str, Any], attributes) if attributes is not None else _NONE

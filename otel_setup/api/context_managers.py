@@ -1,7 +1,4 @@
-"""A stretch of code as ``with`` and ``async with``, and one that decorates functions, too.
-
-Refuses to know what begins and ends with it: nothing is awaited, so entering and leaving are said once.
-"""
+"""Base classes of blocks that work as ``with`` and ``async with``, and as decorators."""
 
 import functools
 import inspect
@@ -20,71 +17,71 @@ _logger = logging.getLogger("otel_setup")
 
 
 class Block(ABC, Generic[_Entered]):
-    """What ``with`` and ``async with`` take."""
+    """A context manager for ``with`` and ``async with``."""
 
     __slots__ = ()
 
     @abstractmethod
     def __enter__(self) -> _Entered:
-        """Begins it."""
+        """Enters the block."""
 
     @abstractmethod
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ends it. An exception goes on its way."""
+        """Leaves the block. Never suppresses an exception."""
 
     async def __aenter__(self) -> _Entered:
-        """As ``__enter__``; nothing is awaited."""
+        """Same as ``__enter__``; awaits nothing."""
         return self.__enter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """As ``__exit__``; nothing is awaited."""
+        """Same as ``__exit__``; awaits nothing."""
         self.__exit__(kind, error, traceback)
 
 
 class Decorator(Block[_Entered]):
-    """A block that may stand around each call of a function as well."""
+    """A block that can also decorate a function."""
 
     __slots__ = ()
 
     @abstractmethod
-    def _again(self) -> Self:
-        """The same, unopened: calls may overlap."""
+    def _copy(self) -> Self:
+        """A new block with the same arguments, since calls may overlap."""
 
     def __call__(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Decorates a function or coroutine function: each call is a block of its own.
+        """Decorates a function or coroutine function: each call runs in its own block.
 
-        A generator function is returned as it is: between two values it is its consumer that runs.
+        A generator function is returned unchanged, with a warning: between two values its consumer runs.
         """
-        if _makes_generators(function):
-            _logger.warning("generators are not covered: %s is left as it is", text(function))
+        if _is_generator_function(function):
+            _logger.warning("generator functions cannot be decorated: %s is unchanged", text(function))
             return function
-        if _makes_coroutines(function):
+        if _is_coroutine_function(function):
 
             @functools.wraps(function)
             async def run_async(*args: _P.args, **kwargs: _P.kwargs) -> Any:
-                with self._again():
+                with self._copy():
                     return await cast(Any, function)(*args, **kwargs)
 
             return cast(Callable[_P, _R], run_async)
 
         @functools.wraps(function)
         def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            with self._again():
+            with self._copy():
                 return function(*args, **kwargs)
 
         return run
 
 
-# Not inspect's functions themselves: they narrow a ParamSpec's callable to something that is none any more.
+# Wrapped, because inspect's functions narrow a callable with a ParamSpec to a type without one.
 
 
-def _makes_generators(function: object) -> bool:
+def _is_generator_function(function: object) -> bool:
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _makes_coroutines(function: object) -> bool:
+def _is_coroutine_function(function: object) -> bool:
     return inspect.iscoroutinefunction(function)

@@ -1,7 +1,6 @@
-"""The end of what ``context.attach`` began, wherever it comes: a generator may be closed by another thread or task.
+"""``detach``: undoes ``context.attach``, also in another thread or task (where a generator may be closed).
 
-There the token is of no use, and OpenTelemetry's own ``detach`` writes a traceback to the application's log and stderr
-for it. Refuses to know what was attached.
+There the token is invalid, and OpenTelemetry's own ``detach`` would log a traceback.
 """
 
 import contextlib
@@ -12,11 +11,14 @@ from opentelemetry import context
 
 
 def detach(token: Any) -> None:
-    """Back to the context before ``attach`` gave ``token``; in another context nothing is changed. Never raises."""
+    """Restores the context before the ``attach`` that returned ``token``; does nothing in another context.
+
+    Never raises.
+    """
     if not isinstance(token, Token):
-        # Of a runtime context of the application's own (OTEL_PYTHON_CONTEXT).
+        # From a runtime context chosen by the application (OTEL_PYTHON_CONTEXT).
         context.detach(token)
         return
-    # What is current where it was attached belongs to whoever runs there now.
+    # Raised in another context, whose current values must stay.
     with contextlib.suppress(ValueError, RuntimeError):
         token.var.reset(token)

@@ -1,7 +1,6 @@
-"""Spans that are to be seen soon: handed over a moment after they ended, not with the next batch.
+"""Early flush: exports ended spans after some milliseconds instead of with the next batch.
 
-A thread of its own, begun by the first that asks, waits a moment for company and has the queue of spans emptied.
-Refuses to know who asks and where spans go.
+The first request starts a thread, which collects for a moment and then flushes the span queue.
 """
 
 import logging
@@ -14,12 +13,12 @@ from otel_setup.api import providers
 
 _log = logging.getLogger("otel_setup")
 
-# Company costs less than a request of one's own, and nobody sees a hundredth of a second.
+# Spans that end within this time share one request.
 _COLLECT_SECONDS: Final = 0.01
 
 
 class _FlushThread:
-    """One process's thread; a fork's copy begins its own."""
+    """The flushing thread of one process; a forked child starts its own."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -31,12 +30,12 @@ class _FlushThread:
         while True:
             self.requested.wait()
             time.sleep(_COLLECT_SECONDS)
-            # Before the flush: what ends while it is at work asks for another one.
+            # Before the flush, so that a span that ends during it requests another one.
             self.requested.clear()
             try:
                 providers.flush()
-            except Exception:  # noqa: BLE001 (the next batch will do)
-                _log.debug("spans were not handed over early", exc_info=True)
+            except Exception:  # noqa: BLE001 (the next batch exports them)
+                _log.debug("early flush failed", exc_info=True)
 
 
 _flusher: _FlushThread | None = None
@@ -44,18 +43,18 @@ _lock = threading.Lock()
 
 
 def flush_soon() -> None:
-    """What has ended until now is sent in some milliseconds. Waits for nothing; never raises."""
+    """Exports the spans that have ended within some milliseconds. Never waits, never raises."""
     try:
         flusher = _flusher
         if flusher is None or flusher.pid != os.getpid():
-            flusher = _begin()
+            flusher = _start()
         if not flusher.requested.is_set():
             flusher.requested.set()
-    except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
-        _log.debug("spans are not handed over early", exc_info=True)
+    except Exception:  # noqa: BLE001 (telemetry must not break the application)
+        _log.debug("early flush failed", exc_info=True)
 
 
-def _begin() -> _FlushThread:
+def _start() -> _FlushThread:
     global _flusher
     with _lock:
         if _flusher is None or _flusher.pid != os.getpid():
@@ -64,7 +63,7 @@ def _begin() -> _FlushThread:
 
 
 def _new_process() -> None:
-    # Another thread may have held it when the process was forked.
+    # Another thread may have held the lock at the fork.
     global _lock
     _lock = threading.Lock()
 

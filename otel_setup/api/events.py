@@ -1,7 +1,6 @@
-"""Events: log records with an event name, for what is data rather than text. Never raises, never waits.
+"""Events: log records with an event name, for data rather than text. Never raises, never waits.
 
-They go straight through OpenTelemetry's logs API, so the application's log levels and handlers do not touch them.
-Refuses to know which events there are.
+They use OpenTelemetry's logs API directly, so the application's log levels and handlers do not affect them.
 """
 
 import logging
@@ -39,9 +38,9 @@ def record_event(
     time_ns: int | None = None,
     where: Context | None = None,
 ) -> None:
-    """Records event ``name``, at ``time_ns`` (nanoseconds since 1970; None: now), in the current trace or in ``where``.
+    """Records event ``name`` at ``time_ns`` (nanoseconds since 1970; None: now), in the current context or ``where``.
 
-    ``severity`` is a level name of OpenTelemetry or of stdlib logging; one that is neither counts as INFO.
+    ``severity`` is a level name of OpenTelemetry or of stdlib logging; an unknown one becomes INFO. Never raises.
     """
     try:
         level = text(severity).upper()
@@ -60,5 +59,5 @@ def record_event(
                 event_name=text(name),
             )
         )
-    except Exception:  # telemetry must not fail the work it tells of
-        _logger.debug("event was not recorded", exc_info=True)
+    except Exception:  # telemetry must not break the application
+        _logger.debug("an event was not recorded", exc_info=True)

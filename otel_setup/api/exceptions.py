@@ -1,7 +1,4 @@
-"""What a span or a log record says of an exception, in OpenTelemetry's words.
-
-Refuses to know which of the two it is for, and to raise whatever the exception's own code does.
-"""
+"""OpenTelemetry's attributes of an exception, for spans and log records."""
 
 import traceback
 from typing import Any

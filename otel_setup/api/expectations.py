@@ -1,7 +1,7 @@
-"""Which checkpoints a flow of a name is expected to pass, told by the application that knows.
+"""Declares which checkpoints the flows of a name are expected to pass.
 
-Told as an event that ``otel.expected_checkpoints`` reads, and again by long-lived processes while they use the name, so
-that it outlives retention. Refuses to know what a flow does.
+The declaration is an event that ``otel.expected_checkpoints`` reads. Long-lived processes repeat it while they run such
+flows, so that it outlives retention.
 """
 
 import enum
@@ -13,8 +13,8 @@ from otel_setup.api.events import record_event
 from otel_setup.api.values import text
 
 EVENT: Final = "otelgres.integration"
-# otel.expected_checkpoints looks eight days back.
-_AGAIN_SECONDS: Final = 12 * 3600.0
+# Well below the eight days that otel.expected_checkpoints reads.
+_REPEAT_SECONDS: Final = 12 * 3600.0
 
 
 class _Expectation:
@@ -23,7 +23,7 @@ class _Expectation:
         self.due = 0.0
 
     def declare(self) -> None:
-        self.due = time.monotonic() + _AGAIN_SECONDS
+        self.due = time.monotonic() + _REPEAT_SECONDS
         record_event(
             EVENT,
             {
@@ -35,25 +35,25 @@ class _Expectation:
         )
 
 
-_told: dict[str, _Expectation] = {}
+_declared: dict[str, _Expectation] = {}
 
 
 def expected_checkpoints(
     flow_name: str, checkpoints: Sequence[str | enum.Enum], causes: Mapping[str, str] | None = None
 ) -> None:
-    """Says which checkpoints flows called ``flow_name`` pass, in their order; after ``configure_telemetry``.
+    """Declares the checkpoints that flows called ``flow_name`` pass, in order. Call it after ``configure_telemetry``.
 
-    ``causes``: checkpoint to what it most likely means if it is missing. ``otel.incomplete_flows`` shows the flows that
-    lack one. What the application says comes before what stands in ``otel.flow_expectations``. Never raises.
+    ``causes`` maps a checkpoint to the likely cause if it is missing. ``otel.incomplete_flows`` lists flows that lack
+    one. This declaration takes precedence over ``otel.flow_expectations``. Never raises.
     """
     named = [text(one.value if isinstance(one, enum.Enum) else one) for one in checkpoints]
     expectation = _Expectation(text(flow_name), named, {text(key): text(why) for key, why in (causes or {}).items()})
-    _told[text(flow_name)] = expectation
+    _declared[text(flow_name)] = expectation
     expectation.declare()
 
 
-def remind(flow_name: str) -> None:
-    """A flow of this name is at work: what it is expected to pass is told again, if that was long ago."""
-    expectation = _told.get(flow_name)
+def repeat_declaration(flow_name: str) -> None:
+    """Repeats the declaration for ``flow_name`` if the last one is old."""
+    expectation = _declared.get(flow_name)
     if expectation is not None and time.monotonic() > expectation.due:
         expectation.declare()

@@ -1,7 +1,7 @@
-"""Signs of life: while flows or phases are open, a process says every few seconds that it lives; at last, that it ends.
+"""Liveness: while flows or phases are open, a process reports every few seconds that it is alive, and its end.
 
-With them, work that hangs is told from work whose process is gone. Refuses to know spans, and to wait: what is open is
-kept in a dictionary whose single operations need no lock, so that a signal handler or a fork finds nothing held.
+The reports distinguish work that hangs from work whose process has died. Open spans are kept in a dictionary whose
+single operations need no lock, so that signal handlers and forks cannot deadlock.
 """
 
 import logging
@@ -19,14 +19,14 @@ from otel_setup.sdk_adapter import Logger, LogRecord, SeverityNumber
 ALIVE: Final = "otelgres.process.alive"
 END: Final = "otelgres.process.end"
 INTERVAL: Final = "otelgres.report.interval"
-# How long the end waits for a sign that is just being given, so that it comes after it.
+# How long end() waits for a report in progress, so that the end is the last one.
 _LAST_REPORT: Final = 0.2
 _EMPTY_CONTEXT: Final = Context()
 _log = logging.getLogger("otel_setup")
 
 
 class Liveness:
-    """One process's signs, given through ``logger`` every ``seconds``; the thread starts with the first work."""
+    """Reports through ``logger`` every ``seconds``, on a thread that starts with the first flow or phase."""
 
     def __init__(self, logger: Logger, seconds: float) -> None:
         self.seconds = seconds
@@ -34,31 +34,31 @@ class Liveness:
         self.forked()
 
     def forked(self) -> None:
-        """Makes it a new process's own: nothing is open, and no thread has come along."""
+        """Resets the state in a new process: no open spans, no thread."""
         self._open: dict[int, None] = {}
         self._stopped = threading.Event()
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def opened(self, span_id: int) -> None:
-        """A flow or phase has begun. Never waits."""
+        """Adds a flow or phase that started. Never waits."""
         self._open[span_id] = None
-        # Taken by the first, for good.
+        # The first caller takes the lock and keeps it.
         if self._thread is None and self._start_lock.acquire(blocking=False):
             thread = threading.Thread(target=self._run, args=(self._stopped,), name="otelgres-alive", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # too many threads, or an interpreter on its way out: the next one tries again
+            except RuntimeError:  # too many threads, or interpreter shutdown: the next call tries again
                 self._start_lock.release()
             else:
                 self._thread = thread
 
     def closed(self, span_id: int) -> None:
-        """It has ended. One that is not known is none of this process's."""
+        """Removes a flow or phase that ended; ignores unknown ids."""
         self._open.pop(span_id, None)
 
     def end(self) -> None:
-        """The process ends in order; told only if it has told of work. Waits for a sign just being given, briefly."""
+        """Reports the orderly end of the process, if it had flows or phases. Waits briefly for a report in progress."""
         self._stopped.set()
         thread = self._thread
         if thread is not None:
@@ -71,7 +71,7 @@ class Liveness:
                 self._emit(ALIVE)
 
     def _emit(self, event: str) -> None:
-        # A thread is started in the context of the work that was at hand, which this is not about.
+        # The thread inherited the context of the flow that started it; the report does not belong to that flow.
         token = context.attach(_EMPTY_CONTEXT)
         try:
             self._logger.emit(
@@ -88,7 +88,7 @@ class Liveness:
                     event_name=event,
                 )
             )
-        except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
-            _log.debug("a sign of life was not given", exc_info=True)
+        except Exception:  # noqa: BLE001 (telemetry must not break the application)
+            _log.debug("a liveness report was not recorded", exc_info=True)
         finally:
             detach(token)

@@ -1,7 +1,6 @@
-"""Carries a flow through a message: the W3C headers in a small dict under one key of the message.
+"""Propagates a flow through messages: the W3C headers in a small dict under one key of the message.
 
-Always W3C trace context and baggage, whatever ``OTEL_PROPAGATORS`` says, since both ends are ours. Refuses to trust
-what arrives: anything that is not a good carrier is the same as none.
+Always uses W3C trace context and baggage, independent of ``OTEL_PROPAGATORS``. An invalid carrier counts as none.
 """
 
 import logging
@@ -26,53 +25,53 @@ _logger = logging.getLogger("otel_setup")
 
 
 def inject(message: dict[str, Any] | None = None, key: str = "otel") -> dict[str, Any]:
-    """``message`` (None: a new dict) with the current trace, flow name and baggage under ``key``. Never raises.
+    """Adds the current trace, flow name and baggage to ``message`` (None: a new dict) under ``key``; returns it.
 
-    The carrier is ``{"traceparent": …, "baggage": …}``, empty outside any trace; all of it is JSON.
+    The carrier is ``{"traceparent": …, "baggage": …}``, valid JSON, and empty outside any trace. Never raises.
     """
     carrier: dict[str, str] = {}
     try:
         _trace_context.inject(carrier)
         _baggage.inject(carrier)
-    except Exception:  # a message without its flow is better than no message
-        _logger.debug("the flow was not put into a message", exc_info=True)
+    except Exception:  # the message is sent without its flow
+        _logger.debug("a flow was not added to a message", exc_info=True)
     if message is None:
         message = {}
     try:
         message[key] = carrier
     except TypeError:
-        _logger.warning("inject() needs a dict and got %s: it carries no flow", type(message).__name__)
+        _logger.warning("inject() needs a dict, got %s: no flow was added", type(message).__name__)
     return message
 
 
 class Extraction(Block[uuid.UUID | None]):
-    """A context that came with a message, current while this is entered, in ``with`` or ``async with``."""
+    """A block in which the context received with a message is current (``with`` or ``async with``)."""
 
-    def __init__(self, arrived: Context | None) -> None:
-        self._arrived = arrived
+    def __init__(self, received: Context | None) -> None:
+        self._received = received
         self._tokens: list[Any] = []
 
     def __enter__(self) -> uuid.UUID | None:
-        """Makes the flow of the message current; its id, or None where the message brought none."""
-        current = context.get_current() if self._arrived is None else self._arrived
+        """Makes the flow of the message current. Returns its id, or None if the message has none."""
+        current = context.get_current() if self._received is None else self._received
         self._tokens.append(context.attach(current))
-        return None if self._arrived is None else uuid.UUID(int=_trace_id(self._arrived))
+        return None if self._received is None else uuid.UUID(int=_trace_id(self._received))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Puts back what was current before."""
+        """Restores the previous context."""
         detach(self._tokens.pop())
 
 
 def extract(message: object, key: str = "otel") -> Extraction:
-    """The flow that ``inject`` put under ``key``, to be continued: ``with extract(message): with phase(…): …``.
+    """Continues the flow that ``inject`` stored under ``key``: ``with extract(message): with phase(…): …``.
 
-    A message without a good carrier changes nothing: what is current stays current. Never raises.
+    Without a valid carrier the current context stays. Never raises.
     """
     try:
         return Extraction(_read(message, key))
-    except Exception:  # noqa: BLE001 — whatever a stranger put there, the message must still be handled
+    except Exception:  # noqa: BLE001 — a malformed carrier must not stop the handling of the message
         return Extraction(None)
 
 
@@ -80,18 +79,18 @@ def _read(message: object, key: str) -> Context | None:
     carrier = message.get(key) if isinstance(message, Mapping) else None
     if not isinstance(carrier, Mapping):
         return None
-    # The propagators raise on values that are not text.
+    # The propagators raise if a value is not a string.
     fields = {name: value for name in _FIELDS if isinstance(value := carrier.get(name), str)}
-    # The name of a flow that is current here must not stick to the one that arrives.
-    here = baggage.remove_baggage(FLOW_NAME, context.get_current())
-    arrived = _trace_context.extract(fields, trace.set_span_in_context(trace.INVALID_SPAN, here))
-    if not _trace_id(arrived):
+    # The received flow must not get the name of the current one.
+    base = baggage.remove_baggage(FLOW_NAME, context.get_current())
+    received = _trace_context.extract(fields, trace.set_span_in_context(trace.INVALID_SPAN, base))
+    if not _trace_id(received):
         return None
     try:
-        return _baggage.extract(fields, arrived)
+        return _baggage.extract(fields, received)
     except ValueError:
-        return arrived
+        return received
 
 
-def _trace_id(arrived: Context) -> int:
-    return trace.get_current_span(arrived).get_span_context().trace_id
+def _trace_id(received: Context) -> int:
+    return trace.get_current_span(received).get_span_context().trace_id

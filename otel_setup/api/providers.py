@@ -1,6 +1,6 @@
-"""What flows and phases speak through: OpenTelemetry's API until ``configure`` puts our providers behind it.
+"""The tracer and loggers that flows use: OpenTelemetry's API, replaced by the configured providers in ``wiring``.
 
-The one place with process-wide state that flows read. Refuses to know the SDK: without it everything is a no-op.
+Process-wide state. Without an SDK everything is a no-op.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 SCOPE = "otel_setup"
 
 tracer: trace.Tracer = trace.get_tracer(SCOPE)
-# Where start records go; None while nobody asked for them.
+# Receives start records; None if they are off.
 starts: Logger | None = None
-# Told of what begins and ends; None together with ``starts``.
+# Gets the starts and ends of flows and phases; None together with ``starts``.
 liveness: "Liveness | None" = None
-# Where events go.
+# Receives events.
 events: Logger = get_logger(SCOPE)
-# Empties the queue of spans; takes as long as an export takes.
-flush: Callable[[], object] = lambda: None  # noqa: E731 (until there is one)
+# Flushes the span queue; takes as long as an export.
+flush: Callable[[], object] = lambda: None  # noqa: E731 (replaced by wiring)

@@ -1,6 +1,6 @@
-"""Start records: a log record when a flow or phase begins, so that work which hangs is seen before its span ends.
+"""Start records: a log record when a flow or phase starts, so that hanging work is visible before its span ends.
 
-Refuses to know stdlib logging: the record goes straight through OpenTelemetry's logs API, whatever the log level.
+The record uses OpenTelemetry's logs API directly and does not depend on the application's log level.
 """
 
 import os
@@ -19,9 +19,9 @@ EVENT_NAME = "otelgres.span.start"
 def record_start(
     logger: Logger, own: Context, span: Span, kind: str, title: str, flow_name: str | None, seconds: float | None
 ) -> None:
-    """Emits the start of ``span``, which is current in ``own``; ``log.record.uid`` is added on the way out.
+    """Emits the start record of ``span``, which is current in ``own``; a processor adds ``log.record.uid``.
 
-    ``seconds`` is how often this process gives a sign of life, None if it does not.
+    ``seconds`` is the interval of this process's liveness reports, None without them.
     """
     attributes: dict[str, Any] = {
         "otelgres.type": kind,

@@ -1,6 +1,6 @@
-"""Work whose telemetry is withheld: of what is made inside, no span and no log record leaves the process.
+"""Suppressed telemetry: spans and log records created inside are not exported.
 
-Carried by OpenTelemetry's context as everything else is. Refuses to know the SDK: ``withholding`` obeys it there.
+The flag is part of OpenTelemetry's context; ``sdk.suppression_filters`` applies it.
 """
 
 from typing import Final
@@ -12,11 +12,11 @@ _KEY: Final = context.create_key("otelgres_suppressed")
 
 
 def suppress_telemetry(where: Context | None = None) -> Context:
-    """``where`` (None: the current context) with everything below it withheld."""
+    """A context based on ``where`` (None: the current one) in which telemetry is suppressed."""
     return context.set_value(_KEY, True, where)
 
 
 def is_suppressed(where: Context | None = None) -> bool:
-    """Whether telemetry made here, or in ``where``, is withheld."""
-    # A flow starts its root in an empty context: what counts then is where it is started.
+    """Whether telemetry is suppressed in the current context or in ``where``."""
+    # A flow starts its root span in an empty context, so the current one counts as well.
     return context.get_value(_KEY) is True or (where is not None and context.get_value(_KEY, where) is True)

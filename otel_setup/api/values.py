@@ -1,7 +1,7 @@
-"""Makes any Python value one that OTLP can carry, at the cost of nothing but the part that it cannot.
+"""Converts any Python value to one that OTLP can encode, changing only the parts that it cannot.
 
-A lone surrogate, an integer past 64 bits or an object whose ``str()`` raises makes the SDK's encoder give up the
-attribute at best and the whole batch at worst. Refuses to know which record a value belongs to.
+For a lone surrogate, an integer beyond 64 bits or an object whose ``str()`` raises, the SDK's encoder drops the
+attribute or fails the whole batch.
 """
 
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ from typing import Any
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
-# Receivers parse protobuf to 100 messages deep. Seven of them are around the value of an event's attribute, and a
-# mapping inside another takes three: one deeper value fails the whole request there. It also ends what contains itself.
+# Protobuf parsers accept 100 nested messages and reject the whole request beyond. An event attribute starts at level
+# seven, and each nested mapping takes three. The limit also ends containers that contain themselves.
 DEPTH_LIMIT = 30
 
 
 def text(value: object) -> str:
-    """``str(value)`` as UTF-8 can hold it: lone surrogates become their escapes. Never raises."""
+    """``str(value)`` as valid UTF-8: lone surrogates are escaped. Never raises."""
     try:
         string = value if type(value) is str else str(value)
-    except Exception as error:  # noqa: BLE001 — whatever an application's __str__ raises costs this value only
+    except Exception as error:  # noqa: BLE001 — an application's __str__ may raise anything
         return f"<{type(value).__name__}: str() raised {type(error).__name__}>"
     if string.isascii():
         return string
@@ -31,10 +31,10 @@ def text(value: object) -> str:
 
 
 def clean(value: Any, depth: int = 0) -> Any:
-    """``value`` itself when OTLP can carry it, else the nearest thing that it can. Never raises.
+    """``value`` itself if OTLP can encode it, else the closest value that it can. Never raises.
 
-    Integers past 64 bits become hexadecimal text, sets become lists, anything that is not an attribute value its
-    ``str()``. Containers are copied only where something in them changes.
+    Integers beyond 64 bits become hexadecimal text, sets become lists, other objects their ``str()``. A container is
+    copied only if something in it changes.
     """
     kind = type(value)
     if kind is str:
@@ -42,13 +42,13 @@ def clean(value: Any, depth: int = 0) -> Any:
     if value is None or kind is bool or kind is float or kind is bytes:
         return value
     if kind is int:
-        # Decimal text of a huge integer is refused by Python itself past 4300 digits; hexadecimal is not.
+        # Python limits decimal text of integers to 4300 digits; hexadecimal text has no limit.
         return value if INT64_MIN <= value <= INT64_MAX else hex(value)
     return _clean_other(value, depth)
 
 
 def clean_mapping(mapping: Mapping[Any, Any], depth: int = 0) -> dict[str, Any]:
-    """A new dict of cleaned keys and values; an empty key is dropped, since attributes may not have one."""
+    """A new dict of cleaned keys and values; empty keys are invalid in OTLP and dropped."""
     return {name: clean(value, depth) for key, value in mapping.items() if (name := text(key))}
 
 
@@ -64,7 +64,7 @@ def _clean_other(value: Any, depth: int) -> Any:
             return bytes(value)
         if isinstance(value, list | tuple | Mapping | AbstractSet):
             return _clean_container(value, depth)
-    except Exception:  # noqa: BLE001 — a container or number that misbehaves is told by name
+    except Exception:  # noqa: BLE001 — a container or number may raise anything: its type name is kept
         return f"<{type(value).__name__}>"
     return text(value)
 

@@ -1,4 +1,1 @@
-"""The application's half of the measurements: processes that use otel_setup as an application does.
-
-Started by module name from ``otelgres bench``. Refuses to know the receiver and the database.
-"""
+"""The application's side of ``otelgres bench``: processes that use otel_setup, started by module name."""

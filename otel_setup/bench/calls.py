@@ -1,7 +1,7 @@
-"""What one call of telemetry costs an application: ``python -m otel_setup.bench.calls SITUATION ENDPOINT CALLS``.
+"""Measures the cost of telemetry calls: ``python -m otel_setup.bench.calls SITUATION ENDPOINT CALLS``.
 
-The situation is ``present`` (a receiver answers at the endpoint), ``absent`` (nobody does), ``logger`` (the endpoint is
-the DSN of a database that ``initialize_logger`` stores into by itself) or ``unconfigured``. Prints JSON: call ->
+The situation is ``present`` (a receiver answers at the endpoint), ``absent`` (none does), ``logger`` (the endpoint is
+the DSN of a database that ``initialize_logger`` writes to directly) or ``unconfigured``. Prints JSON: call ->
 microseconds of CPU, in the calling thread and in the whole process.
 """
 
@@ -24,7 +24,7 @@ from otel_setup.logger import initialize_logger
 from otel_setup.operations import log_database_event, monitor_performance
 from otel_setup.runs import run
 
-# Fewer than the SDK's queues hold and its batches wait for: nothing is dropped, and export threads do not interrupt.
+# Less than the SDK's batch and queue sizes: nothing is dropped and no export runs during a burst.
 _BURST = 250
 
 
@@ -49,11 +49,11 @@ def _calls() -> dict[str, Callable[[int], None]]:
     def reached(number: int) -> None:
         checkpoint("ORDER_ACCEPTED", order_id=number, symbol="AAPL")
 
-    voice = DatabaseIntegrationLogger("bench")
+    integration = DatabaseIntegrationLogger("bench")
     event = {"flow_id": str(uuid.uuid4()), "symbol": "AAPL", "pattern": "Doji", "confidence": 0.5}
 
     def passed(number: int) -> None:
-        voice.log_checkpoint("EVENT_RECEIVED", event=event, channel="events")
+        integration.log_checkpoint("EVENT_RECEIVED", event=event, channel="events")
 
     def stored(number: int) -> None:
         log_database_event(
@@ -77,7 +77,7 @@ def _calls() -> dict[str, Callable[[int], None]]:
 
 
 def measure(flush: Callable[[], object], bursts: int) -> dict[str, dict[str, float]]:
-    """The cost of each call: ``thread`` is the median over bursts; ``process`` includes ``flush`` after each burst."""
+    """The cost of each call in µs: ``thread`` is the median of bursts; ``process`` includes ``flush`` after each."""
     with flow("bench"):
         costs = {name: _cost(call, flush, bursts) for name, call in (_calls() | pipeline_calls()).items()}
     with run("bench") as execution:
@@ -100,7 +100,7 @@ def _cost(call: Callable[[int], None], flush: Callable[[], object], bursts: int)
 
 
 def _main() -> None:
-    # What is kept for later goes where nobody will send it from: it is no telemetry of the user's.
+    # A temporary spool: measurements must not be replayed as the user's telemetry.
     with tempfile.TemporaryDirectory(prefix="otelgres-bench-", ignore_cleanup_errors=True) as spool:
         _run(spool, *sys.argv[1:])
 

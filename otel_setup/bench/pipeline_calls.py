@@ -1,4 +1,4 @@
-"""The calls of a pipeline that are measured. Refuses to know how."""
+"""The pipeline calls that ``calls`` measures."""
 
 import uuid
 from collections.abc import Callable
@@ -10,7 +10,7 @@ _EXPERIMENT: Final = str(uuid.uuid5(uuid.NAMESPACE_URL, "bench"))
 
 
 def pipeline_calls() -> dict[str, Callable[[int], None]]:
-    """Name -> a call that takes its number. ``step`` is its begin and its end."""
+    """Functions by name, called with a running number. ``step`` includes its start and end."""
     logger = pipelines.get_structured_logger("trainer")
     experiment = pipelines.LoggingContext(_EXPERIMENT, "bench")
 

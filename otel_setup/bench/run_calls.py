@@ -1,4 +1,4 @@
-"""The calls of a run, to be measured. Refuses to know how."""
+"""The calls of a run that ``calls`` measures."""
 
 import logging
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from otel_setup.runs import Execution, run
 
 
 def run_calls(execution: Execution) -> dict[str, Callable[[int], None]]:
-    """Call by name, each within ``execution``; the number makes one differ from the next."""
+    """Functions by name, each within ``execution``, called with a running number."""
     logger = logging.getLogger("orders")
 
     def new_run(number: int) -> None:

@@ -1,7 +1,7 @@
-"""An application at a steady rate: ``python -m otel_setup.bench.steady WHAT ENDPOINT RATE SECONDS``.
+"""An application with a steady rate: ``python -m otel_setup.bench.steady WHAT ENDPOINT RATE SECONDS``.
 
-WHAT is ``records`` (of stdlib logging) or ``flows`` (of four checkpoints each, by the integration logger). Each carries
-its number and the time of its first call. Prints how many it made once all were handed over.
+WHAT is ``records`` (stdlib logging) or ``flows`` (four checkpoints each, with the integration logger). Each has its
+number and the time of its first call as attributes. Prints how many were made, after all are exported.
 """
 
 import logging
@@ -22,15 +22,15 @@ PATH: Final = (
 )
 
 
-def steadily(tell: Callable[[dict[str, Any]], None], rate: float, seconds: float) -> int:
-    """Calls ``tell`` ``rate`` times a second; how often it did. Late calls are made up for at once."""
+def call_steadily(call: Callable[[dict[str, Any]], None], rate: float, seconds: float) -> int:
+    """Calls ``call`` ``rate`` times per second; returns the number of calls. Late calls follow immediately."""
     begin = time.monotonic()
     number = 0
     while (due := number / rate) < seconds:
         wait = begin + due - time.monotonic()
         if wait > 0:
             time.sleep(wait)
-        tell({"bench.number": number, "bench.called": time.time_ns()})
+        call({"bench.number": number, "bench.called": time.time_ns()})
         number += 1
     return number
 
@@ -42,16 +42,16 @@ def _record(known: dict[str, Any]) -> None:
 def _flow(known: dict[str, Any]) -> None:
     flow_id = uuid.uuid4()
     for checkpoint in PATH:
-        _voice.log_checkpoint(checkpoint, flow_id, symbol="AAPL", pattern_name="Doji", **known)
+        _integration.log_checkpoint(checkpoint, flow_id, symbol="AAPL", pattern_name="Doji", **known)
 
 
-_voice = DatabaseIntegrationLogger("bench")
+_integration = DatabaseIntegrationLogger("bench")
 
 
 def _main() -> None:
     what, endpoint, rate, seconds = sys.argv[1:]
     configure_telemetry("otelgres-bench", endpoint=endpoint, spool=False)
-    made = steadily({"records": _record, "flows": _flow}[what], float(rate), float(seconds))
+    made = call_steadily({"records": _record, "flows": _flow}[what], float(rate), float(seconds))
     shutdown_telemetry(30)
     print(made, flush=True)
 

@@ -1,6 +1,6 @@
-"""The database that telemetry goes into without a collector, from what the caller or the environment says.
+"""Resolves the database for export without a collector, from the arguments and the environment.
 
-Pure, as ``settings``. Refuses to show what a DSN says: it may hold a password.
+No I/O. A DSN never appears in a warning: it may contain a password.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ QUERY_TIMEOUT: Final = 30.0
 
 
 def resolve_database(given: Any, environ: Mapping[str, str], warnings: list[str]) -> Database | None:
-    """From argument ``dsn``, else from its variable; None where neither is there or makes sense."""
+    """From the argument ``dsn``, else from its variable; None if neither is set and valid."""
     if isinstance(given, Database):
         return given
     name = PREFIX + "DSN"
@@ -24,15 +24,15 @@ def resolve_database(given: Any, environ: Mapping[str, str], warnings: list[str]
         database = database_at(value) if isinstance(value, str) else None
         if database is not None:
             return database
-        warnings.append(f"{source} is no libpq URI (postgresql://…) or key/value string: it is left out")
+        warnings.append(f"{source} is not a libpq URI (postgresql://…) or key/value string: it is ignored")
     return None
 
 
 def database_at(
     dsn: str, *, password: str | None = None, timeout: float = QUERY_TIMEOUT, connect_timeout: int = CONNECT_TIMEOUT
 ) -> Database | None:
-    """The database at ``dsn``; None if that is no connection string."""
-    import psycopg  # late: most applications send to a collector
+    """The database at ``dsn``; None if that is not a connection string. Timeouts are seconds."""
+    import psycopg  # late import: most applications send to a collector
     from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     try:

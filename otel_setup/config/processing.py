@@ -1,6 +1,6 @@
-"""What happens to telemetry beside being sent: where it is kept, what is hidden, how large a value may be.
+"""Resolves the settings for fallback, spool, redaction and size limits of values.
 
-Pure, as ``settings``: arguments and ``OTELGRES_TELEMETRY_*`` in, decisions and warnings out.
+No I/O: arguments and ``OTELGRES_TELEMETRY_*`` variables in, settings and warnings out.
 """
 
 import os
@@ -20,17 +20,17 @@ DEFAULT_SPOOL_BYTES: Final = 128 * 1024 * 1024
 DEFAULT_ATTRIBUTE_BYTES: Final = 64 * 1024
 DEFAULT_BODY_BYTES: Final = 256 * 1024
 _VARIABLES: Final = ("SPOOL", "SPOOL_BYTES", "FALLBACK", "REDACT", "MAX_ATTRIBUTE_BYTES", "MAX_BODY_BYTES")
-# Read elsewhere, by what they are for.
+# Variables that other modules read.
 _OTHERS: Final = ("REPORT_INTERVAL", "DSN", "OPERATIONS_DIRECTORY")
 _OFF: Final = frozenset({"off", "none", "false", "no", "0"})
 _ON: Final = frozenset({"on", "true", "yes", "1"})
-# A cut value carries a marker of some dozen bytes.
-_LEAST_BYTES: Final = 256
+# A truncated value has a marker of up to 48 bytes.
+_MIN_BYTES: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessingSettings:
-    """``fallback`` are steps in order, at most once each; ``spool`` None means the default directory of the service."""
+    """``fallback`` holds the steps in order, each at most once; ``spool`` None is the service's default directory."""
 
     fallback: tuple[str, ...]
     spool: Path | None
@@ -41,13 +41,13 @@ class ProcessingSettings:
 
 
 def resolve_processing(given: Any, environ: Mapping[str, str], warnings: list[str]) -> ProcessingSettings:
-    """From the ``Arguments`` and ``environ``; what is not understood is added to ``warnings``."""
+    """Settings from the ``Arguments`` and ``environ``; adds to ``warnings`` for each invalid value."""
     unknown = sorted(
         name for name in environ if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in (*_VARIABLES, *_OTHERS)
     )
     if unknown:
         warnings.append(
-            f"{', '.join(unknown)} is not known here: there are {PREFIX}{', '.join((*_VARIABLES, *_OTHERS))}"
+            f"unknown variable {', '.join(unknown)}: supported are {PREFIX}{', '.join((*_VARIABLES, *_OTHERS))}"
         )
     spool, off = _spool(given.spool, environ, warnings)
     fallback = _fallback(given.fallback, environ, warnings)
@@ -64,7 +64,7 @@ def resolve_processing(given: Any, environ: Mapping[str, str], warnings: list[st
 
 
 def default_spool(service_name: str) -> Path:
-    """The service's directory below the user's state folder. Raises RuntimeError if there is no home."""
+    """The service's directory below the user's state directory. Raises RuntimeError without a home directory."""
     name = re.sub(r"[^A-Za-z0-9._-]", "_", service_name).lstrip(".")[:100] or "_"
     return user_folder("state") / "telemetry" / name
 
@@ -79,7 +79,7 @@ def _spool(given: Any, environ: Mapping[str, str], warnings: list[str]) -> tuple
         path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
         if path and isinstance(path, str) and "\0" not in path:
             return Path(path).absolute(), False
-        warnings.append(f"{source}={text(value)!r} is no directory: the default is used")
+        warnings.append(f"{source}={text(value)!r} is not a directory: the default is used")
     return None, False
 
 
@@ -92,7 +92,10 @@ def _fallback(given: Any, environ: Mapping[str, str], warnings: list[str]) -> tu
             value = () if value.strip().lower() in _OFF else [part.strip().lower() for part in value.split(",")]
         if isinstance(value, Sequence) and all(step in STEPS for step in value):
             return tuple(dict.fromkeys(value))
-        warnings.append(f"{source}={text(value)!r} is not understood: name some of {', '.join(STEPS)}, in order")
+        warnings.append(
+            f"{source}={text(value)!r} is invalid: expected a list of {', '.join(STEPS)}, in order of use; "
+            "the default is used"
+        )
     return STEPS
 
 
@@ -111,9 +114,9 @@ def _redaction(given: Any, environ: Mapping[str, str], warnings: list[str]) -> R
             try:
                 return rules(value)
             except ValueError as error:
-                warnings.append(f"{source} is not understood, and the default rules are used: {text(error)}")
+                warnings.append(f"{source} is invalid, the default rules are used: {text(error)}")
                 continue
-        warnings.append(f"{source}={text(value)!r} is not understood: say True, False or rules; the default is used")
+        warnings.append(f"{source}={text(value)!r} is invalid: expected True, False or rules; the default is used")
     return Redaction()
 
 
@@ -124,9 +127,11 @@ def _bytes(argument: str, given: Any, environ: Mapping[str, str], default: int, 
             continue
         try:
             number = int(value)
-            if number >= _LEAST_BYTES and not isinstance(value, bool):
+            if number >= _MIN_BYTES and not isinstance(value, bool):
                 return number
         except (TypeError, ValueError, OverflowError):
             pass
-        warnings.append(f"{source}={text(value)!r} is no number of bytes from {_LEAST_BYTES}: the default is used")
+        warnings.append(
+            f"{source}={text(value)!r} is not a number of bytes of at least {_MIN_BYTES}: the default is used"
+        )
     return default

@@ -1,7 +1,6 @@
-"""What the caller and the environment ask for, resolved to one record per signal. Arguments win over variables.
+"""Resolves arguments and environment variables to settings, with one target per signal. Arguments take precedence.
 
-Pure: environment in, settings and warnings out. Refuses to know the SDK's classes and to raise: what makes no sense
-is answered with the default and one sentence.
+No I/O and no errors: an invalid value takes its default and adds a warning.
 """
 
 import logging
@@ -30,10 +29,11 @@ _METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
 
 @dataclass(frozen=True, slots=True)
 class LogBatchSettings:
-    """How log records are put together and tried, where ``initialize_logger`` says so. The other signals print nothing.
+    """How log records are batched and retried; set by ``initialize_logger``. Only logs then fall back to the console.
 
-    ``attempts`` are tries of one batch before the next step gets it. ``already_printed`` says whether a handler of the
-    application has printed the records already; a fallback to the console then leaves them out.
+    ``size`` and ``queue`` are records, ``seconds`` the longest wait for a full batch. ``attempts`` is how often a batch
+    is sent before the next step gets it. ``already_printed`` returns whether a console handler has printed the records;
+    a fallback to the console then skips them.
     """
 
     size: int
@@ -45,10 +45,10 @@ class LogBatchSettings:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """The arguments of ``configure_telemetry`` as they came; None means that the caller left it open."""
+    """The arguments of ``configure_telemetry``, unchecked; None means not given."""
 
     service_name: Any = None
-    # Not shown: it may hold a password.
+    # Not in repr(): it may contain a password.
     dsn: Any = field(default=None, repr=False)
     endpoint: Any = None
     protocol: Any = None
@@ -76,7 +76,7 @@ class Arguments:
 
 @dataclass(slots=True)
 class TelemetrySettings:
-    """Everything decided. ``targets`` lacks the signals that are off; ``database`` takes what would go to them.
+    """The resolved settings. ``targets`` has the signals that are on; ``database``, if set, replaces the targets.
 
     Times are seconds.
     """
@@ -99,7 +99,7 @@ class TelemetrySettings:
 
 
 def resolve(arguments: Arguments, environ: Mapping[str, str]) -> TelemetrySettings:
-    """Settings from ``arguments`` and ``OTEL_*`` in ``environ``; ``warnings`` says what was not understood."""
+    """Settings from ``arguments`` and ``environ``, with one of ``warnings`` for each invalid value."""
     warnings: list[str] = []
     targets = {
         signal: _target(signal, arguments, environ, warnings)
@@ -110,7 +110,7 @@ def resolve(arguments: Arguments, environ: Mapping[str, str]) -> TelemetrySettin
     return TelemetrySettings(
         disabled=environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true",
         targets=targets,
-        # An endpoint in the code outweighs a variable.
+        # An endpoint in the code takes precedence over the variable of the DSN.
         database=resolve_database(arguments.dsn, {} if arguments.endpoint is not None else environ, warnings),
         resource=_resource(arguments, warnings),
         log_level=_level(arguments.log_level, warnings),
@@ -141,7 +141,9 @@ def _exported(signal: Signal, environ: Mapping[str, str], warnings: list[str]) -
     name = f"OTEL_{signal.name}_EXPORTER"
     value = environ.get(name, "").strip().lower()
     if value not in {"", "otlp", "none"}:
-        warnings.append(f"{name}={text(value)!r} is not known here (otlp or none); {signal.value} go out as OTLP")
+        warnings.append(
+            f"{name}={text(value)!r} is not supported (otlp or none): {signal.value} are exported with OTLP"
+        )
     return value != "none"
 
 
@@ -176,7 +178,7 @@ def _target(signal: Signal, arguments: Arguments, environ: Mapping[str, str], wa
 
 
 def _otlp(environ: Mapping[str, str], signal: Signal, name: str) -> str:
-    """The signal's own variable, else the general one; the empty string counts as not set."""
+    """The signal's own variable, else the general one; an empty variable counts as not set."""
     own = environ.get(f"OTEL_EXPORTER_OTLP_{signal.name}_{name}", "").strip()
     return own or environ.get(f"OTEL_EXPORTER_OTLP_{name}", "").strip()
 
@@ -191,7 +193,7 @@ def _protocol(signal: Signal, arguments: Arguments, environ: Mapping[str, str], 
         known = {"grpc": "grpc", "http/protobuf": "http/protobuf", "http": "http/protobuf"}.get(text(value).lower())
         if known:
             return cast(Protocol, known)
-        warnings.append(f"{source}={text(value)!r} is not known here: say 'grpc' or 'http/protobuf'")
+        warnings.append(f"{source}={text(value)!r} is not supported: use 'grpc' or 'http/protobuf'")
     endpoint = arguments.endpoint if isinstance(arguments.endpoint, str) else _otlp(environ, signal, "ENDPOINT")
     return "http/protobuf" if _port(_with_authority(endpoint)) == _OTLP_HTTP_PORT else "grpc"
 
@@ -212,7 +214,7 @@ def _endpoint(
         endpoint = _with_authority(value) if isinstance(value, str) else ""
         scheme = urlsplit(endpoint).scheme if endpoint else "?"
         if not endpoint or scheme not in {"", "http", "https", "unix"} or (scheme == "unix" and protocol != "grpc"):
-            warnings.append(f"{source}={text(value)!r} is no endpoint: say http://host:port or https://host:port")
+            warnings.append(f"{source}={text(value)!r} is not an endpoint: use http://host:port or https://host:port")
             continue
         if protocol == "grpc":
             return endpoint.removeprefix("//")
@@ -223,7 +225,7 @@ def _endpoint(
 
 
 def _with_authority(endpoint: str) -> str:
-    """``endpoint`` so that urlsplit sees its host: bare ``host:port`` gets ``//`` before it; "" if it is no URL."""
+    """``endpoint`` with ``//`` before a bare ``host:port``, as urlsplit needs it; "" if it is not a URL."""
     endpoint = endpoint.strip()
     if "://" not in endpoint and not endpoint.startswith("unix:"):
         endpoint = f"//{endpoint.removeprefix('//')}"
@@ -242,21 +244,21 @@ def _port(endpoint: str) -> int | None:
 def _headers(
     signal: Signal, protocol: Protocol, arguments: Arguments, environ: Mapping[str, str], warnings: list[str]
 ) -> dict[str, str]:
-    """Headers by lower-case name; the caller's win one by one. Values stay out of warnings: they are secrets."""
+    """Headers by lower-case name; arguments override variables. Warnings show no values: they may be secrets."""
     headers: dict[str, str] = {}
     for item in _otlp(environ, signal, "HEADERS").split(","):
         name, equals, value = item.partition("=")
         if equals and name.strip():
             headers[unquote(name).strip().lower()] = unquote(value).strip()
         elif item.strip():
-            warnings.append("OTEL_EXPORTER_OTLP_HEADERS has an entry without '=': it is left out")
+            warnings.append("OTEL_EXPORTER_OTLP_HEADERS has an entry without '=': it is ignored")
     if isinstance(arguments.headers, Mapping):
         headers.update({text(name).strip().lower(): text(value) for name, value in arguments.headers.items()})
     elif arguments.headers is not None:
-        warnings.append("headers is not a mapping of names to values: it is left out")
-    # One header that the transport refuses would fail every export, so it is left out here and said once.
+        warnings.append("headers is not a mapping of names to values: it is ignored")
+    # A header that the transport rejects would fail every export.
     for name in [name for name, value in headers.items() if not _sendable(name, value)]:
-        warnings.append(f"header {name!r} has a name or value that {protocol} cannot send: it is left out")
+        warnings.append(f"header {name!r} has a name or value that {protocol} cannot send: it is ignored")
         del headers[name]
     return headers
 
@@ -269,12 +271,12 @@ def _compression(signal: Signal, protocol: Protocol, environ: Mapping[str, str],
     value = _otlp(environ, signal, "COMPRESSION").lower() or "none"
     if value in {"none", "gzip"} or (value == "deflate" and protocol == "http/protobuf"):
         return cast(Compression, value)
-    warnings.append(f"OTEL_EXPORTER_OTLP_COMPRESSION={text(value)!r} cannot be done over {protocol}: none is used")
+    warnings.append(f"OTEL_EXPORTER_OTLP_COMPRESSION={text(value)!r} is not supported over {protocol}: none is used")
     return "none"
 
 
 def _seconds(name: str, value: Any, warnings: list[str], scale: float = 1.0) -> float | None:
-    """``value`` in seconds, or None for "not given" and, with a complaint, for what is no positive number."""
+    """``value`` times ``scale``, in seconds; None if not given or, with a warning, not a positive number."""
     if value is None or value == "":
         return None
     try:
@@ -294,7 +296,7 @@ def _level(value: Any, warnings: list[str]) -> int | None:
         return int(value)
     level = logging.getLevelNamesMapping().get(text(value).strip().upper())
     if level is None:
-        warnings.append(f"log_level={text(value)!r} is no level of the logging module: the default is used")
+        warnings.append(f"log_level={text(value)!r} is not a level of the logging module: the default is used")
     return level
 
 
@@ -303,7 +305,7 @@ def _resource(arguments: Arguments, warnings: list[str]) -> dict[str, Any]:
     if isinstance(arguments.resource_attributes, Mapping):
         attributes.update(arguments.resource_attributes)
     elif arguments.resource_attributes is not None:
-        warnings.append("resource_attributes is not a mapping: it is left out")
+        warnings.append("resource_attributes is not a mapping: it is ignored")
     for name, value in (
         ("service.name", arguments.service_name),
         ("service.version", arguments.service_version),
@@ -314,5 +316,5 @@ def _resource(arguments: Arguments, warnings: list[str]) -> dict[str, Any]:
         if isinstance(value, str) and value:
             attributes[name] = value
         else:
-            warnings.append(f"{name} must be a text that is not empty: it is left out")
+            warnings.append(f"{name} must be a non-empty string: it is ignored")
     return attributes

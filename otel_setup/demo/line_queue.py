@@ -1,7 +1,4 @@
-"""A message queue at its smallest: JSON objects, one a line, over TCP on loopback, held in the consumer's memory.
-
-Refuses to know what the messages say; a flow travels in them like any other field.
-"""
+"""A minimal message queue: JSON objects, one per line, over TCP on loopback, queued in the consumer's memory."""
 
 import json
 import queue
@@ -13,7 +10,7 @@ from typing import Any, Self
 
 
 class Inbox:
-    """The consumer's end, listening on a free ``port``. ``receive`` may be called by several threads."""
+    """The consumer's side, listening on a free ``port``. ``receive`` is thread-safe."""
 
     def __init__(self) -> None:
         self._messages: queue.Queue[dict[str, Any] | None] = queue.Queue()
@@ -32,28 +29,28 @@ class Inbox:
         return self._messages.qsize()
 
     def receive(self) -> dict[str, Any] | None:
-        """The next message, awaited; None when the queue is closed and empty."""
+        """Waits for the next message; None when the queue is closed and empty."""
         message = self._messages.get()
         if message is None:
             self._messages.put(None)  # for the other consumers
         return message
 
     def close(self) -> None:
-        """Takes no new connections and returns when those that are open have been closed by their senders."""
+        """Stops accepting connections; returns when the senders have closed the open ones."""
         self._server.shutdown()
         self._server.server_close()
         self._messages.put(None)
 
 
 class Outbox:
-    """A producer's end. ``send`` may be called by several threads."""
+    """A producer's side. ``send`` is thread-safe."""
 
     def __init__(self, port: int) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._lock = threading.Lock()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Hands ``message`` over. Raises OSError when the consumer is gone."""
+        """Sends ``message``. Raises OSError if the consumer is gone."""
         with self._lock:
             self._socket.sendall(json.dumps(message).encode() + b"\n")
 

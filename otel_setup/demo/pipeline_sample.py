@@ -1,6 +1,6 @@
-"""A small experiment for trying queries on: ``python -m otel_setup.demo.pipeline_sample ENDPOINT EXPERIMENT_ID``.
+"""A small experiment as test data: ``python -m otel_setup.demo.pipeline_sample ENDPOINT EXPERIMENT_ID``.
 
-Some phases, one of which fails, logs, events and metrics; prints as JSON how many were sent. Refuses to know databases.
+Sends phases (one fails), logs, events and metrics; prints as JSON how many items of each signal were sent.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from otel_setup.pipelines.sampler import ResourceSampler
 
 
 def run(experiment_id: str) -> None:
-    """The experiment. What fails in it is part of it."""
+    """Runs the experiment, including a phase that fails on purpose."""
     log = get_structured_logger("sample.pipeline")
     with pipeline("sample", experiment_id, "test data", parts=3), ResourceSampler(60):
         pipeline_event("pipeline_started", "a sample pipeline", details={"phases": 3})
@@ -47,7 +47,7 @@ def _export() -> None:
 
 def _main() -> None:
     endpoint, experiment_id = sys.argv[1:]
-    # What is logged is for the database: stderr is for what goes wrong.
+    # Log records go to the database only: stderr is for errors.
     logging.getLogger().addHandler(logging.NullHandler())
     telemetry = configure_telemetry("otelgres-test-data", endpoint=endpoint, spool=False, fallback=("stderr",))
     run(experiment_id)

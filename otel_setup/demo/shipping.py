@@ -1,7 +1,4 @@
-"""The parcel desk: consumes a queue of messages, each of which carries the flow of its order.
-
-Refuses to know who sends them.
-"""
+"""The shipping process: consumes a queue of messages, each with the flow of its order."""
 
 import itertools
 import logging
@@ -15,26 +12,26 @@ from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_setup import checkpoint, configure_telemetry, extract, phase
-from otel_setup.demo.attendance import ParentLink
 from otel_setup.demo.line_queue import Inbox
+from otel_setup.demo.parent_link import ParentLink
 
 log = logging.getLogger("shipping")
 meter = metrics.get_meter("shipping")
-parcels = meter.create_counter("shipping.parcels", unit="{parcel}", description="Parcels that left")
-weight = meter.create_histogram("shipping.parcel.weight", unit="kg", description="What they weigh")
+parcels = meter.create_counter("shipping.parcels", unit="{parcel}", description="Parcels shipped")
+weight = meter.create_histogram("shipping.parcel.weight", unit="kg", description="Weight of parcels")
 
 _WORKERS = 2
 _JAM_EVERY = 9
-_dice = random.Random(3)  # noqa: S311 — how long things take, the same in each run
+_dice = random.Random(3)  # noqa: S311 — durations, the same in each run
 _labels = itertools.count(1)
 
 
 class PrinterJamError(Exception):
-    """The label did not come out."""
+    """The label printer jammed."""
 
 
 def ship(message: dict[str, Any]) -> None:
-    """Packs, labels and sends what ``message`` is about, as a part of the flow that it carries."""
+    """Packs, labels and ships the item of ``message``, in the flow of the message."""
     with extract(message), phase("ship", item=message["item"]):
         with phase("pack"):
             time.sleep(_dice.uniform(0.02, 0.08))
@@ -52,26 +49,26 @@ def ship(message: dict[str, Any]) -> None:
 
 
 def print_label() -> None:
-    """Raises PrinterJamError now and then."""
+    """Raises PrinterJamError on every ninth call."""
     time.sleep(_dice.uniform(0.005, 0.02))
     if next(_labels) % _JAM_EVERY == 0:
         raise PrinterJamError("paper is stuck in tray 2")
 
 
 def work(inbox: Inbox) -> None:
-    """Ships until the queue is closed. A parcel that fails is logged, and the next one is taken."""
+    """Ships parcels until the queue is closed. Logs a parcel that fails and continues."""
     while (message := inbox.receive()) is not None:
         try:
             ship(message)
         except Exception:
-            log.exception("a parcel was left behind")
+            log.exception("parcel not shipped")
 
 
 def main() -> None:
-    """Consumes on a free port until stdin closes and the senders are gone."""
-    # Nothing is kept for later: what one demo leaves would turn up in the next.
+    """Consumes on a free port until stdin closes and the senders have disconnected."""
+    # No fallback: spooled records of one demo would appear in the next.
     telemetry = configure_telemetry(service_name="shipping", service_version="0.9.3", fallback=())
-    attendance = ParentLink(telemetry)
+    parent = ParentLink(telemetry)
     inbox = Inbox()
 
     def waiting(options: CallbackOptions) -> Iterable[Observation]:
@@ -81,12 +78,12 @@ def main() -> None:
     workers = [threading.Thread(target=work, args=(inbox,), daemon=True) for _ in range(_WORKERS)]
     for worker in workers:
         worker.start()
-    attendance.ready(inbox.port)
-    attendance.wait()
+    parent.ready(inbox.port)
+    parent.wait()
     inbox.close()
     for worker in workers:
         worker.join()
-    attendance.leave()
+    parent.close()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The web front: takes an order, has ``stock`` reserve it, charges the card and sends the parcel to ``shipping``.
+"""The web shop: accepts an order, reserves it in ``stock``, charges the card and sends the parcel to ``shipping``.
 
-An ordinary Flask application with OpenTelemetry's own instrumentation. Refuses to know where its telemetry goes.
+An ordinary Flask application with OpenTelemetry's own instrumentation.
 """
 
 import argparse
@@ -20,49 +20,49 @@ from opentelemetry.instrumentation.requests import RequestsInstrumentor
 from werkzeug.serving import make_server
 
 from otel_setup import checkpoint, configure_telemetry, flow, inject, phase
-from otel_setup.demo.attendance import ParentLink
 from otel_setup.demo.line_queue import Outbox
+from otel_setup.demo.parent_link import ParentLink
 
 log = logging.getLogger("shop")
 meter = metrics.get_meter("shop")
-orders_counter = meter.create_counter("shop.orders", unit="{order}", description="Orders, by how they ended")
-orders_open = meter.create_up_down_counter("shop.orders.open", unit="{order}", description="Orders being worked on")
-order_duration = meter.create_histogram("shop.order.duration", unit="ms", description="From request to answer")
+orders_counter = meter.create_counter("shop.orders", unit="{order}", description="Orders by outcome")
+orders_open = meter.create_up_down_counter("shop.orders.open", unit="{order}", description="Orders in progress")
+order_duration = meter.create_histogram("shop.order.duration", unit="ms", description="Time from request to response")
 
 _ATTEMPTS = 3
-_dice = random.Random(1)  # noqa: S311 — how long things take, the same in each run
+_dice = random.Random(1)  # noqa: S311 — durations, the same in each run
 
 
-class RefusedError(Exception):
-    """An order that ends here; the answer says why."""
+class OrderRejectedError(Exception):
+    """The order is rejected; the response has the outcome."""
 
     status = 400
     outcome = "invalid"
 
 
-class OutOfStockError(RefusedError):
-    """``stock`` has too few."""
+class OutOfStockError(OrderRejectedError):
+    """``stock`` has too few items."""
 
     status = 409
     outcome = "out_of_stock"
 
 
-class StockUnavailableError(RefusedError):
-    """``stock`` was asked several times and did not answer well."""
+class StockUnavailableError(OrderRejectedError):
+    """``stock`` was busy on all attempts."""
 
     status = 503
     outcome = "unavailable"
 
 
-class PaymentDeclinedError(RefusedError):
-    """The bank said no."""
+class PaymentDeclinedError(OrderRejectedError):
+    """The bank declined the payment."""
 
     status = 402
     outcome = "declined"
 
 
 def create_app(stock_url: str, shipments: Outbox) -> Flask:
-    """The application; ``POST /orders`` takes ``{"item": …, "quantity": …, "card": …}``."""
+    """The Flask application; ``POST /orders`` takes ``{"item": …, "quantity": …, "card": …}``."""
     app = Flask("shop")
     FlaskInstrumentor().instrument_app(app)  # type: ignore[no-untyped-call]  # the package has no types
 
@@ -73,11 +73,11 @@ def create_app(stock_url: str, shipments: Outbox) -> Flask:
         began = time.perf_counter()
         orders_open.add(1)
         try:
-            # The order's id is the id of its trace: whoever knows the order finds everything that was done for it.
+            # The order's id is the trace id, so the order's telemetry can be found by it.
             with flow("order", flow_id=order_id, item=order["item"], quantity=order["quantity"]):
                 fulfil(order, stock_url, shipments)
             outcome, status = "taken", 201
-        except RefusedError as refusal:
+        except OrderRejectedError as refusal:
             outcome, status = refusal.outcome, refusal.status
         finally:
             orders_open.add(-1)
@@ -89,7 +89,7 @@ def create_app(stock_url: str, shipments: Outbox) -> Flask:
 
 
 def fulfil(order: Mapping[str, Any], stock_url: str, shipments: Outbox) -> None:
-    """Everything that is done for an order here. Raises RefusedError."""
+    """Processes an order. Raises OrderRejectedError."""
     try:
         with phase("validate"):
             validate(order)
@@ -103,21 +103,21 @@ def fulfil(order: Mapping[str, Any], stock_url: str, shipments: Outbox) -> None:
         with phase("send to shipping"):
             shipments.send(inject({"item": order["item"], "quantity": order["quantity"]}))
         log.info("order taken", extra={"item": order["item"], "quantity": order["quantity"]})
-    except RefusedError as refusal:
+    except OrderRejectedError as refusal:
         log.exception("order refused", extra={"item": order["item"], "outcome": refusal.outcome})
         raise
 
 
 def validate(order: Mapping[str, Any]) -> None:
-    """Raises RefusedError for an order that nobody can fulfil."""
+    """Raises OrderRejectedError for an invalid order."""
     time.sleep(_dice.uniform(0.001, 0.004))
     if order["quantity"] < 1:
-        raise RefusedError(f"{order['quantity']} {order['item']} cannot be ordered")
+        raise OrderRejectedError(f"{order['quantity']} {order['item']} cannot be ordered")
     log.debug("order is valid", extra={"item": order["item"]})
 
 
 def reserve(order: Mapping[str, Any], stock_url: str) -> None:
-    """Asks ``stock``, again if it is busy. Raises OutOfStockError or StockUnavailableError."""
+    """Sends a request to ``stock``, with retries while it is busy. Raises OutOfStockError or StockUnavailableError."""
     for attempt in range(1, _ATTEMPTS + 1):
         wanted = {"item": order["item"], "quantity": order["quantity"]}
         answer = requests.post(f"{stock_url}/reservations", json=wanted, timeout=5)
@@ -131,16 +131,16 @@ def reserve(order: Mapping[str, Any], stock_url: str) -> None:
 
 
 def charge(order: Mapping[str, Any]) -> float:
-    """What the bank does with the card; the amount. Raises PaymentDeclinedError."""
+    """Simulates the payment; returns the amount. Raises PaymentDeclinedError."""
     amount: float = round(order["quantity"] * 3.95, 2)
     time.sleep(_dice.uniform(0.02, 0.06))
     if order["card"] == "declined":
         raise PaymentDeclinedError(f"the bank declined {amount:.2f}")
     if order["card"] == "slow":
-        log.warning("the bank takes its time", extra={"amount": amount})
+        log.warning("the bank is slow", extra={"amount": amount})
         time.sleep(_dice.uniform(0.4, 0.7))
     if order["card"] == "silent":
-        threading.Event().wait()  # a bank that never answers, asked without a timeout: this order stops here for good
+        threading.Event().wait()  # simulates a request without a timeout to a bank that never answers
     return amount
 
 
@@ -151,19 +151,19 @@ def main() -> None:
     parser.add_argument("--shipping", required=True, metavar="PORT", type=int)
     arguments = parser.parse_args()
 
-    # Nothing is kept for later: what one demo leaves would turn up in the next.
+    # No fallback: spooled records of one demo would appear in the next.
     telemetry = configure_telemetry(service_name="shop", service_version="1.4.0", fallback=())
     log.setLevel(logging.DEBUG)
     RequestsInstrumentor().instrument()
 
-    attendance = ParentLink(telemetry)
+    parent = ParentLink(telemetry)
     with Outbox(arguments.shipping) as shipments:
         server = make_server("127.0.0.1", 0, create_app(arguments.stock, shipments), threaded=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        attendance.ready(server.port)
-        attendance.wait()
+        parent.ready(server.port)
+        parent.wait()
         server.shutdown()
-    attendance.leave()
+    parent.close()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The stockroom: an HTTP service that reserves items. Now and then it is busy, and what is frozen takes longer.
+"""The stock process: an HTTP service that reserves items. Every seventh request it is busy; frozen items take longer.
 
-Refuses to know orders: it continues whatever trace its caller brings, which the instrumentation of Flask sees to.
+The instrumentation of Flask continues the trace of the caller.
 """
 
 import itertools
@@ -18,25 +18,25 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from werkzeug.serving import make_server
 
 from otel_setup import configure_telemetry, phase
-from otel_setup.demo.attendance import ParentLink
+from otel_setup.demo.parent_link import ParentLink
 
 log = logging.getLogger("stock")
 meter = metrics.get_meter("stock")
 reserved = meter.create_counter("stock.reserved", unit="{item}", description="Items reserved")
 
 _BUSY_EVERY = 7
-_dice = random.Random(2)  # noqa: S311 — how long things take, the same in each run
+_dice = random.Random(2)  # noqa: S311 — durations, the same in each run
 
 
 class Stockroom:
-    """How many of each item are left."""
+    """The quantities of all items."""
 
     def __init__(self, items: dict[str, int]) -> None:
         self._items = dict(items)
         self._lock = threading.Lock()
 
     def take(self, item: str, quantity: int) -> int | None:
-        """How many are left after taking ``quantity``; None if there are too few."""
+        """Removes ``quantity`` of ``item``; returns what is left, or None if there are too few."""
         with self._lock:
             if self._items.get(item, 0) < quantity:
                 return None
@@ -44,16 +44,16 @@ class Stockroom:
             return self._items[item]
 
     def left(self, item: str) -> int:
-        """How many there are now."""
+        """The current quantity of ``item``."""
         return self._items.get(item, 0)
 
     def observe(self, options: CallbackOptions) -> Iterable[Observation]:
-        """The levels, for a gauge."""
+        """The quantities, for a gauge."""
         return [Observation(left, {"item": item}) for item, left in self._items.items()]
 
 
 def create_app(room: Stockroom) -> Flask:
-    """The application; ``POST /reservations`` takes ``{"item": …, "quantity": …}``."""
+    """The Flask application; ``POST /reservations`` takes ``{"item": …, "quantity": …}``."""
     app = Flask("stock")
     FlaskInstrumentor().instrument_app(app)  # type: ignore[no-untyped-call]  # the package has no types
     numbers = itertools.count(1)
@@ -80,17 +80,17 @@ def create_app(room: Stockroom) -> Flask:
 
 def main() -> None:
     """Serves on a free port until stdin closes."""
-    # Nothing is kept for later: what one demo leaves would turn up in the next.
+    # No fallback: spooled records of one demo would appear in the next.
     telemetry = configure_telemetry(service_name="stock", service_version="2.0.1", fallback=())
-    attendance = ParentLink(telemetry)
+    parent = ParentLink(telemetry)
     room = Stockroom({"apples": 100_000, "bread": 100_000, "coffee": 100_000, "ice cream": 100_000, "fireworks": 0})
     meter.create_observable_gauge("stock.level", [room.observe], unit="{item}", description="Items left")
     server = make_server("127.0.0.1", 0, create_app(room), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    attendance.ready(server.port)
-    attendance.wait()
+    parent.ready(server.port)
+    parent.wait()
     server.shutdown()
-    attendance.leave()
+    parent.close()
 
 
 if __name__ == "__main__":

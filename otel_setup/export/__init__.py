@@ -1,1 +1,1 @@
-"""From encoded batches to the collector, the database or the spool: pipeline, connection, circuit breaker, replayer."""
+"""Sends encoded batches to the collector, the database or the spool: pipeline, connection, breaker, replayer."""

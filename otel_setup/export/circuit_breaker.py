@@ -1,6 +1,6 @@
-"""Whether a collector answers for one signal, and when to ask again: from 1 s to 30 s, with jitter.
+"""A circuit breaker for one signal: whether the collector answers, and when to retry (1 to 30 s, with jitter).
 
-Refuses to know how it is asked. Read by several threads; a lost race costs one try.
+Used by several threads without a lock: a lost race costs one attempt.
 """
 
 import random
@@ -11,12 +11,12 @@ from otelgres.exporters.outcome import Outcome, Overloaded, Unavailable
 
 _FIRST_WAIT: Final = 1.0
 _LONGEST_WAIT: Final = 30.0
-# A receiver may ask for more patience than ours, within reason.
-_LONGEST_ASKED: Final = 60.0
+# A receiver may ask for a longer wait, up to this.
+_LONGEST_RETRY_AFTER: Final = 60.0
 
 
 class CircuitBreaker:
-    """Up until a try fails, then down until one works."""
+    """Available until an attempt fails, then unavailable until one succeeds."""
 
     def __init__(self) -> None:
         self.available = True
@@ -25,17 +25,17 @@ class CircuitBreaker:
         self._retry_at = 0.0
 
     def record(self, outcome: Outcome) -> None:
-        """Learns from one answer. A refusal for good is an answer, too: somebody is there."""
+        """Updates the state from one outcome. A permanent rejection is an answer, so the collector is available."""
         if not isinstance(outcome, Overloaded | Unavailable):
             self.available = True
             self._failures = 0
             return
         wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2**self._failures) * random.uniform(0.8, 1.2)  # noqa: S311
         self._failures = min(self._failures + 1, 10)
-        self._retry_at = time.monotonic() + max(wait, min(outcome.retry_after, _LONGEST_ASKED))
+        self._retry_at = time.monotonic() + max(wait, min(outcome.retry_after, _LONGEST_RETRY_AFTER))
         self.reason = outcome.message
         self.available = False
 
     def retry_in(self) -> float:
-        """Seconds until the next try makes sense; 0 for now."""
+        """Seconds until the next attempt is due; 0 if it is."""
         return 0.0 if self.available else max(0.0, self._retry_at - time.monotonic())

@@ -1,7 +1,6 @@
-"""One connection to the collector or database for one signal, made when first used and again after a fork.
+"""One connection to the collector or database for one signal, opened at first use and again after a fork.
 
-An export under way holds up a fork for a moment (``fork_gate``), and its answer tells the breaker. Refuses to know what
-happens to a batch that is not taken.
+An export in progress briefly delays a fork (``fork_barrier``); its outcome updates the circuit breaker.
 """
 
 import os
@@ -10,54 +9,56 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_setup.export.circuit_breaker import CircuitBreaker
-from otel_setup.export.fork_gate import ForkBarrier
+from otel_setup.export.fork_barrier import ForkBarrier
 from otelgres.exporters.background import BackgroundExporter
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Outcome, Unavailable
 
 
 class ExportConnection:
-    """For one thread at a time, except ``abort``."""
+    """Used by one thread at a time, except ``abort``."""
 
-    def __init__(self, connect: Callable[[], BackgroundExporter], gate: ForkBarrier, breaker: CircuitBreaker) -> None:
+    def __init__(
+        self, connect: Callable[[], BackgroundExporter], fork_barrier: ForkBarrier, breaker: CircuitBreaker
+    ) -> None:
         self.breaker = breaker
         self._connect = connect
-        self._gate = gate
+        self._fork_barrier = fork_barrier
         self._exporter: BackgroundExporter | None = None
         self._pid = 0
         self._aborted = False
-        # Sinks of a parent process, kept from the garbage collector: their sockets are not ours to close.
+        # Exporters of the parent process, kept from the garbage collector: their sockets belong to the parent.
         self._inherited: list[Any] = []
-        self._making = threading.Lock()
+        self._lock = threading.Lock()
 
     def send(self, batch: Batch) -> Outcome:
-        """One try. Never raises."""
+        """Sends ``batch`` once. Never raises."""
         try:
-            with self._gate.passing():
+            with self._fork_barrier.passing():
                 outcome = self._current().write([batch])[0]
-        except Exception as error:  # noqa: BLE001 — nothing that goes wrong in telemetry may reach the application
+        except Exception as error:  # noqa: BLE001 — telemetry must not break the application
             outcome = Unavailable(1.0, f"{type(error).__name__}: {error}")
         self.breaker.record(outcome)
         return outcome
 
     def abort(self) -> None:
-        """Ends a try under way and fails all further ones at once."""
-        with self._making:
+        """Aborts an export in progress and fails all further ones immediately."""
+        with self._lock:
             self._aborted = True
             if self._exporter is not None and self._pid == os.getpid():
                 self._exporter.abort()
 
     def close(self) -> None:
-        """Closes the connection; an answer under way may still come."""
+        """Closes the connection; a pending response may still arrive."""
         if self._exporter is not None and self._pid == os.getpid():
             self._exporter.close()
 
     def forked(self) -> None:
-        """In the child: the lock may have been held by a thread that did not come along."""
-        self._making = threading.Lock()
+        """In the child: replaces the lock, which a thread of the parent may have held."""
+        self._lock = threading.Lock()
 
     def _current(self) -> BackgroundExporter:
-        with self._making:
+        with self._lock:
             if self._exporter is None or self._pid != os.getpid():
                 if self._exporter is not None:
                     self._inherited.append(self._exporter)

@@ -1,7 +1,4 @@
-"""What the application's console is told of telemetry that does not get through: little, and in our words.
-
-Refuses to know how anything is sent.
-"""
+"""Logs failing exports for the application: one warning per outage, at most one per minute."""
 
 import logging
 import time
@@ -11,54 +8,55 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.target import Database, Target
 
 _logger = logging.getLogger("otel_setup")
-# A collector that comes and goes is told of once a minute at most.
+# For a collector that fails and recovers repeatedly.
 _SECONDS_BETWEEN_WARNINGS: Final = 60.0
 
 
 class OutageLog:
-    """Which signals do not get through; warns when the first one fails and says when the last one works again.
+    """Tracks which signals fail; warns when the first one fails and logs when the last one works again.
 
-    ``places`` says of each step what it does with telemetry. Called on export threads; a lost race costs one line.
+    ``fallback_texts`` maps a fallback step to what it does with telemetry ("printed to stderr"). Called on export
+    threads without a lock: a lost race costs one line.
     """
 
-    def __init__(self, places: dict[str, str]) -> None:
-        self._places = places
+    def __init__(self, fallback_texts: dict[str, str]) -> None:
+        self._fallback_texts = fallback_texts
         self._failing: set[Signal] = set()
         self._quiet_until = 0.0
-        self._refusals_quiet_until = 0.0
-        self._told = False
+        self._rejections_quiet_until = 0.0
+        self._warned = False
 
-    def over(self, signal: Signal, target: Target | Database) -> None:
-        """An export got through."""
+    def recovered(self, signal: Signal, target: Target | Database) -> None:
+        """An export of ``signal`` succeeded."""
         if signal in self._failing:
             self._failing.discard(signal)
-            if not self._failing and self._told:
-                self._told = False
-                _logger.info("telemetry reaches %s again", target.endpoint)
+            if not self._failing and self._warned:
+                self._warned = False
+                _logger.info("telemetry is exported to %s again", target.endpoint)
 
     def report(self, signal: Signal, target: Target | Database, step: str, reason: str) -> None:
-        """An export did not get through for ``reason``; ``step`` took the batch, or "" if nothing did."""
+        """An export failed for ``reason``; ``step`` accepted the batch, or "" if none did."""
         self.warn(target, step, reason)
         self._failing.add(signal)
 
     def warn(self, target: Target | Database, step: str, reason: str) -> None:
-        """Warns that ``target`` is not reached, unless that was said already."""
+        """Warns that exports to ``target`` fail, unless this was logged already."""
         if not self._failing and time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
-            self._told = True
+            self._warned = True
             _logger.warning(
-                "telemetry does not reach %s and is %s; the application is not affected and this is not repeated until "
-                "it works again: %s",
+                "cannot export telemetry to %s; it is %s. The application is not affected. "
+                "This warning is not repeated until the export works again: %s",
                 target.endpoint,
-                self._places.get(step, "being dropped"),
+                self._fallback_texts.get(step, "dropped"),
                 reason or "no reason given",
             )
 
-    def refused(self, signal: Signal, target: Target | Database, items: int, reason: str) -> None:
-        """Somebody answered, and that ``items`` of ``signal`` are refused for good."""
-        if items and time.monotonic() >= self._refusals_quiet_until:
-            self._refusals_quiet_until = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
+    def rejected(self, signal: Signal, target: Target | Database, items: int, reason: str) -> None:
+        """``target`` rejected ``items`` of ``signal`` permanently."""
+        if items and time.monotonic() >= self._rejections_quiet_until:
+            self._rejections_quiet_until = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
             _logger.warning(
-                "%s refused %d items of %s for good, and more may follow: %s",
+                "%s rejected %d items of %s permanently: %s",
                 target.endpoint, items, signal.value, reason or "no reason given",
             )  # fmt: skip

@@ -1,7 +1,6 @@
-"""One signal's way out: scrubbed items become a batch, and the batch goes to the first step that takes it.
+"""The export pipeline of one signal: encodes items to a batch and gives it to the first step that accepts it.
 
-The steps are the collector, then what ``fallback`` names (spool, console, stderr). Everything here runs on the export
-threads of the SDK. Refuses to know transports and files.
+The steps are the collector, then those of ``fallback`` (spool, console, stderr). Runs on the SDK's export threads.
 """
 
 import logging
@@ -25,7 +24,7 @@ from otelgres.exporters.target import Database, Target
 _logger = logging.getLogger("otel_setup")
 _Item = TypeVar("_Item")
 COLLECTOR: Final = "collector"
-# gRPC servers take 4 MiB unless told otherwise: a batch beyond goes in parts, or would be refused with all its items.
+# The default limit of gRPC servers is 4 MiB; a larger request would be rejected as a whole, so it is split.
 _LARGEST_REQUEST: Final = 3 * 1024 * 1024
 _DISPOSITIONS: Final[Mapping[str, Disposition]] = {
     COLLECTOR: "sent", "spool": "spooled", "console": "console", "stderr": "stderr",
@@ -33,7 +32,7 @@ _DISPOSITIONS: Final[Mapping[str, Disposition]] = {
 
 
 class CollectorStep:
-    """The collector as a step: tried where that makes sense, left to the replayer's probing where it does not."""
+    """The collector as a step. While it is down, only the replayer probes it and batches go to the next step."""
 
     def __init__(
         self,
@@ -42,7 +41,7 @@ class CollectorStep:
         retry_seconds: float,
         attempts: int | None = None,
     ) -> None:
-        """Without a spool a batch is tried for ``retry_seconds`` or, where that is given, ``attempts`` times."""
+        """Without a spool, a batch is retried for ``retry_seconds`` or, if given, sent up to ``attempts`` times."""
         self.connection = connection
         self._replayer = replayer
         self._retry_seconds = retry_seconds if attempts is None else math.inf
@@ -50,12 +49,12 @@ class CollectorStep:
         self.forked()
 
     def forked(self) -> None:
-        """In the child."""
+        """Resets the state in a forked child."""
         self._stopping = threading.Event()
         self.connection.forked()
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """What the collector answered; Unavailable at once where it is known to be away."""
+        """The outcome of each batch; Unavailable immediately if the collector is known to be down."""
         return [self._send(batch) for batch in batches]
 
     def close(self) -> None:
@@ -63,7 +62,7 @@ class CollectorStep:
         self.connection.close()
 
     def stop_retrying(self) -> None:
-        """No batch waits for another try any more."""
+        """Ends all waiting for another attempt."""
         self._stopping.set()
 
     def _send(self, batch: Batch) -> Outcome:
@@ -72,19 +71,19 @@ class CollectorStep:
             return Unavailable(breaker.retry_in(), breaker.reason)
         deadline = time.monotonic() + self._retry_seconds
         outcome = self.connection.send(batch)
-        tries = 1
-        while self._replayer is None and tries < self._attempts and is_retryable(outcome):
+        attempt = 1
+        while self._replayer is None and attempt < self._attempts and is_retryable(outcome):
             wait = breaker.retry_in()
             if time.monotonic() + wait > deadline or self._stopping.wait(wait):
                 break
             outcome = self.connection.send(batch)
-            tries += 1
+            attempt += 1
         return outcome
 
 
 @dataclass(slots=True)
 class ExportStats:
-    """How exports went: batches that the collector took and did not take, when last (since 1970), and why not."""
+    """Batches the collector accepted (``flushes``) or not (``errors``), when last (since 1970), and the last reason."""
 
     flushes: int = 0
     errors: int = 0
@@ -94,7 +93,7 @@ class ExportStats:
 
 
 class ExportPipeline:
-    """The chain of one signal, with everything that happens on it counted and, now and then, told."""
+    """The chain of one signal, with counters and warnings."""
 
     def __init__(
         self,
@@ -109,7 +108,7 @@ class ExportPipeline:
         self.signal = signal
         self._target = target
         self._collector = collector_step
-        self._chain = Chain({COLLECTOR: collector_step, **fallback}, self._note)
+        self._chain = Chain({COLLECTOR: collector_step, **fallback}, self._on_outcome)
         self._replayer = replayer
         self._counts = counts
         self._outage = outage
@@ -118,60 +117,60 @@ class ExportPipeline:
 
     @property
     def failing(self) -> bool:
-        """Whether the last export found no collector."""
+        """Whether the last export did not reach the collector."""
         return not self._collector.connection.breaker.available
 
     def export(self, items: Sequence[_Item], encode: Callable[[Sequence[_Item]], Any]) -> bool:
-        """Encodes ``items`` as one request, or several if they are large; True if each has found a place.
+        """Encodes ``items`` as one request, or several if they are large; True if a step accepted each.
 
-        An item that cannot be encoded costs itself. Never raises.
+        An item that cannot be encoded is dropped alone. Never raises.
         """
         try:
             payload: bytes = encode(items).SerializeToString()
         except Exception:
             if len(items) > 1:
-                return self._halves(items, encode)
-            _logger.debug("an item of %s cannot be encoded", self.signal.value, exc_info=True)
+                return self._export_halves(items, encode)
+            _logger.debug("an item of %s cannot be encoded and is dropped", self.signal.value, exc_info=True)
             self._counts.add(self.signal, "dropped", 1)
             return False
         if len(payload) > _LARGEST_REQUEST and len(items) > 1:
-            return self._halves(items, encode)
-        return self._place(Batch(self.signal, payload))
+            return self._export_halves(items, encode)
+        return self._write(Batch(self.signal, payload))
 
     def stop_retrying(self) -> None:
-        """The process wants to end: what is left is tried once and not again."""
+        """The process is shutting down: each remaining batch is sent once, without retries."""
         self._collector.stop_retrying()
 
     def abort(self) -> None:
-        """Time is running out: the answer under way is not waited for, and the collector is not asked again."""
+        """Aborts the export in progress; the collector gets no more requests."""
         self._collector.stop_retrying()
         self._collector.connection.abort()
 
     def close(self) -> None:
-        """Refuses further exports. Returns at once; a second call does nothing."""
+        """Closes the connection and drops further exports. Returns immediately; a second call does nothing."""
         if not self._closed:
             self._closed = True
             self.abort()
             self._collector.close()
 
     def give_up(self) -> None:
-        """Time was up before everything had found a place: closes, and says so."""
+        """The deadline passed before everything was exported: closes, with a warning."""
         self.close()
         self._outage.warn(
             self._target, "", self._collector.connection.breaker.reason or "no answer before the process ended"
         )
 
     def forked(self) -> None:
-        """In the child."""
+        """Resets the state in a forked child."""
         self._collector.forked()
         self.stats = ExportStats()
 
-    def _halves(self, items: Sequence[_Item], encode: Callable[[Sequence[_Item]], Any]) -> bool:
+    def _export_halves(self, items: Sequence[_Item], encode: Callable[[Sequence[_Item]], Any]) -> bool:
         middle = len(items) // 2
         first = self.export(items[:middle], encode)
         return self.export(items[middle:], encode) and first
 
-    def _place(self, batch: Batch) -> bool:
+    def _write(self, batch: Batch) -> bool:
         if self._closed:
             self._counts.add(self.signal, "dropped", count_items(batch))
             return False
@@ -183,9 +182,9 @@ class ExportPipeline:
             self._outage.report(self.signal, self._target, "", self._collector.connection.breaker.reason)
         return isinstance(outcome, Accepted)
 
-    def _note(self, step: str, batch: Batch, outcome: Outcome) -> None:
+    def _on_outcome(self, step: str, batch: Batch, outcome: Outcome) -> None:
         if step == COLLECTOR:
-            self._remember(outcome)
+            self._update_stats(outcome)
         if is_retryable(outcome):
             return
         items = count_items(batch)
@@ -193,14 +192,14 @@ class ExportPipeline:
         self._counts.add(self.signal, "refused", rejected)
         self._counts.add(self.signal, _DISPOSITIONS[step], items - rejected)
         if step == COLLECTOR:
-            self._outage.over(self.signal, self._target)
-            self._outage.refused(self.signal, self._target, rejected, outcome.message)
+            self._outage.recovered(self.signal, self._target)
+            self._outage.rejected(self.signal, self._target, rejected, outcome.message)
             return
         self._outage.report(self.signal, self._target, step, self._collector.connection.breaker.reason)
         if step == "spool" and self._replayer is not None:
             self._replayer.wake()
 
-    def _remember(self, outcome: Outcome) -> None:
+    def _update_stats(self, outcome: Outcome) -> None:
         if is_retryable(outcome):
             self.stats.errors += 1
             self.stats.last_error = time.time()

@@ -1,7 +1,7 @@
-"""Sends what is in the spool once the collector answers: a daemon thread, oldest first, at half speed.
+"""Replays the spool once the collector answers: on a daemon thread, oldest batch first, at half speed.
 
-It is also what asks whether the collector is back, so that exports need not. Files of other processes are sent too,
-unless their process has them in use.
+It also probes whether the collector is available again, so that exports do not. Files of other processes are replayed
+too, unless their process is using them.
 """
 
 import logging
@@ -24,66 +24,66 @@ from otelgres.exporters.spool.exporter import SpoolExporter
 from otelgres.exporters.spool.files import SpoolFile, open_file, spool_files
 
 _logger = logging.getLogger("otel_setup")
-# Another process may have died and left something.
-_SECONDS_BETWEEN_LOOKS: Final = 30.0
-# A breaker that may be tried again by the time its pass ends.
+# For files that another process left when it died.
+_SECONDS_BETWEEN_PASSES: Final = 30.0
+# The breaker may be due again by the end of a pass.
 _SHORTEST_WAIT: Final = 0.05
-# After each batch it pauses for as long as that took, and for as long as its bytes take at this rate: at least half of
-# the collector's time, and of this process's, stays for live telemetry.
+# The pause after each batch lasts as long as the batch took, or as its bytes take at this rate: at least half of the
+# time of the collector and of this process is left for live telemetry.
 _BYTES_A_SECOND: Final = 16 * 1024 * 1024
 
 
 class CollectorReplayer:
-    """The thread that replays. ``connections`` are its own; the circuit breakers are shared with the exports."""
+    """The replay thread. It owns ``connections`` and shares their circuit breakers with the exports."""
 
     def __init__(
         self,
         spool: SpoolExporter,
         connections: Mapping[Signal, ExportConnection],
         counts: Counts,
-        refused: Callable[[Signal, int, str], None],
+        on_rejected: Callable[[Signal, int, str], None],
     ) -> None:
-        """``refused`` is told how many items of a signal the collector refused for good, and why."""
+        """``on_rejected`` gets the signal, the number of permanently rejected items and the reason."""
         self._spool = spool
         self._connections = connections
         self._counts = counts
-        self._refused = refused
+        self._on_rejected = on_rejected
         self.forked()
 
     def forked(self) -> None:
-        """In the child, where no thread runs."""
+        """Resets the state in a forked child, where no thread runs."""
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._pid = 0
         self._final_pass = False
         self._stopping = False
-        self._found = False
+        self._has_pending = False
         self._failed: set[Signal] = set()
         for connection in self._connections.values():
             connection.forked()
 
     @property
     def probing(self) -> bool:
-        """Whether this thread has something to ask the collector with."""
-        return self._pid == os.getpid() and (self._found or self._spool.holds())
+        """Whether this thread has batches to probe the collector with."""
+        return self._pid == os.getpid() and (self._has_pending or self._spool.holds())
 
     def start(self) -> None:
-        """Starts the thread in this process, unless it runs. Never raises."""
+        """Starts the thread in this process, unless it is running. Never raises."""
         if self._pid == os.getpid() or self._stopping:
             return
         self._pid = os.getpid()
         try:
             threading.Thread(target=self._run, name="otelgres-replayer", daemon=True).start()
-        except RuntimeError:  # no thread can be had: the next run of the application sends it
+        except RuntimeError:  # too many threads: the next run of the application replays the spool
             self._stopping = True
 
     def wake(self) -> None:
-        """There is something new in the spool."""
+        """The spool has a new batch."""
         self._idle.clear()
         self._wake.set()
 
     def finish(self, timeout: float) -> None:
-        """The process ends: sends at full speed for at most ``timeout`` seconds, where the collector answers."""
+        """At shutdown: replays at full speed for at most ``timeout`` seconds if the collector answers, then stops."""
         if self._pid == os.getpid() and not self._stopping:
             self._final_pass = True
             self.wake()
@@ -101,15 +101,15 @@ class CollectorReplayer:
             self._wake.clear()
             try:
                 wait = self._pass()
-            except Exception:  # whatever it was, the next pass may do better
-                _logger.debug("draining the spool failed", exc_info=True)
-                wait = _SECONDS_BETWEEN_LOOKS
+            except Exception:  # the next pass tries again
+                _logger.debug("replaying the spool failed", exc_info=True)
+                wait = _SECONDS_BETWEEN_PASSES
             if wait and not self._wake.is_set():
                 self._idle.set()
 
     def _pass(self) -> float:
-        """Sends what it can; seconds until the next pass makes sense."""
-        # At the end each signal is tried once more, however lately it failed.
+        """Sends what it can; returns the seconds until the next pass."""
+        # The final pass tries each signal once more, even one that has just failed.
         self._failed = (
             set()
             if self._final_pass
@@ -117,16 +117,16 @@ class CollectorReplayer:
         )
         left = bool(self._connections) and self._send_files()
         if self._spool.holds() and not left and not self._all_failed():
-            # Only now: with the collector away, each pass would leave one more small file.
+            # Not while the collector is down: each pass would leave another small file.
             self._spool.seal()
             left = self._send_files()
-        self._found = left
+        self._has_pending = left
         if not left or not self._failed:
-            return _SECONDS_BETWEEN_LOOKS
+            return _SECONDS_BETWEEN_PASSES
         return max(_SHORTEST_WAIT, min(self._connections[signal].breaker.retry_in() for signal in self._failed))
 
     def _send_files(self) -> bool:
-        """Whether anything is left that is ours to send."""
+        """Sends all files that can be claimed; returns whether batches are left in them."""
         left = False
         for path in spool_files(self._spool.folder):
             if self._stopping or self._all_failed():
@@ -135,7 +135,7 @@ class CollectorReplayer:
             if file is None:
                 continue
             with file:
-                self._found = self._found or bool(file.pending())
+                self._has_pending = self._has_pending or bool(file.pending())
                 self._send_file(file)
                 left = left or bool(file.pending())
         return left
@@ -173,8 +173,8 @@ class CollectorReplayer:
 
     def _count(self, batch: Batch, outcome: Outcome) -> None:
         items = count_items(batch)
-        refused = min(outcome.rejected, items) if isinstance(outcome, Accepted) else items
-        self._counts.add(batch.signal, "refused", refused)
-        self._counts.add(batch.signal, "replayed", items - refused)
-        if refused:
-            self._refused(batch.signal, refused, outcome.message)
+        rejected = min(outcome.rejected, items) if isinstance(outcome, Accepted) else items
+        self._counts.add(batch.signal, "refused", rejected)
+        self._counts.add(batch.signal, "replayed", items - rejected)
+        if rejected:
+            self._on_rejected(batch.signal, rejected, outcome.message)

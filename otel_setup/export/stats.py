@@ -1,7 +1,4 @@
-"""What became of this process's telemetry, in items: spans, log records, metric points.
-
-Refuses to know who counts and who reads. What the application's threads call often, ``overflow``, takes no lock.
-"""
+"""Counters of this process's telemetry by disposition, in items: spans, log records, metric points."""
 
 import itertools
 import threading
@@ -17,57 +14,57 @@ CHANGES: Final[tuple[Change, ...]] = get_args(Change)
 
 
 class Counts:
-    """Counters since the process began, or was forked."""
+    """Counters since the process started or was forked. ``overflow``, called on application threads, takes no lock."""
 
     def __init__(self) -> None:
         self._queues: dict[Signal, Callable[[], int]] = {}
         self.forked()
 
     def forked(self) -> None:
-        """From zero: what the parent did is counted there."""
-        # Reentrant: a signal handler may read what the main thread is just reading.
+        """Resets all counters; the parent counts its own items."""
+        # Reentrant: a signal handler may read while it interrupts a read.
         self._lock = threading.RLock()
         self._items = {signal: dict.fromkeys(DISPOSITIONS, 0) for signal in Signal}
         self._changes = dict.fromkeys(CHANGES, 0)
         self._overflow = {signal: itertools.count() for signal in Signal}
-        self._looks = dict.fromkeys(Signal, 0)
+        self._overflow_reads = dict.fromkeys(Signal, 0)
 
     def add(self, signal: Signal, disposition: Disposition, items: int) -> None:
-        """``items`` of ``signal`` met this disposition."""
+        """Adds ``items`` of ``signal`` with this disposition."""
         with self._lock:
             self._items[signal][disposition] += items
 
     def changed(self, change: Change, number: int) -> None:
-        """``number`` values were truncated or redacted, or batches lost to damage of spool files."""
+        """Adds ``number`` values truncated or redacted, or batches lost to damage in spool files."""
         with self._lock:
             self._changes[change] += number
 
     def overflow(self, signal: Signal) -> None:
-        """A full queue lost its oldest item. One atomic step: this runs inside the application's own calls.
+        """A full queue dropped its oldest item. One atomic operation, since it runs inside the application's calls.
 
-        The SDK looks before it appends: where an export empties the queue in between, nothing is lost and yet counted.
+        The SDK checks before it appends, so an item is counted but not lost if an export empties the queue in between.
         """
         next(self._overflow[signal])
 
     def watch(self, signal: Signal, queued: Callable[[], int]) -> None:
-        """``queued`` says how many items of ``signal`` wait for their batch."""
+        """Registers ``queued``, which returns how many items of ``signal`` are in the queue."""
         self._queues[signal] = queued
 
     def queued(self, signal: Signal) -> int:
-        """How many items of ``signal`` wait for their batch."""
+        """The number of items of ``signal`` in the queue."""
         return self._queues[signal]() if signal in self._queues else 0
 
     def items(self) -> dict[Signal, dict[Disposition, int]]:
-        """How many items of each signal met each disposition."""
+        """The number of items by signal and disposition."""
         with self._lock:
             found = {signal: dict(dispositions) for signal, dispositions in self._items.items()}
             for signal, counter in self._overflow.items():
-                # Looking at an atomic counter moves it: what the looks added is taken off.
-                found[signal]["overflowed"] += next(counter) - self._looks[signal]
-                self._looks[signal] += 1
+                # Reading an atomic counter increments it: subtract the earlier reads.
+                found[signal]["overflowed"] += next(counter) - self._overflow_reads[signal]
+                self._overflow_reads[signal] += 1
             return found
 
     def changes(self) -> dict[Change, int]:
-        """How many values were truncated or redacted, and batches lost to damage of spool files."""
+        """The number of values truncated or redacted, and of batches lost to damage in spool files."""
         with self._lock:
             return dict(self._changes)

@@ -1,4 +1,4 @@
-"""Events that flow between systems: checkpoints under a flow id, heartbeats, subscriptions."""
+"""Events between systems: checkpoints with a flow id, heartbeats, subscriptions."""
 
 from otel_setup.integration.events import (
     HEARTBEAT,

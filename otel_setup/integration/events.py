@@ -1,8 +1,7 @@
-"""Events that flow between systems: checkpoints under a flow id, heartbeats, subscriptions.
+"""Events between systems: checkpoints with a flow id, heartbeats, subscriptions.
 
-A checkpoint is a span of its flow (the flow's id comes with the event), a heartbeat or a subscription a log record; the
+A checkpoint is a span of its flow (the event has the flow's id); heartbeats and subscriptions are log records. The
 relations ``integration_events`` and ``pattern_flow_analysis`` of schema ``compat`` show them. No call raises or waits.
-Refuses to know brokers, and what the events are about.
 """
 
 import enum
@@ -24,11 +23,11 @@ _log = logging.getLogger("otel_setup")
 HEARTBEAT: Final = "otelgres.heartbeat"
 SUBSCRIPTION: Final = "otelgres.subscription"
 _FLOW_KEYS: Final = ("flow_id", "flowId", "flow.id", "correlation_id")
-_PLACES: Final = ("data", "payload", "event", "metadata", "headers")
+_SECTIONS: Final = ("data", "payload", "event", "metadata", "headers")
 
 
 class IntegrationEventType(enum.StrEnum):
-    """What an event is; any other text will do as well."""
+    """Common event types; any other text is accepted too."""
 
     PATTERN_DETECTED = "pattern_detected"
     HEARTBEAT = "heartbeat"
@@ -37,7 +36,7 @@ class IntegrationEventType(enum.StrEnum):
 
 
 class IntegrationCheckpoint(enum.StrEnum):
-    """Where an event has come; any other text or enum will do as well."""
+    """Common checkpoints; any other text or enum is accepted too."""
 
     PATTERN_PUBLISHED = "PATTERN_PUBLISHED"
     EVENT_RECEIVED = "EVENT_RECEIVED"
@@ -48,23 +47,22 @@ class IntegrationCheckpoint(enum.StrEnum):
 
 
 def flow_id_of(event: object) -> uuid.UUID | None:
-    """The flow id that an event carries: at its top, or in the usual places below; None if it has none."""
+    """The flow id of an event: at its top level, or in one of its usual sections; None if it has none."""
     if not isinstance(event, Mapping):
         return None
-    for place in (event, *(event.get(name) for name in _PLACES)):
-        if isinstance(place, Mapping):
+    for section in (event, *(event.get(name) for name in _SECTIONS)):
+        if isinstance(section, Mapping):
             for key in _FLOW_KEYS:
-                found = parse_flow_id(place.get(key))
+                found = parse_flow_id(section.get(key))
                 if found is not None:
                     return found
     return None
 
 
 class DatabaseIntegrationLogger:
-    """One system's voice. ``source_system`` is who it is to the others. For any thread.
+    """Records the events of one system, named ``source_system``. Thread-safe.
 
-    ``early_flush``: checkpoints are sent in milliseconds, for people who watch. Turn it off at hundreds a second, or
-    where a delay of 200 ms does not matter.
+    ``early_flush`` exports checkpoints within milliseconds instead of 200 ms. Turn it off for hundreds per second.
     """
 
     def __init__(self, source_system: str, *, early_flush: bool = True) -> None:
@@ -87,25 +85,25 @@ class DatabaseIntegrationLogger:
         details: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> None:
-        """An event has come this far, in flow ``flow_id``, else that which ``event`` carries, else the current one.
+        """Records a checkpoint of an event in flow ``flow_id`` (None: that of ``event``, else the current one).
 
-        ``symbol``, ``pattern_name`` and ``confidence`` are taken from ``event`` where they are not given.
+        ``symbol``, ``pattern_name`` and ``confidence`` default to those of ``event``. Never raises.
         """
         try:
             given = {"channel": channel, "symbol": symbol, "pattern_name": pattern_name, "confidence": confidence,
                      "user_count": user_count, "latency_ms": latency_ms, "details": details}  # fmt: skip
-            carried = _carried(event)
-            attributes = {key: value for key, value in (carried | more).items() if value is not None}
+            found = _event_fields(event)
+            attributes = {key: value for key, value in (found | more).items() if value is not None}
             attributes |= {key: value for key, value in given.items() if value is not None}
-            attributes |= {"source_system": self.source_system, "event_type": _word(event_type)}
+            attributes |= {"source_system": self.source_system, "event_type": _text(event_type)}
             record_checkpoint(checkpoint, flow_id=flow_id or flow_id_of(event), **attributes)
             if self._early_flush:
                 flush_soon()
-        except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
+        except Exception:  # noqa: BLE001 (telemetry must not break the application)
             _log.debug("a checkpoint was not recorded", exc_info=True)
 
     def log_heartbeat(self, stats: Mapping[str, Any] | None = None, *, interval: float = 60.0, **more: Any) -> None:
-        """It is alive, and this is how it does; the next one comes in ``interval`` seconds."""
+        """Records that the system is alive, with its ``stats``; the next heartbeat is due in ``interval`` seconds."""
         record_event(
             HEARTBEAT,
             {"source_system": self.source_system, "event_type": "heartbeat", "otelgres.heartbeat.interval": interval,
@@ -114,7 +112,7 @@ class DatabaseIntegrationLogger:
         )  # fmt: skip
 
     def log_subscription(self, channel: str, *, confirmed: bool = False, **more: Any) -> None:
-        """It has subscribed to a channel; ``confirmed``: the other side said so."""
+        """Records a subscription to ``channel``; ``confirmed``: the broker has confirmed it."""
         kind = IntegrationEventType.SUBSCRIPTION_CONFIRMED if confirmed else IntegrationEventType.SUBSCRIPTION_ACTIVE
         record_event(
             SUBSCRIPTION,
@@ -124,9 +122,9 @@ class DatabaseIntegrationLogger:
 
 
 class Heartbeat:
-    """Sends a heartbeat at once and then every ``seconds``, with what ``stats`` returns; a daemon thread.
+    """Records a heartbeat at the start and every ``seconds``, with the result of ``stats``, on a daemon thread.
 
-    A context manager; a fork's copy sends nothing.
+    A context manager; in a forked child it does nothing.
     """
 
     def __init__(
@@ -141,12 +139,12 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="otelgres-heartbeat", daemon=True)
 
     def start(self) -> "Heartbeat":
-        """Begins; returns itself."""
+        """Starts the thread; returns itself."""
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Ends; the next ones will be missed."""
+        """Stops the thread; waits up to one second."""
         self._stopped.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(1.0)
@@ -162,25 +160,25 @@ class Heartbeat:
             try:
                 stats = {"uptime_seconds": round(time.monotonic() - self._began, 3), **self._stats()}
                 self._logger.log_heartbeat(stats, interval=self._seconds)
-            except Exception:  # noqa: BLE001 (one bad figure must not silence the rest)
+            except Exception:  # noqa: BLE001 (an error of stats() must not end the heartbeats)
                 _log.debug("a heartbeat was not recorded", exc_info=True)
             self._stopped.wait(self._seconds)
 
 
-def _carried(event: Mapping[str, Any] | None) -> dict[str, Any]:
+def _event_fields(event: Mapping[str, Any] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for place in (event, *((event or {}).get(name) for name in _PLACES)):
-        if isinstance(place, Mapping):
-            for ours, names in (
+    for section in (event, *((event or {}).get(name) for name in _SECTIONS)):
+        if isinstance(section, Mapping):
+            for field, names in (
                 ("symbol", ("symbol",)),
                 ("pattern_name", ("pattern_name", "pattern")),
                 ("confidence", ("confidence",)),
             ):
-                value = next((place[name] for name in names if name in place), None)
+                value = next((section[name] for name in names if name in section), None)
                 if value is not None and not isinstance(value, Mapping):
-                    found.setdefault(ours, value)
+                    found.setdefault(field, value)
     return found
 
 
-def _word(value: str | enum.Enum) -> str:
+def _text(value: str | enum.Enum) -> str:
     return str(value.value if isinstance(value, enum.Enum) else value)

@@ -1,6 +1,6 @@
-"""A Redis subscriber that tells what happens to it: subscriptions, confirmations, events, heartbeats.
+"""A Redis subscriber that records its subscriptions, confirmations, events and heartbeats.
 
-Needs redis-py (``pip install 'otelgres[redis]'``). Reconnects by itself. Refuses to know what is done with an event.
+Needs redis-py (``pip install 'otelgres[redis]'``). Reconnects automatically.
 """
 
 import json
@@ -21,13 +21,14 @@ except ModuleNotFoundError as error:
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
-_AGAIN_SECONDS = 1.0
+_RECONNECT_SECONDS = 1.0
 
 
 class RedisEventSubscriber:
-    """Hands each JSON object published on ``channels`` to ``handle``, in one thread, until ``stop``.
+    """Calls ``handle`` with each JSON object published on ``channels``, on one thread, until ``stop``.
 
-    ``handle`` returns how many users it was delivered to, or None if it was not. What it raises is counted and logged.
+    ``handle`` returns the number of users it was delivered to, or None if it was not. Its exceptions are counted and
+    logged.
     """
 
     def __init__(
@@ -51,19 +52,19 @@ class RedisEventSubscriber:
         self.subscribed = threading.Event()
 
     def start(self) -> "RedisEventSubscriber":
-        """Begins; returns itself."""
+        """Starts the threads; returns itself."""
         self._heartbeat.start()
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Ends after the event that is being handled."""
+        """Stops after the event in progress; waits up to five seconds."""
         self._stopped.set()
         self._thread.join(5.0)
         self._heartbeat.stop()
 
     def stats(self) -> dict[str, Any]:
-        """What heartbeats say."""
+        """The counters and times that heartbeats report."""
         return {
             "subscribed_channels": list(self._channels),
             "events_received": self._counts["received"],
@@ -80,8 +81,8 @@ class RedisEventSubscriber:
             except redis.ConnectionError as error:
                 self._counts["connection_errors"] += 1
                 self.subscribed.clear()
-                _log.warning("the connection to Redis is lost (%s); trying again", error)
-                self._stopped.wait(_AGAIN_SECONDS)
+                _log.warning("lost the connection to Redis (%s); reconnecting", error)
+                self._stopped.wait(_RECONNECT_SECONDS)
 
     def _listen(self) -> None:
         pubsub: Any = self._client.pubsub()  # type: ignore[no-untyped-call]
@@ -101,27 +102,27 @@ class RedisEventSubscriber:
                     if confirmed >= set(self._channels):
                         self.subscribed.set()
                 elif message["type"] == "message":
-                    self._take(channel, message["data"])
+                    self._on_message(channel, message["data"])
 
-    def _take(self, channel: str, data: bytes | str) -> None:
+    def _on_message(self, channel: str, data: bytes | str) -> None:
         self._counts["received"] += 1
         self._last_event = time.time()
         try:
             event = json.loads(data)
             if not isinstance(event, dict):
-                raise TypeError("it is no object")  # noqa: TRY301 (one place that says what is wrong)
+                raise TypeError("it is not a JSON object")  # noqa: TRY301 (handled like invalid JSON)
         except (ValueError, TypeError) as error:
             self._counts["malformed"] += 1
-            _log.warning("an event on %s cannot be read: %s", channel, error)
+            _log.warning("cannot parse an event on %s: %s", channel, error)
             return
         flow = flow_id_of(event)
         self._logger.log_checkpoint(IntegrationCheckpoint.EVENT_RECEIVED, flow, event=event, channel=channel)
         self._logger.log_checkpoint(IntegrationCheckpoint.EVENT_PARSED, flow, event=event, channel=channel)
         try:
             users = self._handle(event)
-        except Exception:  # noqa: BLE001 (the next event is not at fault)
+        except Exception:  # noqa: BLE001 (the next events must still be handled)
             self._counts["failed"] += 1
-            _log.exception("an event on %s was not handled", channel)
+            _log.exception("handling an event on %s failed", channel)
             return
         self._counts["processed"] += 1
         if users is not None:

@@ -1,7 +1,7 @@
-"""A logging system by one call and a YAML file: console, rotating file and PostgreSQL, with levels for components.
+"""Logging configured by one call and a YAML file: console, rotating file and PostgreSQL, with levels per component.
 
-Built on stdlib logging and on what ``configure_telemetry`` sets up; its records are in ``compat.<table_prefix>_logs``.
-Refuses to know receivers: it sends to one, or stores by itself.
+Based on stdlib logging and ``configure_telemetry``. Records go to a collector or directly to the database; view
+``compat.<table_prefix>_logs`` shows them.
 """
 
 from otel_setup.logger.setup import get_logger, initialize_logger, logging_status, shutdown_logging

@@ -1,6 +1,6 @@
-"""The configuration decided: levels, handlers, and where records are stored. Secrets are never shown.
+"""Resolves the configuration: levels, handlers, and where records are stored. Warnings never contain secrets.
 
-Pure: a mapping and the environment in, settings and warnings out. Refuses to connect.
+No I/O: a mapping and the environment in, settings and warnings out.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,10 @@ _ENDPOINT: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 @dataclass(frozen=True, slots=True)
 class LoggerSettings:
-    """``console``, ``file`` and ``records`` are the sections by key. ``database`` is where records are stored without a
-    collector, and where the view is made with one; None where nothing was said of it. ``endpoint`` is the collector's.
+    """``console``, ``file`` and ``records`` are the sections by key. ``endpoint`` is the collector's, or None.
+
+    ``database`` is where records are stored without a collector, and where the view is created with one; None without
+    a database block.
     """
 
     level: int
@@ -34,7 +36,7 @@ class LoggerSettings:
 
 
 def resolve(document: Mapping[Any, Any], environ: Mapping[str, str]) -> LoggerSettings:
-    """Settings from ``document`` and ``environ``. Blocks beside ``logging`` and ``database`` are somebody else's."""
+    """Settings from ``document`` and ``environ``. Blocks other than ``logging`` and ``database`` are ignored."""
     warnings: list[str] = []
     block = document.get("logging")
     general = rules.take(block, "logging", rules.LOGGING, warnings, (*rules.SECTIONS, "components"))
@@ -51,8 +53,8 @@ def resolve(document: Mapping[Any, Any], environ: Mapping[str, str]) -> LoggerSe
         database = _database(access, records, environ, warnings)
     elif records["enabled"] and endpoint is None:
         warnings.append(
-            f"there is no block database: {rules.DATABASE_BLOCK}; nor a collector in logging.database.endpoint or "
-            f"{_ENDPOINT}: records are not stored"
+            f"records are not stored: set block database ({rules.DATABASE_BLOCK}), "
+            f"or a collector in logging.database.endpoint or {_ENDPOINT}"
         )
     return LoggerSettings(
         level=general["level"],
@@ -72,7 +74,7 @@ def _components(block: Any, warnings: list[str]) -> dict[str, int]:
     if block is None:
         return levels
     if not isinstance(block, Mapping):
-        warnings.append("logging.components must be a mapping of logger names to levels: it is left out")
+        warnings.append("logging.components must be a mapping of logger names to levels: it is ignored")
         return levels
     for name, value in block.items():
         rule = rules.Rule(rules.LEVELS, None, rules.level)
@@ -86,9 +88,9 @@ def _components(block: Any, warnings: list[str]) -> dict[str, int]:
 def _database(
     access: Mapping[str, Any], records: Mapping[str, Any], environ: Mapping[str, str], warnings: list[str]
 ) -> Database | None:
-    from psycopg.conninfo import make_conninfo  # late: without a database block nobody needs the driver
+    from psycopg.conninfo import make_conninfo  # late import: needed only with a database block
 
-    # What the environment says outweighs the file, which may be in version control. libpq itself looks at PGPASSWORD.
+    # The environment takes precedence over the file, which may be in version control. libpq itself reads PGPASSWORD.
     password = environ.get(PASSWORD) or access["password"]
     dsn = access["dsn"]
     if dsn is None:
@@ -97,5 +99,5 @@ def _database(
     timeouts = {"timeout": records["query_timeout"], "connect_timeout": records["connect_timeout"]}
     found = database_at(dsn, password=password, **timeouts)
     if found is None:
-        warnings.append(rules.wrong("database.dsn", dsn, rules.DATABASE["dsn"]) + " and records are not stored")
+        warnings.append(rules.wrong("database.dsn", dsn, rules.DATABASE["dsn"]) + ", and records are not stored")
     return found

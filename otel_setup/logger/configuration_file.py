@@ -1,7 +1,4 @@
-"""Where the configuration comes from: a mapping, a YAML file, a variable that names one, or ``config.yml`` beside.
-
-Refuses to know what is in it.
-"""
+"""Reads the configuration from a mapping, a YAML file, the file named by a variable, or ``config.yml``."""
 
 import os
 from collections.abc import Mapping
@@ -16,11 +13,11 @@ _LARGEST: Final = 1024 * 1024
 
 
 class ConfigError(Exception):
-    """There is no configuration to read; the message says why and what to do."""
+    """The configuration cannot be read; the message has the reason."""
 
 
 def read(config: Any, environ: Mapping[str, str]) -> Mapping[Any, Any]:
-    """The configuration that ``config`` is or names; empty where nothing is named and no file lies there.
+    """The configuration: ``config`` itself if it is a mapping, else the content of the file; empty without a file.
 
     Raises :class:`ConfigError`.
     """
@@ -40,16 +37,16 @@ def read(config: Any, environ: Mapping[str, str]) -> Mapping[Any, Any]:
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        # Only where: the line itself may hold a password.
+        # Only the position: the line may contain a password.
         mark = getattr(error, "problem_mark", None)
         place = f" in line {mark.line + 1}" if mark is not None else ""
-        raise ConfigError(f"the configuration {path} is not YAML{place}: correct it there") from None
+        raise ConfigError(f"the configuration {path} is not valid YAML{place}") from None
     except RecursionError:
         raise ConfigError(f"the configuration {path} is nested too deeply") from None
     if found is None:
         return {}
     if not isinstance(found, Mapping):
-        raise ConfigError(f"the configuration {path} is no mapping: it needs the blocks logging: and database:")
+        raise ConfigError(f"the configuration {path} is not a mapping: it needs the blocks logging: and database:")
     return found
 
 
@@ -60,4 +57,4 @@ def _path(config: Any, environ: Mapping[str, str]) -> Path | None:
         return next((path for name in NAMES if (path := Path(name)).is_file()), None)
     if isinstance(config, str | os.PathLike) and isinstance(given := os.fspath(config), str) and given:
         return Path(given)
-    raise ConfigError(f"the configuration is a {type(config).__name__}: give a path, a mapping or nothing")
+    raise ConfigError(f"the configuration is a {type(config).__name__}: pass a path, a mapping or None")

@@ -1,6 +1,6 @@
-"""The console and the rotating file, as handlers of the root logger. Refuses to know databases and levels.
+"""The console and the rotating file: stdlib handlers for the root logger.
 
-Stdlib's own handlers; a console that cannot be written is remembered, so that records need not count as seen.
+A console that cannot be written is marked as broken, so that its records are not counted as printed.
 """
 
 import logging
@@ -14,11 +14,11 @@ from opentelemetry.context import get_current
 
 from otel_setup.sdk_adapter import SUPPRESS_INSTRUMENTATION
 
-_OURS: Final = "otel_setup"
+_OWN_LOGGER: Final = "otel_setup"
 
 
 class Console(logging.StreamHandler[TextIO]):
-    """Writes to whatever ``sys.stdout`` is at the time."""
+    """Writes to the current ``sys.stdout``."""
 
     def __init__(self, form: str) -> None:
         super().__init__(sys.stdout)
@@ -27,18 +27,18 @@ class Console(logging.StreamHandler[TextIO]):
         self.addFilter(not_about_exports)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Prints one record. What cannot be printed is no error of the application."""
+        """Prints one record. Never raises."""
         self.stream = sys.stdout
         self.broken = False
         super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (stdlib's name)
-        """Remembers it; the record goes on to the database, and from there, if need be, to stderr."""
+        """Marks the console as broken; the record still goes to the database, or to its fallback."""
         self.broken = True
 
 
 def rotating_file(section: Mapping[str, Any]) -> RotatingFileHandler:
-    """The file, its folder made. Raises OSError."""
+    """The handler of the file; creates its directory. Raises OSError."""
     path = Path(section["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = RotatingFileHandler(
@@ -50,5 +50,5 @@ def rotating_file(section: Mapping[str, Any]) -> RotatingFileHandler:
 
 
 def not_about_exports(record: logging.LogRecord) -> bool:
-    """Whether ``record`` was not made by storing others: of a database away, one warning of ours is enough."""
-    return record.name == _OURS or not get_current().get(SUPPRESS_INSTRUMENTATION)
+    """False for records made during an export, except this library's, which warns once per outage."""
+    return record.name == _OWN_LOGGER or not get_current().get(SUPPRESS_INSTRUMENTATION)

@@ -1,6 +1,6 @@
-"""What each key of the configuration may be, in one table, and the sentence for a value that is something else.
+"""The rule for each key of the configuration, in one table, and the warnings for invalid values.
 
-Pure. Refuses to read files and to raise: what makes no sense costs a sentence and takes its default.
+No I/O and no errors: an invalid value takes its default and adds a warning.
 """
 
 import difflib
@@ -19,7 +19,7 @@ _SHOWN: Final = 60
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``check`` gives the value to use or raises ValueError. ``secret``: the value is never shown."""
+    """``check`` returns the value to use or raises ValueError. ``secret``: the value never appears in a warning."""
 
     allowed: str
     default: Any
@@ -65,7 +65,7 @@ def _text(allowed: str = "text", default: str | None = None, *, secret: bool = F
 
 
 def level(value: Any) -> int:
-    """The number of a level's name. Raises ValueError."""
+    """The number of the level named ``value``. Raises ValueError."""
     found = logging.getLevelNamesMapping().get(value.strip().upper()) if isinstance(value, str) else None
     _require(found is not None)
     return int(found or 0)
@@ -100,7 +100,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Rule]]] = {
         "connect_timeout": _whole(1, 300, 10),
         "query_timeout": _seconds(1, 3600, 30.0),
         "endpoint": _text("the address of a collector: http://host:port or https://host:port"),
-        "spool": _text("a folder"),
+        "spool": _text("a directory"),
     },
     "console": {"enabled": _switch(True), "format": Rule(_FORMATS, FORMAT, _format)},
     "file": {
@@ -113,25 +113,25 @@ SECTIONS: Final[Mapping[str, Mapping[str, Rule]]] = {
 }
 DATABASE: Final[Mapping[str, Rule]] = {
     "dsn": _text("a libpq URI (postgresql://…) or key/value string", secret=True),
-    "host": _text("a host name, an address or the folder of a socket", "localhost"),
+    "host": _text("a host name, an address or the directory of a socket", "localhost"),
     "port": _whole(1, 65_535, 5432),
     "username": _text("the name of a role"),
     "password": _text("text (a number needs quotes)", secret=True),
     "database": _text("the name of a database"),
-    "table_prefix": Rule("1 to 58 lower-case letters, digits and underscores, and no digit first", "app", _prefix),
+    "table_prefix": Rule("1 to 58 lower-case letters, digits and underscores, no digit first", "app", _prefix),
 }
 
 
 def take(
     block: Any, place: str, rules: Mapping[str, Rule], warnings: list[str], more: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """The value of each rule from ``block``, which stands at ``place``; ``more`` are keys that others look at."""
+    """The value for each rule from ``block``, whose key is ``place``; ``more`` are valid keys read elsewhere."""
     found = {key: rule.default for key, rule in rules.items()}
     if block is None:
         return found
     if not isinstance(block, Mapping):
         warnings.append(
-            f"{place} is {_kind(block)}; it must be a mapping of {_names([*rules, *more])}: defaults are used"
+            f"{place} is {_kind(block)}; it must be a mapping of {_names([*rules, *more])}: the defaults are used"
         )
         return found
     for key, value in block.items():
@@ -143,16 +143,16 @@ def take(
 
 
 def unknown(place: str, key: Any, known: list[str]) -> str:
-    """The sentence for a key that does not exist."""
+    """The warning for an unknown key."""
     close = difflib.get_close_matches(text(key), known, 1)
     meant = f"did you mean {close[0]}? " if close else ""
-    return f"{place} is not known: {meant}there are {_names(known)}; it is left out"
+    return f"{place} is unknown and ignored: {meant}valid keys are {_names(known)}"
 
 
 def wrong(place: str, value: Any, rule: Rule) -> str:
-    """The sentence for a value that does not fit."""
+    """The warning for an invalid value."""
     shown = _kind(value) if rule.secret else _shown(value)
-    instead = "it is left out" if rule.default is None else f"the default {_default(rule)} is used"
+    instead = "it is ignored" if rule.default is None else f"the default {_default(rule)} is used"
     return f"{place} is {shown}; it must be {rule.allowed}: {instead}"
 
 
@@ -161,7 +161,7 @@ def _put(found: dict[str, Any], key: str, value: Any, place: str, rule: Rule, wa
         return
     try:
         found[key] = rule.check(value)
-    except Exception:  # noqa: BLE001 — a value from anywhere, in a format string for instance
+    except Exception:  # noqa: BLE001 — a format string, for example, may raise anything
         warnings.append(wrong(place, value, rule))
 
 

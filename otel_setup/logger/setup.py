@@ -1,7 +1,4 @@
-"""``initialize_logger``, ``get_logger``, ``shutdown_logging``: once per process, and never an exception.
-
-Refuses to know what a configuration may say, which ``rules`` does, and how records are sent, which ``wiring`` does.
-"""
+"""``initialize_logger``, ``get_logger`` and ``shutdown_logging``: called once per process, and they never raise."""
 
 import atexit
 import logging
@@ -22,12 +19,12 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("otel_setup")
 _PREFIX: Final = "otelgres.table_prefix"
-# At the end figures go out with the last records: after those, if they do not take longer than this.
+# At shutdown, how long to wait for the last records, so that the final metrics include them.
 _LAST_RECORDS: Final = 2.0
 
 
 class _LoggerState:
-    """What this process has set up."""
+    """The logging of this process."""
 
     lock = threading.RLock()
     done = False
@@ -39,40 +36,40 @@ class _LoggerState:
 
 
 def initialize_logger(config: str | os.PathLike[str] | Mapping[str, Any] | None = None) -> bool:
-    """Sets up console, file and database logging as ``config`` says; whether that worked. Never raises.
+    """Sets up console, file and database logging from ``config``; returns whether it succeeded. Never raises.
 
-    ``config`` is the path of a YAML file or a mapping with the blocks ``logging`` and ``database``; None takes the file
-    that variable ``OTELGRES_LOGGER_CONFIG`` names, else ``config.yml`` or ``config.yaml`` in the working directory,
-    else the defaults. A value that makes no sense costs a warning of logger ``otel_setup`` and takes its default.
-    False: the configuration cannot be read (the console is set up all the same), or storing could not be set up. A
-    database that cannot be reached is no failure: its records take the fallback. A second call changes nothing.
+    ``config`` is the path of a YAML file or a mapping with the blocks ``logging`` and ``database``. None uses the file
+    named by variable ``OTELGRES_LOGGER_CONFIG``, else ``config.yml`` or ``config.yaml`` in the working directory, else
+    the defaults. An invalid value takes its default, with a warning from logger ``otel_setup``.
+
+    Returns False if the configuration cannot be read (the console is still set up) or storing cannot be set up. An
+    unreachable database is not a failure: its records use the fallback. A second call changes nothing.
     """
     with _LoggerState.lock:
         if _LoggerState.done:
             if _LoggerState.telemetry is not None and _LoggerState.telemetry.ended:
-                _logger.warning(
-                    "initialize_logger: logging was shut down, which a process does once; nothing is stored"
-                )
+                _logger.warning("initialize_logger: logging was shut down and cannot be set up again in this process")
                 return False
             return _LoggerState.result
         _LoggerState.done = True
         try:
             _LoggerState.result = _set_up(config)
-        except Exception:  # an application without logging is better than no application
-            _logger.warning("initialize_logger: logging could not be set up", exc_info=True)
+        except Exception:  # telemetry must not break the application
+            _logger.warning("initialize_logger: setup failed", exc_info=True)
             _LoggerState.result = False
         return _LoggerState.result
 
 
 def get_logger(name: str) -> logging.Logger:
-    """The logger of a component: stdlib's own, with the level that ``logging.components`` gives it or its parent."""
+    """The stdlib logger ``name``, with the level that ``logging.components`` sets for it or its parent."""
     return logging.getLogger(text(name))
 
 
 def shutdown_logging(timeout: float | None = None) -> bool:
-    """Flushes and ends storing and the file within ``timeout`` seconds (None: 5); whether all was handed over in time.
+    """Flushes and stops storing within ``timeout`` seconds (None: 5), and closes the file.
 
-    The console stays. A second call does nothing. Never raises.
+    Returns whether all records were exported or spooled in time. The console stays. A second call does nothing. Never
+    raises.
     """
     with _LoggerState.lock:
         if _LoggerState.maintenance is not None:
@@ -90,12 +87,12 @@ def shutdown_logging(timeout: float | None = None) -> bool:
 
 
 def logging_status() -> dict[str, Any]:
-    """How logging is doing in this process.
+    """The state of logging in this process.
 
-    ``queued``: records waiting for their batch. By what became of them: ``sent``, ``spooled``, ``replayed``,
-    ``console``, ``stderr``, ``refused``, ``dropped``, ``overflowed``. Batches: ``flushes``, ``errors`` (after all their
-    attempts), ``last_flush`` and ``last_error`` (datetime or None), ``last_error_reason``. ``storing``: records are
-    being stored at all; ``connected``: the last batch was taken. View ``compat.logging_status`` has the same by SQL.
+    ``storing``: records are being stored; ``connected``: the last batch was accepted; ``queued``: records in the queue.
+    Records by disposition: ``sent``, ``spooled``, ``replayed``, ``console``, ``stderr``, ``refused``, ``dropped``,
+    ``overflowed``. Batches: ``flushes``, ``errors`` (after all attempts), ``last_flush`` and ``last_error`` (datetime
+    or None), ``last_error_reason``. View ``compat.logging_status`` shows the same.
     """
     from otel_setup.logger.status import status
 
@@ -110,13 +107,13 @@ def _set_up(config: Any) -> bool:
         readable = False
         found = configuration.resolve({"logging": {"database": {"enabled": False}}}, {})
         problem = str(error)
-    console, unwritten = _install(found)
+    console, problems = _install(found)
     if not readable:
         _logger.error("initialize_logger: %s; records go to the console only", problem)
-    for warning in (*found.warnings, *unwritten):
+    for warning in (*found.warnings, *problems):
         _logger.warning("initialize_logger: %s", warning)
     stored = not found.records["enabled"] or _store(found, console)
-    # Last: what sends records has an opinion on the root logger's level, too.
+    # Last, because configure_telemetry() may have changed the root logger's level.
     logging.getLogger().setLevel(found.level)
     for name, level in found.components.items():
         logging.getLogger(name).setLevel(level)
@@ -124,26 +121,26 @@ def _set_up(config: Any) -> bool:
 
 
 def _install(found: configuration.LoggerSettings) -> "tuple[handlers.Console | None, list[str]]":
-    """The console's handler, and what could not be installed."""
+    """The console's handler, and warnings for handlers that could not be installed."""
     root = logging.getLogger()
     root.setLevel(found.level)
     console = handlers.Console(found.console["format"]) if found.console["enabled"] else None
-    made: list[logging.Handler] = [console] if console is not None else []
-    unwritten = []
+    installed: list[logging.Handler] = [console] if console is not None else []
+    problems = []
     if found.file["enabled"]:
         try:
-            made.append(handlers.rotating_file(found.file))
+            installed.append(handlers.rotating_file(found.file))
         except OSError as error:
-            unwritten.append(f"logging.file.path {found.file['path']} cannot be written: {error.strerror}")
-    # Somebody who turns the console off does not want the last resort of stdlib there either.
-    for handler in made or [logging.NullHandler()]:
+            problems.append(f"logging.file.path {found.file['path']} cannot be written: {error.strerror}")
+    # With the console off, a NullHandler keeps stdlib's last resort from printing.
+    for handler in installed or [logging.NullHandler()]:
         root.addHandler(handler)
         _LoggerState.handlers.append(handler)
-    return console, unwritten
+    return console, problems
 
 
 def _store(found: configuration.LoggerSettings, console: "handlers.Console | None") -> bool:
-    """Whether storing is set up, or was not asked for."""
+    """Whether storing is set up or not configured."""
     if found.endpoint is None and found.database is None:
         return True
     telemetry = configure.current()
@@ -184,12 +181,12 @@ def _arguments(found: configuration.LoggerSettings, console: "handlers.Console |
 
 
 def _adopt(telemetry: "Telemetry", prefix: str) -> None:
-    """Telemetry that the application had configured before: its records belong to the prefix from now on."""
+    """Assigns the records of telemetry that the application has configured to ``prefix``."""
     for provider in (telemetry.logger_provider, telemetry.meter_provider):
         if provider is not None:
             update_resource(provider, {_PREFIX: prefix})
     _logger.warning(
-        "initialize_logger: configure_telemetry() was called before: records go where that sends them, in its batches"
+        "initialize_logger: configure_telemetry() was called before: its destination and batch settings stay in effect"
     )
 
 

@@ -1,7 +1,4 @@
-"""How the logger is doing, in numbers: for the caller, and as metrics ``otelgres.logger.*`` for the database.
-
-Refuses to know who asks.
-"""
+"""The logger's state in numbers: for the caller, and as metrics ``otelgres.logger.*`` for the database."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -17,7 +14,7 @@ from otelgres.exporters.batch import Signal
 
 
 def status(telemetry: Telemetry | None) -> dict[str, Any]:
-    """Log records by disposition and waiting, batches taken and not, when last, and why not."""
+    """Log records by disposition and in the queue; accepted and failed batches, their last times and reason."""
     pipeline = _pipeline(telemetry)
     counts = telemetry.counts if telemetry is not None else None
     record = pipeline.stats if pipeline is not None else ExportStats()
@@ -36,7 +33,7 @@ def status(telemetry: Telemetry | None) -> dict[str, Any]:
 
 
 def report(telemetry: Telemetry) -> None:
-    """Registers the instruments, which are read once an export interval."""
+    """Registers the instruments, which are read once per export interval."""
     pipeline, counts, meters = _pipeline(telemetry), telemetry.counts, telemetry.meter_provider
     if pipeline is None or counts is None or meters is None:
         return
@@ -48,32 +45,33 @@ def report(telemetry: Telemetry) -> None:
             for disposition, number in counts.items()[Signal.LOGS].items()
         ]
 
-    def one(look: Callable[[], float | None]) -> list[Callable[[CallbackOptions], Iterable[Observation]]]:
-        return [lambda _: [] if (number := look()) is None else [Observation(number)]]
+    def one(read: Callable[[], float | None]) -> list[Callable[[CallbackOptions], Iterable[Observation]]]:
+        return [lambda _: [] if (number := read()) is None else [Observation(number)]]
 
+    meter.create_observable_counter("otelgres.logger.records", [records], "{record}", "Log records by disposition.")
     meter.create_observable_counter(
-        "otelgres.logger.records", [records], "{record}", "Log records by what became of them."
+        "otelgres.logger.flushes", one(lambda: pipeline.stats.flushes), "{batch}", "Batches that were accepted."
     )
     meter.create_observable_counter(
-        "otelgres.logger.flushes", one(lambda: pipeline.stats.flushes), "{batch}", "Batches that were taken."
-    )
-    meter.create_observable_counter(
-        "otelgres.logger.errors", one(lambda: pipeline.stats.errors), "{batch}", "Batches that were not taken."
+        "otelgres.logger.errors", one(lambda: pipeline.stats.errors), "{batch}", "Batches that were not accepted."
     )
     meter.create_observable_gauge(
         "otelgres.logger.queued",
         one(lambda: counts.queued(Signal.LOGS)),
         "{record}",
-        "Log records waiting for their batch.",
+        "Log records in the queue.",
     )
     meter.create_observable_gauge(
         "otelgres.logger.last_flush",
         one(lambda: pipeline.stats.last_flush),
         "s",
-        "When a batch was taken last, since 1970.",
+        "When a batch was last accepted, since 1970.",
     )
     meter.create_observable_gauge(
-        "otelgres.logger.last_error", one(lambda: pipeline.stats.last_error), "s", "When one was not, since 1970."
+        "otelgres.logger.last_error",
+        one(lambda: pipeline.stats.last_error),
+        "s",
+        "When one last failed, since 1970.",
     )
 
 

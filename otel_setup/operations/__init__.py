@@ -1,9 +1,9 @@
-"""Operations on a database told as events, in the shape of a JSON document with training labels.
+"""Records operations on a database as events with a JSON document and training labels.
 
-Six kinds: database operations, synchronisations, migrations, errors, performance and monitoring. Each becomes a log
-record (event ``otelgres.operation``) whose body is the document; relations of schema ``compat`` give it back, and
-JSON-lines files may be written beside. Every call may be made from any thread, never raises and never waits. Refuses to
-know what the records are about: which fields identify one is a setting.
+Six kinds: database operations, synchronisations, migrations, errors, performance and monitoring. Each is a log record
+(event ``otelgres.operation``) whose body is the document; relations of schema ``compat`` return it. Optionally the
+documents are written to JSON-lines files as well. All calls are thread-safe, never raise and never wait. The fields
+that identify a record are a setting.
 """
 
 from otel_setup.operations.databases import instrument_databases

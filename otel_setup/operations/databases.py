@@ -1,6 +1,6 @@
-"""Database calls recorded without a line of code: OpenTelemetry's own instrumentations, switched on if they are there.
+"""Enables the installed OpenTelemetry instrumentations of database drivers.
 
-Their spans are what compat.database_operations shows beside the documents. Refuses to wrap a driver by hand.
+``compat.database_operations`` shows their spans together with the documents.
 """
 
 import importlib
@@ -17,10 +17,10 @@ _INSTRUMENTORS: Final = {
 
 
 def instrument_databases(*names: str) -> list[str]:
-    """Instruments the drivers named (all that are installed, without names); which it has.
+    """Instruments the named drivers (without names: all that are installed). Returns those it has instrumented.
 
-    Call it after ``configure_telemetry``, before connections are made. An instrumentation is a package of its own:
-    ``opentelemetry-instrumentation-psycopg``, ``-sqlite3``, ``-sqlalchemy``.
+    Call it after ``configure_telemetry`` and before connecting. Each instrumentation is a separate package:
+    ``opentelemetry-instrumentation-psycopg``, ``-sqlite3``, ``-sqlalchemy``. Raises KeyError for an unknown name.
     """
     done = []
     for name in names or tuple(_INSTRUMENTORS):
@@ -29,7 +29,7 @@ def instrument_databases(*names: str) -> list[str]:
             getattr(importlib.import_module(module), kind)().instrument()
         except ImportError:
             if names:
-                _log.warning("%s is not instrumented: pip install %s", name, module.replace(".", "-"))
+                _log.warning("%s is not instrumented: run pip install %s", name, module.replace(".", "-"))
         else:
             done.append(name)
     return done

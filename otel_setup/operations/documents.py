@@ -1,7 +1,4 @@
-"""The documents: what a call was given, in the shape that readers of these logs know. Refuses to know where they go.
-
-What a caller says beyond the known fields stays, in the section where it was said.
-"""
+"""Builds the documents from the arguments of a call. Unknown fields stay in the section in which they were given."""
 
 import traceback
 from collections.abc import Mapping, Sequence
@@ -89,7 +86,7 @@ def sync_operation(
 def migration_operation(
     data: Mapping[str, Any], result: Mapping[str, Any], context: Mapping[str, Any], tiers: Tiers
 ) -> Document:
-    """A move of records from one store or schema to another."""
+    """A migration of records from one store or schema to another."""
     success = _success(result)
     done, failed = _number(result.get("records_migrated")) or 0.0, _number(result.get("records_failed")) or 0.0
     return {
@@ -105,7 +102,7 @@ def migration_operation(
 
 
 def error(raised: BaseException | str, context: Mapping[str, Any]) -> Document:
-    """Something that went wrong, with where it did."""
+    """An error with its stack trace (the last 20,000 characters)."""
     if isinstance(raised, BaseException):
         stack = "".join(traceback.format_exception(raised))[-_STACK_CHARACTERS:]
         details: Document = {
@@ -126,7 +123,7 @@ def error(raised: BaseException | str, context: Mapping[str, Any]) -> Document:
 
 
 def performance_metrics(name: str, metrics: Mapping[str, Any], context: Mapping[str, Any], tiers: Tiers) -> Document:
-    """What an operation cost."""
+    """The cost of an operation."""
     success = bool(context.get("success", True))
     return {
         "operation_name": name,
@@ -139,7 +136,7 @@ def performance_metrics(name: str, metrics: Mapping[str, Any], context: Mapping[
 
 
 def monitoring_data(kind: str, data: Mapping[str, Any], context: Mapping[str, Any]) -> Document:
-    """How a system is doing."""
+    """The state of a system."""
     status = str(data.get("status", "unknown"))
     return {
         "monitoring_type": kind,
@@ -152,8 +149,8 @@ def _success(result: Mapping[str, Any]) -> bool:
     return bool(result.get("success", "error" not in result))
 
 
-def _first(*places: Mapping[str, Any], key: str) -> Any:
-    return next((place[key] for place in places if place.get(key) is not None), None)
+def _first(*mappings: Mapping[str, Any], key: str) -> Any:
+    return next((mapping[key] for mapping in mappings if mapping.get(key) is not None), None)
 
 
 def _rest(given: Mapping[str, Any], *known: str) -> Document:

@@ -1,6 +1,6 @@
-"""The same documents as JSON lines on disk: a folder for each kind, a file for each day, rotated by size.
+"""Writes the documents as JSON lines: a directory per kind, a file per day, rotated by size.
 
-A thread of its own writes; a queue that is full loses the newest and counts it. Refuses to know what a document says.
+A background thread writes. A full queue drops the newest document and counts it.
 """
 
 import atexit
@@ -28,7 +28,7 @@ _FLUSH_SECONDS: Final = 5.0
 
 
 class OperationFiles:
-    """Writes below ``directory``, and makes it. Files of ``max_bytes`` get a number; ``keep`` of a day are kept."""
+    """Writes below ``directory``, which it creates. Rotates at ``max_bytes`` and keeps ``keep`` old files per day."""
 
     def __init__(self, directory: Path, max_bytes: int = 50 * 1024 * 1024, keep: int = 20) -> None:
         self._directory = directory
@@ -43,15 +43,15 @@ class OperationFiles:
         atexit.register(self.flush)
 
     def put(self, kind: str, document: dict[str, Any]) -> None:
-        """Takes a document to be written soon. Never waits."""
+        """Queues a document. Never waits; counts it as dropped if the queue is full."""
         try:
-            self._started()
+            self._ensure_started()
             self._queue.put_nowait((kind, document))
         except (queue.Full, RuntimeError):
             self.dropped += 1
 
     def flush(self, seconds: float = _FLUSH_SECONDS) -> bool:
-        """Waits until what was put is on disk; whether it is."""
+        """Waits up to ``seconds`` until all queued documents are written; returns whether they are."""
         if self._thread is None or self._pid != os.getpid():
             return True
         done = threading.Event()
@@ -61,12 +61,12 @@ class OperationFiles:
             return False
         return done.wait(seconds)
 
-    def _started(self) -> None:
+    def _ensure_started(self) -> None:
         if self._thread is not None and self._pid == os.getpid():
             return
         with self._lock:
             if self._thread is None or self._pid != os.getpid():
-                # A fork has neither our thread nor a right to our files' positions.
+                # A forked child has no thread, and must not share the parent's open files.
                 self._pid = os.getpid()
                 self._open = {}
                 self._queue = queue.Queue(_QUEUE)
@@ -88,7 +88,7 @@ class OperationFiles:
                             file.flush()
             except (OSError, ValueError) as error:
                 self.dropped += 1
-                _log.debug("an operation was not written to its file: %s", error)
+                _log.debug("an operation could not be written to its file: %s", error)
 
     def _write(self, kind: str, document: dict[str, Any]) -> None:
         line = json.dumps(document, default=str, ensure_ascii=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Training labels from what is known of an operation, by bounds that can be set. Refuses to know how it is recorded."""
+"""Derives training labels from the figures of an operation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ VERY_SLOW: Final = "very_slow"
 
 @dataclass(frozen=True, slots=True)
 class Tiers:
-    """Milliseconds below which an operation is of that tier; above all of them it is ``very_slow``."""
+    """Upper bounds of the tiers in milliseconds; a slower operation is ``very_slow``."""
 
     excellent: float = 200.0
     good: float = 500.0
@@ -17,7 +17,7 @@ class Tiers:
     slow: float = 5000.0
 
     def of(self, milliseconds: float | None) -> str:
-        """The tier of a duration; ``unknown`` without one."""
+        """The tier of a duration; ``unknown`` for None."""
         if milliseconds is None:
             return "unknown"
         for name in ("excellent", "good", "acceptable", "slow"):
@@ -27,7 +27,7 @@ class Tiers:
 
 
 def data_quality(data: Mapping[str, Any], wanted: Sequence[str]) -> str:
-    """How many of the fields that identify a record are filled: ``high`` from 75 %, ``medium`` from 40 %, ``low``."""
+    """By the share of the ``wanted`` fields that are filled: ``high`` from 75 %, ``medium`` from 40 %, else ``low``."""
     if not wanted:
         return "unknown"
     filled = sum(1 for field in wanted if data.get(field) not in (None, "")) / len(wanted)
@@ -35,20 +35,20 @@ def data_quality(data: Mapping[str, Any], wanted: Sequence[str]) -> str:
 
 
 def complexity(queries: float | None, records: float | None) -> str:
-    """``low`` for one query on one record, ``medium`` up to five, ``high`` beyond."""
+    """By the larger number: ``low`` up to one, ``medium`` up to five, else ``high``."""
     most = max(queries or 0, records or 0)
     return "low" if most <= 1 else "medium" if most <= 5 else "high"
 
 
 def sync_efficiency(done: float, failed: float) -> str:
-    """The share that went through: ``excellent`` from 95 %, ``good`` from 80, ``acceptable`` from 50, else ``poor``."""
+    """By the share of successes: ``excellent`` from 95 %, ``good`` from 80, ``acceptable`` from 50, else ``poor``."""
     total = done + failed
     share = done / total if total else 1.0
     return "excellent" if share >= 0.95 else "good" if share >= 0.8 else "acceptable" if share >= 0.5 else "poor"
 
 
 def batch_optimization(batch_size: float | None, total: float | None) -> str:
-    """How full batches were: ``optimal`` from 70 %, else ``underfilled``; ``split``: there was more than one."""
+    """By how full the batch was: ``optimal`` from 70 %, else ``underfilled``; ``split`` for more than one batch."""
     if not batch_size or total is None:
         return "unknown"
     return "split" if total > batch_size else "optimal" if total >= 0.7 * batch_size else "underfilled"

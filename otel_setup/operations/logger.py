@@ -1,7 +1,4 @@
-"""The calls that record operations, as functions and as the methods of a logger with settings of its own.
-
-Refuses to know what a document looks like and how a record travels.
-"""
+"""Records operations: module-level functions, and a logger class with its own settings."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -24,9 +21,9 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class DatabaseLogger:
-    """Records operations. ``identify`` are the fields of a record that stand under ``identifier`` in its document.
+    """Records operations. The fields ``identify`` of a record are in section ``identifier`` of its document.
 
-    ``directory`` makes JSON-lines files beside; without, OTELGRES_TELEMETRY_OPERATIONS_DIRECTORY does. For any thread.
+    ``directory`` (default: variable OTELGRES_TELEMETRY_OPERATIONS_DIRECTORY) adds JSON-lines files. Thread-safe.
     """
 
     def __init__(
@@ -45,7 +42,7 @@ class DatabaseLogger:
 
     @property
     def dropped(self) -> int:
-        """Documents that did not get into their files."""
+        """The number of documents that were not written to their files."""
         return self._files.dropped if self._files else 0
 
     @never_raises
@@ -56,7 +53,7 @@ class DatabaseLogger:
         operation_result: Mapping[str, Any] | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> None:
-        """Records one of the six kinds by its name; an unknown name is a database operation of that type."""
+        """Records one of the six kinds by name; an unknown name is recorded as a database operation of that type."""
         given, result, more = data or _NOTHING, operation_result or _NOTHING, context or _NOTHING
         match event_type:
             case documents.SYNC:
@@ -87,7 +84,7 @@ class DatabaseLogger:
     def log_sync_operation(
         self, data: Mapping[str, Any], result: Mapping[str, Any], context: Mapping[str, Any] = _NOTHING
     ) -> None:
-        """Records a synchronisation: ``data`` says what was to be done, ``result`` what was."""
+        """Records a synchronisation: ``data`` is the request, ``result`` the outcome."""
         document = documents.sync_operation(data, result, context, self._tiers)
         self._record(documents.SYNC, document, context, success=document["sync_results"]["success"])
 
@@ -95,20 +92,20 @@ class DatabaseLogger:
     def log_migration_operation(
         self, data: Mapping[str, Any], result: Mapping[str, Any], context: Mapping[str, Any] = _NOTHING
     ) -> None:
-        """Records a migration: ``data`` says from where to where, ``result`` how many."""
+        """Records a migration: ``data`` has source and target, ``result`` the numbers."""
         document = documents.migration_operation(data, result, context, self._tiers)
         self._record(documents.MIGRATION, document, context, success=document["migration_results"]["success"])
 
     @never_raises
     def log_error(self, error: BaseException | str, context: Mapping[str, Any] = _NOTHING) -> None:
-        """Records an error with its stack."""
+        """Records an error with its stack trace."""
         self._record(documents.ERROR, documents.error(error, context), context, success=False)
 
     @never_raises
     def log_performance_metrics(
         self, operation_name: str, metrics: Mapping[str, Any], context: Mapping[str, Any] = _NOTHING
     ) -> None:
-        """Records what an operation cost: execution_time_ms, cpu_time_ms, memory_usage_mb and whatever else."""
+        """Records the cost of an operation: execution_time_ms, cpu_time_ms, memory_usage_mb and others."""
         document = documents.performance_metrics(operation_name, metrics, context, self._tiers)
         self._record(documents.PERFORMANCE, document, context, success=bool(context.get("success", True)))
 
@@ -116,12 +113,12 @@ class DatabaseLogger:
     def log_monitoring_data(
         self, monitoring_type: str, data: Mapping[str, Any], context: Mapping[str, Any] = _NOTHING
     ) -> None:
-        """Records how a system is doing; a ``status`` of ok, healthy or up is good."""
+        """Records the state of a system; healthy if its ``status`` is ok, healthy, up or missing."""
         document = documents.monitoring_data(monitoring_type, data, context)
         self._record(documents.MONITORING, document, context, success=document["training_labels"]["system_healthy"])
 
     def flush(self, seconds: float = 5.0) -> bool:
-        """Waits until the files have what was recorded; whether they do."""
+        """Waits up to ``seconds`` until all documents are in their files; returns whether they are."""
         return self._files.flush(seconds) if self._files else True
 
     def _record(self, kind: str, document: Document, context: Mapping[str, Any], *, success: bool) -> None:
@@ -130,7 +127,7 @@ class DatabaseLogger:
         whole: Document = {"log_type": kind, "session_id": session, "timestamp": now} | document
         given = context.get("training_labels")
         if isinstance(given, Mapping):
-            # Whoever knows better says so.
+            # The caller's labels override the derived ones.
             whole["training_labels"] = {**whole["training_labels"], **given}
         record_event(
             EVENT,
@@ -152,14 +149,14 @@ def configure_operations(
     identify: Sequence[str] = _IDENTIFY,
     identifier: str = "lead_identifier",
 ) -> DatabaseLogger:
-    """Sets how the functions of this module record; the arguments are those of DatabaseLogger."""
+    """Replaces the logger behind the functions of this module; arguments as for DatabaseLogger."""
     global _default
     _default = DatabaseLogger(directory, tiers=tiers, identify=identify, identifier=identifier)
     return _default
 
 
 def default_logger() -> DatabaseLogger:
-    """The logger behind the functions."""
+    """The logger behind the functions of this module."""
     return _default
 
 

@@ -1,7 +1,7 @@
-"""``monitor_performance``: what a function, coroutine or generator costs, recorded each time it has run.
+"""``monitor_performance``: records the cost of each run of a function, coroutine or generator.
 
-Wall time, CPU time of the thread, resident memory and how it changed. A generator is timed while it works, not while
-its consumer does. What it raises is recorded and raised on. Refuses to know where records go.
+Measures wall time, CPU time of the thread, resident memory and its change. A generator is timed only while it runs
+itself, not its consumer. An exception is recorded and raised again.
 """
 
 import functools
@@ -35,9 +35,9 @@ def monitor_performance(operation_name: str | None = None, **context: Any) -> Ca
 
 
 def monitor_performance(operation_name: Any = None, **context: Any) -> Any:
-    """Decorates a function, method, coroutine function or (async) generator function, with or without a name.
+    """Decorates a function, method, coroutine function or (async) generator function; the name is optional.
 
-    ``context`` is recorded with each run. Costs about 40 µs a call, most of it for the record.
+    ``context`` is recorded with each run. Costs about 40 µs per call, most of it for the record.
     """
     if callable(operation_name):
         return _decorated(operation_name, None, context)
@@ -45,7 +45,7 @@ def monitor_performance(operation_name: Any = None, **context: Any) -> Any:
 
 
 class _Meter:
-    """Adds up the time of one run, step by step."""
+    """Adds up the time of one run, which may have several steps."""
 
     __slots__ = ("_context", "_cpu", "_memory", "_name", "_wall", "cpu", "wall")
 

@@ -1,4 +1,4 @@
-"""A decorator for calls that must never fail the work they tell of. Refuses to know what they do."""
+"""A decorator for telemetry calls that must not break the application."""
 
 import functools
 import logging
@@ -10,13 +10,13 @@ _P = ParamSpec("_P")
 
 
 def never_raises(call: Callable[_P, None]) -> Callable[_P, None]:
-    """What ``call`` raises is a line of the debug log."""
+    """Logs an exception of ``call`` at DEBUG instead of raising it."""
 
     @functools.wraps(call)
     def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> None:
         try:
             call(*args, **kwargs)
-        except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
+        except Exception:  # noqa: BLE001 (telemetry must not break the application)
             _log.debug("an operation was not recorded", exc_info=True)
 
     return wrapper

@@ -1,6 +1,6 @@
-"""Which operations belong together: a session id of 8 hex digits, one for the process unless a block has its own.
+"""Session ids that group operations: 8 hex digits, one per process unless a block sets its own.
 
-Carried into async tasks by context; a bare thread has the process's id. Refuses to know operations.
+Async tasks inherit the id of the block; a plain thread has the id of the process.
 """
 
 import contextlib
@@ -25,17 +25,17 @@ if hasattr(os, "register_at_fork"):
 
 
 def current_session_id() -> str:
-    """The id of the block that this is in, else of the process."""
+    """The id of the current block, else of the process."""
     return _session.get() or _process
 
 
 @contextlib.contextmanager
 def session(session_id: str | None = None) -> Iterator[str]:
-    """A block whose operations share an id, a new one unless it is given; yields it."""
+    """A block whose operations share ``session_id`` (None: a new id); yields the id."""
     chosen = session_id or secrets.token_hex(4)
     token = _session.set(chosen)
     try:
-        # Spans of instrumented drivers, and every other record inside, belong to it too.
+        # Also adds the id to spans of instrumented drivers and to all other records.
         with context_attributes({"session.id": chosen}):
             yield chosen
     finally:

@@ -1,8 +1,8 @@
-"""Pipelines: experiments that say how far they are, part by part, what happened in them and what they cost.
+"""Pipelines: the progress, events and metrics of experiments.
 
-A pipeline has phases, those have steps, those have substeps: each is a span, whose start is recorded when it starts,
-and a node of the experiment's progress (event ``otelgres.progress``). Relations of schema ``compat`` show them. Every
-call may be made from any thread, never raises and never waits. Refuses to know what an experiment is about.
+A pipeline has phases, phases have steps, steps have substeps. Each is a span and a node of the experiment's progress
+(event ``otelgres.progress``). Relations of schema ``compat`` show them. All calls are thread-safe, never raise and
+never wait.
 """
 
 from otel_setup.pipelines.context import LoggingContext, current_context

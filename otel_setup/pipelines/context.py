@@ -1,7 +1,4 @@
-"""Which experiment, node and stage a piece of work belongs to, carried into every record, span and event made in it.
-
-Refuses to know what is recorded.
-"""
+"""The current experiment, node and stage, added to every record, span and event inside a block."""
 
 import uuid
 from collections.abc import Mapping
@@ -20,9 +17,9 @@ _EXPERIMENTS: Final = uuid.uuid5(uuid.NAMESPACE_URL, "https://otelgres/experimen
 
 
 class LoggingContext(ContextAttributes):
-    """``with``, ``async with`` or decorator: everything recorded inside carries what is given here.
+    """A block (``with``, ``async with`` or decorator) that adds its arguments to everything recorded inside.
 
-    ``experiment_id`` is a UUID or its text; any other text names an experiment, too, by a UUID made of it.
+    ``experiment_id`` is a UUID or its text; from any other text a UUID is derived.
     """
 
     __slots__ = ()
@@ -44,21 +41,21 @@ class LoggingContext(ContextAttributes):
 
 
 def current_context() -> dict[str, Any]:
-    """What is carried here; ``experiment_id`` as text."""
+    """A copy of the current attributes; ``experiment_id`` as text."""
     return dict(current_attributes())
 
 
-def carried() -> Mapping[str, Any]:
-    """Those of the four that are carried here: what a metric says of itself."""
+def metric_attributes() -> Mapping[str, Any]:
+    """Those of the four attributes that are set here, for metrics."""
     found = current_attributes()
     return {key: found[key] for key in _KEYS if key in found} if found else found
 
 
 def new_experiment() -> uuid.UUID:
-    """A random one, without asking the system for its randomness."""
+    """A random UUID, without a system call for random bytes."""
     return uuid.UUID(int=entropy.getrandbits(128), version=4)
 
 
 def experiment_uuid(value: object) -> uuid.UUID:
-    """The UUID that ``value`` is or says, else one that is always the same for its text."""
+    """``value`` as a UUID; for other text, a UUID derived from it, always the same."""
     return parse_flow_id(value) or uuid.uuid5(_EXPERIMENTS, text(value))

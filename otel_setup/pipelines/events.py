@@ -1,4 +1,4 @@
-"""The events of a pipeline: how far a node is, and what happened. They carry the context; refuses to know spans."""
+"""The events of a pipeline: the progress of its nodes, and anything else that happened."""
 
 import logging
 import uuid
@@ -35,12 +35,12 @@ def record_progress(
     time_ns: int | None = None,
     **attributes: Any,
 ) -> None:
-    """Says how far node ``node_id`` is, in ``percent`` or ``done`` units of ``total``; what is not given stays.
+    """Records the progress of node ``node_id``: ``percent``, or ``done`` units of ``total``.
 
-    ``status`` is pending, running, completed, failed, skipped or cancelled. ``parent_id`` makes it a part of that node,
-    of which it counts for ``weight`` (1); ``parts`` is how many parts it will have itself, those not begun counting 0.
-    The experiment is that of the context unless given; without any, nothing is recorded. ``time_ns`` (nanoseconds since
-    1970) decides what is latest, not the order of arrival.
+    Arguments not given keep their recorded values. ``status`` is pending, running, completed, failed, skipped or
+    cancelled. ``parent_id`` makes it a part of that node with ``weight`` (1). ``parts`` is how many parts the node
+    itself will have; those not started count 0. The default experiment is that of the context; without one, nothing is
+    recorded. The latest ``time_ns`` (nanoseconds since 1970; None: now) wins, independent of the order of arrival.
     """
     given: dict[str, Any] = {
         NODE_ID: text(node_id),
@@ -63,7 +63,7 @@ def record_progress(
     if experiment_id is not None:
         fields[EXPERIMENT_ID] = str(experiment_uuid(experiment_id))
     elif EXPERIMENT_ID not in current_context():
-        _log.debug("progress of %s has no experiment: it is left out", text(node_id))
+        _log.debug("progress of %s has no experiment: it is ignored", text(node_id))
         return
     record_event(PROGRESS, fields, body=None if message is None else text(message), time_ns=time_ns)
 
@@ -79,7 +79,7 @@ def pipeline_event(
     time_ns: int | None = None,
     **attributes: Any,
 ) -> None:
-    """Something happened in the pipeline. ``severity`` is a level name; ``details`` whatever JSON can hold."""
+    """Records an event of the pipeline. ``severity`` is a level name; ``details`` is any JSON mapping."""
     fields: dict[str, Any] = {**attributes, "pipeline.event_type": text(event_type)}
     if details:
         fields["pipeline.details"] = dict(details)

@@ -1,7 +1,4 @@
-"""A logger whose calls take fields: ``log.info("loaded", rows=5)``. Levels and handlers are those of stdlib logging.
-
-Refuses to know where records go, and which context they are written in.
-"""
+"""A logger whose calls take fields: ``log.info("loaded", rows=5)``. Levels and handlers are those of stdlib logging."""
 
 import logging
 import sys
@@ -13,14 +10,14 @@ from typing import Any, Final
 from otel_setup.api.values import text
 
 _log = logging.getLogger("otel_setup")
-# Names that a stdlib record has already: a field of such a name would make logging raise.
-_TAKEN: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "otelTraceID", "otelSpanID"}
-# From the caller to logging: the public method and `_emit`.
+# Attributes of stdlib records: logging raises for a field with such a name.
+_RESERVED: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "otelTraceID", "otelSpanID"}
+# Stack frames from the caller to logging: the public method and `_emit`.
 _DEPTH: Final = 3
 
 
 class StructuredLogger:
-    """Logger ``name`` with ``fields`` of its own. For any thread."""
+    """Logger ``name`` with ``fields`` that all its records have. Thread-safe."""
 
     __slots__ = ("_fields", "_logger")
 
@@ -30,7 +27,7 @@ class StructuredLogger:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the logger."""
         return self._logger.name
 
     def bind(self, **fields: Any) -> "StructuredLogger":
@@ -42,7 +39,7 @@ class StructuredLogger:
         self._emit(logging.DEBUG, message, fields)
 
     def info(self, message: object, **fields: Any) -> None:
-        """Logs at INFO. ``performance=`` is a mapping of what was measured, ``exc_info=`` an exception, or True."""
+        """Logs at INFO. ``performance=`` is a mapping of measurements, ``exc_info=`` an exception or True."""
         self._emit(logging.INFO, message, fields)
 
     def warning(self, message: object, **fields: Any) -> None:
@@ -50,19 +47,19 @@ class StructuredLogger:
         self._emit(logging.WARNING, message, fields)
 
     def error(self, message: object, **fields: Any) -> None:
-        """Logs at ERROR; inside ``except`` with the whole traceback, unless ``exc_info=False``."""
+        """Logs at ERROR; inside ``except`` with the traceback, unless ``exc_info=False``."""
         self._emit(logging.ERROR, message, fields, traceback=True)
 
     def critical(self, message: object, **fields: Any) -> None:
-        """Logs at CRITICAL, as ``error``."""
+        """Logs at CRITICAL, otherwise as ``error``."""
         self._emit(logging.CRITICAL, message, fields, traceback=True)
 
     def exception(self, message: object, **fields: Any) -> None:
-        """``error``, under the name it has in stdlib logging."""
+        """Same as ``error``, under the name it has in stdlib logging."""
         self._emit(logging.ERROR, message, fields, traceback=True)
 
     def log(self, level: int | str, message: object, **fields: Any) -> None:
-        """Logs at a level, by number or name; an unknown name is INFO."""
+        """Logs at ``level``, a number or name; an unknown name is INFO."""
         number = level if isinstance(level, int) else logging.getLevelNamesMapping().get(text(level).upper(), 20)
         self._emit(number, message, fields)
 
@@ -71,7 +68,7 @@ class StructuredLogger:
         """Logs when the block ends, at ERROR if it raises; ``performance`` has ``duration_ms`` and ``cpu_time_ms``."""
         wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
 
-        def took() -> dict[str, Any]:
+        def fields_with_times() -> dict[str, Any]:
             spent = {
                 "duration_ms": (time.perf_counter_ns() - wall) / 1e6,
                 "cpu_time_ms": (time.thread_time_ns() - cpu) / 1e6,
@@ -81,9 +78,9 @@ class StructuredLogger:
         try:
             yield
         except BaseException:
-            self._emit(logging.ERROR, message, took(), traceback=True)
+            self._emit(logging.ERROR, message, fields_with_times(), traceback=True)
             raise
-        self._emit(logging.INFO, message, took())
+        self._emit(logging.INFO, message, fields_with_times())
 
     def _emit(self, level: int, message: object, fields: Mapping[str, Any], *, traceback: bool = False) -> None:
         try:
@@ -92,17 +89,17 @@ class StructuredLogger:
             extra = {**self._fields, **fields}
             exception = extra.pop("exc_info", None)
             if exception is None and traceback:
-                # Logging itself leaves it out where there is none, but prints "NoneType: None".
+                # Without an exception, exc_info=True would print "NoneType: None".
                 exception = sys.exc_info()[1]
-            for name in _TAKEN.intersection(extra):
+            for name in _RESERVED.intersection(extra):
                 extra[f"{name}_"] = extra.pop(name)
             self._logger.log(level, text(message), extra=extra, exc_info=exception, stacklevel=_DEPTH)
-        except Exception:  # noqa: BLE001 (telemetry must not fail the work it tells of)
+        except Exception:  # noqa: BLE001 (telemetry must not break the application)
             _log.debug("a record was not logged", exc_info=True)
 
 
 def get_structured_logger(name: str, **fields: Any) -> StructuredLogger:
-    """A logger of that name, with fields that all its records have."""
+    """A logger of that name, with ``fields`` that all its records have."""
     return StructuredLogger(name, **fields)
 
 

@@ -1,4 +1,4 @@
-"""Metrics of a pipeline: gauges that carry the experiment. Refuses to know when they are exported."""
+"""Metrics of a pipeline: gauges with the attributes of the current experiment."""
 
 import math
 from typing import Any, Final, Protocol
@@ -7,7 +7,7 @@ from opentelemetry import metrics
 
 from otel_setup.api.values import clean_mapping, text
 from otel_setup.operations.never_raises import never_raises
-from otel_setup.pipelines.context import carried
+from otel_setup.pipelines.context import metric_attributes
 
 SCOPE: Final = "otel_setup.pipelines"
 
@@ -19,19 +19,19 @@ class Gauge(Protocol):
         """The latest value."""
 
 
-# Instruments by name and unit: asking the SDK for one that is there costs more than setting it.
+# Instruments by name and unit: looking one up in the SDK costs more than setting it.
 _gauges: dict[tuple[str, str], Gauge] = {}
-# A name made up for each call must not fill the memory.
-_MOST: Final = 1000
+# Limits memory for applications that generate metric names.
+_MAX_GAUGES: Final = 1000
 _PLAIN: Final = (str, bool, int, float)
 
 
 @never_raises
 def metric(name: str, value: float, unit: str = "1", **attributes: Any) -> None:
-    """Sets gauge ``name`` (``throughput``, ``loss`` …) of the experiment, node and stage of the context.
+    """Sets gauge ``name`` (``throughput``, ``loss`` …) for the current experiment, node and stage.
 
-    What is exported is the latest value at each ``metric_interval``; ``unit`` is UCUM (``{row}/s``, ``By``, ``ms``).
-    A value that is no finite number is left out.
+    Each ``metric_interval`` exports the latest value. ``unit`` is UCUM (``{row}/s``, ``By``, ``ms``). A value that is
+    not a finite number is ignored.
     """
     number = float(value)
     if not math.isfinite(number):
@@ -39,9 +39,9 @@ def metric(name: str, value: float, unit: str = "1", **attributes: Any) -> None:
     key = (text(name), text(unit))
     gauge = _gauges.get(key)
     if gauge is None:
-        if len(_gauges) >= _MOST:
+        if len(_gauges) >= _MAX_GAUGES:
             _gauges.clear()
         gauge = _gauges[key] = metrics.get_meter(SCOPE).create_gauge(key[0], unit=key[1])
-    # An attribute of a metric is part of a key: it must be hashable.
+    # Attributes of a metric are used as a key and must be hashable.
     own = {key: one if isinstance(one, _PLAIN) else text(one) for key, one in clean_mapping(attributes).items()}
-    gauge.set(number, {**carried(), **own})
+    gauge.set(number, {**metric_attributes(), **own})

@@ -1,6 +1,6 @@
-"""Pipelines, phases, steps and substeps as ``with``, ``async with`` and decorators: a span and a node of progress each.
+"""Pipelines, phases, steps and substeps as ``with``, ``async with`` and decorators.
 
-Refuses to know how progress is told and added up.
+Each is a span and a node of the experiment's progress.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from otel_setup.api.context_managers import Decorator
 from otel_setup.api.detach import detach
 from otel_setup.api.exceptions import exception_attributes
 from otel_setup.api.flows import SpanBlock, flow
-from otel_setup.api.flows import phase as span_of
+from otel_setup.api.flows import phase as phase_span
 from otel_setup.api.values import text
 from otel_setup.pipelines.context import (
     EXPERIMENT_ID,
@@ -33,9 +33,9 @@ from otel_setup.pipelines.context import (
 from otel_setup.pipelines.events import pipeline_event, record_progress
 
 _CURRENT: Final = context.create_key("otelgres_pipeline_node")
-# Ids are keys of an index and of people's dashboards.
+# Names become part of node ids, which are index keys.
 _LONGEST_NAME: Final = 200
-_GIVEN_UP: Final = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
+_CANCELLED: Final = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -43,7 +43,7 @@ _log = logging.getLogger("otel_setup")
 
 
 class Node:
-    """An open node: what a ``with`` yields. For any thread."""
+    """An open node, returned by ``with``. Thread-safe."""
 
     __slots__ = ("_done", "_error", "_units", "experiment_id", "level", "name", "node_id")
 
@@ -54,7 +54,7 @@ class Node:
         self.name = name
         self._units = False
         self._done = itertools.count(1)
-        # The exception of a part, which is told of once, where it came from.
+        # The exception of a part: it is reported once, by the part itself.
         self._error: BaseException | None = None
 
     def update(
@@ -68,7 +68,7 @@ class Node:
         status: str | None = None,
         **attributes: Any,
     ) -> None:
-        """Says how far it is, as ``record_progress``."""
+        """Records the progress of this node; arguments as for ``record_progress``."""
         if done is not None:
             self._units = True
         record_progress(
@@ -77,7 +77,7 @@ class Node:
         )  # fmt: skip
 
     def advance(self, message: str | None = None, **attributes: Any) -> None:
-        """One unit more is done; the first call is the first unit. ``total`` is what ``units=`` or ``update`` said."""
+        """One more unit is done, counted from 1. The total is that of ``units=`` or ``update(total=)``."""
         self.update(done=next(self._done), message=message, **attributes)
 
 
@@ -88,19 +88,19 @@ class _Given:
     node_id: str | None
     experiment_id: object
     experiment_name: str | None
-    told: Mapping[str, Any]
+    progress: Mapping[str, Any]
     attributes: Mapping[str, Any]
 
 
 class NodeBlock(Decorator[Node]):
-    """An unopened node. Opening it again, or calling what it decorates, is the same node once more."""
+    """A node to open. Opening it again, or calling a decorated function, is the same node again."""
 
     def __init__(self, given: _Given) -> None:
         self._given = given
         self._open: list[tuple[Node, Node | None, LoggingContext, SpanBlock, object, int]] = []
 
     def __enter__(self) -> Node:
-        """Begins it: told at once, by the start of its span and as running."""
+        """Starts the span and records the node as running."""
         given = self._given
         parent = cast("Node | None", context.get_value(_CURRENT))
         around = current_context()
@@ -111,34 +111,34 @@ class NodeBlock(Decorator[Node]):
             node.experiment_id,
             given.experiment_name or around.get(EXPERIMENT_NAME) or (given.name if given.level == "pipeline" else None),
             node.node_id,
-            # A stage is a phase, and what is done in it.
+            # The stage is the name of the phase, also inside its steps.
             given.name if given.level == "phase" else around.get(STAGE),
         )
         carried.__enter__()
-        scope = (flow if given.level == "pipeline" else span_of)(given.name, **given.attributes)
+        scope = (flow if given.level == "pipeline" else phase_span)(given.name, **given.attributes)
         scope.__enter__()
         token = context.attach(context.set_value(_CURRENT, node))
         self._open.append((node, parent, carried, scope, token, os.getpid()))
-        node._units = "done" in given.told
+        node._units = "done" in given.progress
         record_progress(
             node.node_id, status="running", level=given.level, name=given.name,
-            parent_id=parent.node_id if parent is not None else None, **given.told,
+            parent_id=parent.node_id if parent is not None else None, **given.progress,
         )  # fmt: skip
         return node
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ends it: completed, or failed by an exception, which goes on its way."""
+        """Ends the node as completed, or as failed by an exception, which is not suppressed."""
         node, parent, carried, scope, token, pid = self._open.pop()
-        # A forked child that runs on past the block holds a copy of what is its parent's to end.
+        # In a forked child the node is a copy: only the parent may end it.
         if pid == os.getpid():
             _end(node, parent, error)
         detach(token)
         scope.__exit__(kind, error, traceback)
         carried.__exit__(kind, error, traceback)
 
-    def _again(self) -> "NodeBlock":
+    def _copy(self) -> "NodeBlock":
         return NodeBlock(self._given)
 
 
@@ -151,10 +151,10 @@ def pipeline(
     node_id: str | None = None,
     **attributes: Any,
 ) -> NodeBlock:
-    """A whole pipeline: a flow of its own, in experiment ``experiment_id`` (None: that of the context, else a new one).
+    """A pipeline: a flow in experiment ``experiment_id`` (None: that of the context, else a new one).
 
-    ``parts`` is how many phases it will have, so that those not begun count. The experiment's name is the context's,
-    else the pipeline's. Attributes go on the span.
+    ``parts`` is how many phases it will have, so that those not started count. The default ``experiment_name`` is that
+    of the context, else ``name``. Attributes are added to the span.
     """
     return _scope("pipeline", name, node_id, attributes, experiment_id, experiment_name, parts=parts)
 
@@ -169,9 +169,9 @@ def phase(
     node_id: str | None = None,
     **attributes: Any,
 ) -> NodeBlock:
-    """A phase of the pipeline: ``units`` are how many there are to do, ``parts`` how many steps it will have.
+    """A phase of the pipeline: ``units`` is the number of units to do, ``parts`` the number of steps it will have.
 
-    ``node_id`` is the parent's and the name, unless given: two parts of a name in one parent are the same node.
+    ``node_id`` is ``parent/name`` unless given, so two parts with the same name and parent are one node.
     """
     return _scope("phase", name, node_id, attributes, total=units, unit=unit, parts=parts, weight=weight)
 
@@ -210,7 +210,7 @@ def _scope(
     attributes: Mapping[str, Any],
     experiment_id: object = None,
     experiment_name: str | None = None,
-    **told: Any,
+    **progress: Any,
 ) -> NodeBlock:
     return NodeBlock(
         _Given(
@@ -219,7 +219,7 @@ def _scope(
             node_id=None if node_id is None else text(node_id),
             experiment_id=experiment_id,
             experiment_name=experiment_name,
-            told={key: value for key, value in told.items() if value is not None},
+            progress={key: value for key, value in progress.items() if value is not None},
             attributes=attributes,
         )
     )
@@ -242,19 +242,19 @@ def _node_id(given: _Given, parent: Node | None) -> str:
 def _end(node: Node, parent: Node | None, error: BaseException | None) -> None:
     clean_exit = isinstance(error, SystemExit) and error.code in {None, 0}
     if error is None:
-        # Units that are not all done are its own word, and it stands.
+        # A node that counts units keeps its count even if it is not complete.
         node.update(None if node._units else 100, status="completed")
-    elif clean_exit or isinstance(error, _GIVEN_UP):
+    elif clean_exit or isinstance(error, _CANCELLED):
         node.update(status="cancelled", message=type(error).__name__)
     else:
-        said = exception_attributes(error)
-        message = f"{said['exception.type']}: {said['exception.message']}"
+        fields = exception_attributes(error)
+        message = f"{fields['exception.type']}: {fields['exception.message']}"
         node.update(status="failed", message=message)
         if node._error is not error:
             details = {
-                "error_type": said["exception.type"],
-                "error_message": said["exception.message"],
-                "traceback": said["exception.stacktrace"],
+                "error_type": fields["exception.type"],
+                "error_message": fields["exception.message"],
+                "traceback": fields["exception.stacktrace"],
             }
             pipeline_event(f"{node.level}_failed", message, severity="ERROR", details=details)
         if parent is not None:

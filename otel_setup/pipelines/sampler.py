@@ -1,7 +1,4 @@
-"""What the process and its machine use while a pipeline runs: CPU, memory, disk, on a timer thread of its own.
-
-Refuses to know what the work is.
-"""
+"""Samples the CPU, memory and disk use of the process and the machine while a pipeline runs, on its own thread."""
 
 import contextvars
 import logging
@@ -29,10 +26,10 @@ _log = logging.getLogger("otel_setup")
 
 
 class ResourceSampler:
-    """Measures at once, every ``seconds`` and at the end, for the experiment of the context that it is started in.
+    """Samples at the start, every ``seconds`` and at the end, for the experiment of the context it is started in.
 
-    ``disk`` is a path on the file system to look at. A context manager; a fork's copy measures nothing. Each sample is
-    exported at once, by its thread, so that none is lost to a longer ``metric_interval``.
+    ``disk`` is a path on the file system to measure. A context manager; in a forked child it does nothing. Its thread
+    exports each sample immediately, so that a longer ``metric_interval`` loses none.
     """
 
     def __init__(self, seconds: float = 10.0, *, disk: str | os.PathLike[str] = ".", **attributes: Any) -> None:
@@ -49,18 +46,18 @@ class ResourceSampler:
         self.samples = 0
 
     def start(self) -> "ResourceSampler":
-        """Begins; returns itself. Again, while it runs, it does nothing."""
+        """Starts the thread, unless it is running; returns itself."""
         if self._thread is None:
             self._stopped.clear()
             self._pid = os.getpid()
-            # The thread's metrics carry what is carried here, be threads part of the flow or not.
+            # Keeps the caller's context even if contexts are not propagated to threads.
             run = contextvars.copy_context().run
             self._thread = threading.Thread(target=run, args=(self._run,), name="otelgres-sampler", daemon=True)
             self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Measures once more and ends; waits for that, a second at most."""
+        """Takes a last sample and stops; waits for it up to one second."""
         thread, self._thread = self._thread, None
         self._stopped.set()
         if thread is not None and self._pid == os.getpid() and thread is not threading.current_thread():
@@ -73,7 +70,7 @@ class ResourceSampler:
         self.stop()
 
     def sample(self) -> dict[str, float]:
-        """Measures now and records it; name -> value. What the system does not tell is not there."""
+        """Takes and records one sample; returns value by name, without values that the system does not provide."""
         found = self._process() | self._machine() | self._disks()
         for name, (value, unit) in found.items():
             metric(name, value, unit, **self._attributes)

@@ -1,1 +1,1 @@
-"""The life of the process: shutdown, and the hooks of exits, signals and forks."""
+"""The life cycle of the process: shutdown, and hooks for exit, signals and forks."""

@@ -1,7 +1,7 @@
-"""What a forked child changes in the SDK's providers, so that it speaks for itself and repeats nothing of its parent.
+"""Prepares for a fork, and resets telemetry in the child, so that it repeats none of the parent's records.
 
-The SDK clears the child's queues, restarts its threads and, from 1.44 on, renews ``service.instance.id``. The rest
-is here. When it is called, ``hooks`` decides.
+The SDK itself clears the child's queues, restarts its threads and, from 1.44 on, renews ``service.instance.id``. The
+rest is done here.
 """
 
 from otel_setup.process.shutdown import Telemetry
@@ -10,21 +10,21 @@ from otel_setup.sdk_adapter import empty_metrics, update_resource
 
 
 def prepare(telemetry: Telemetry) -> None:
-    """Before a fork: lets exports under way finish, where the collector answers and the wait is short."""
-    if telemetry.gate is not None:
-        telemetry.gate.close(wait=not any(pipeline.failing for pipeline in telemetry.pipelines))
+    """Before a fork: waits briefly for exports in progress, if the collector answers."""
+    if telemetry.fork_barrier is not None:
+        telemetry.fork_barrier.close(wait=not any(pipeline.failing for pipeline in telemetry.pipelines))
 
 
 def resume(telemetry: Telemetry) -> None:
     """After a fork, in the parent."""
-    if telemetry.gate is not None:
-        telemetry.gate.reopen()
+    if telemetry.fork_barrier is not None:
+        telemetry.fork_barrier.reopen()
 
 
 def adopt(telemetry: Telemetry) -> None:
-    """Makes ``telemetry``, inherited by fork, this process's own: identity, connections, spool file, totals."""
-    if telemetry.gate is not None:
-        telemetry.gate.reopen_in_child()
+    """In the child: gives ``telemetry`` its own identity, connections, spool file and totals."""
+    if telemetry.fork_barrier is not None:
+        telemetry.fork_barrier.reopen_in_child()
     if telemetry.counts is not None:
         telemetry.counts.forked()
     if telemetry.spool is not None:

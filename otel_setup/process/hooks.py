@@ -1,6 +1,6 @@
-"""When a process ends or forks, its telemetry is flushed or made over: atexit, SIGTERM, fork, multiprocessing.
+"""Hooks that flush telemetry at exit and reset it after a fork: atexit, SIGTERM, fork, multiprocessing.
 
-Refuses to know how a flush is done, and to take a signal away from an application that handles it itself.
+A signal handler of the application stays in effect.
 """
 
 import atexit
@@ -14,12 +14,12 @@ from typing import Any
 from otel_setup.process.fork import adopt, prepare, resume
 from otel_setup.process.shutdown import Telemetry
 
-# Above any priority that multiprocessing itself uses would run too early: the last finalizer sees the last records.
+# Runs after all finalizers of multiprocessing, so that their records are included.
 _LAST_FINALIZER = -100
 
 
 def install(telemetry: Telemetry, *, signals: bool) -> None:
-    """Ties ``telemetry`` to the life of this process and of those forked from it. Once per process."""
+    """Installs the hooks for this process and those forked from it. Call it once per process."""
     atexit.register(telemetry.shutdown)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(
@@ -28,7 +28,7 @@ def install(telemetry: Telemetry, *, signals: bool) -> None:
             after_in_child=lambda: adopt(telemetry),
         )
     _finalize(telemetry)
-    # A fork child of multiprocessing forgets finalizers and skips atexit, but runs this before its target.
+    # A forked child of multiprocessing drops finalizers and skips atexit, but runs this before its target.
     multiprocessing.util.register_after_fork(telemetry, _finalize)
     if signals and threading.current_thread() is threading.main_thread():
         _handle_sigterm(telemetry)
@@ -40,18 +40,18 @@ def _finalize(telemetry: Telemetry) -> None:
 
 def _handle_sigterm(telemetry: Telemetry) -> None:
     previous: Any = signal.getsignal(signal.SIGTERM)
-    # SIG_IGN is the application's will, and a handler of C code (None) cannot be called from here.
+    # SIG_IGN was chosen by the application; a handler of C code (None) cannot be called from here.
     if previous is None or previous is signal.SIG_IGN:
         return
 
-    def flush_and_die(signum: int, frame: FrameType | None) -> None:
+    def flush_and_exit(signum: int, frame: FrameType | None) -> None:
         telemetry.shutdown()
         signal.signal(signum, signal.SIG_DFL)
         os.kill(os.getpid(), signum)
 
-    def flush_beside(signum: int, frame: FrameType | None) -> None:
-        # Not waited for: how long its end may take is the application's to say, and atexit flushes again.
+    def flush_in_background(signum: int, frame: FrameType | None) -> None:
+        # Does not wait: the application's handler decides how to end, and atexit flushes again.
         threading.Thread(target=telemetry.force_flush, daemon=True).start()
         previous(signum, frame)
 
-    signal.signal(signal.SIGTERM, flush_and_die if previous is signal.SIG_DFL else flush_beside)
+    signal.signal(signal.SIGTERM, flush_and_exit if previous is signal.SIG_DFL else flush_in_background)

@@ -1,7 +1,7 @@
-"""The three providers as one thing that can be flushed and ended within a deadline.
+"""``Telemetry``: flushes and shuts down the three providers together, within one deadline.
 
-The SDK's own shutdown may take 30 s a provider and cannot be hurried, so each provider is ended on a daemon thread and
-left behind when time is up. Refuses to know what triggers it: ``hooks`` does.
+The SDK's own shutdown may take 30 s per provider and cannot be shortened, so each provider shuts down on a daemon
+thread, which is abandoned at the deadline.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from otel_setup.api.liveness import Liveness
-    from otel_setup.export.fork_gate import ForkBarrier
+    from otel_setup.export.fork_barrier import ForkBarrier
     from otel_setup.export.pipeline import ExportPipeline
     from otel_setup.export.replayer import CollectorReplayer
     from otel_setup.export.stats import Counts
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     from otelgres.exporters.spool.exporter import SpoolExporter
 
 _logger = logging.getLogger("otel_setup")
-# The share of the time for an end that may be spent on a collector which does not answer. The rest is for the spool:
-# full queues of three signals are encoded and written in a third of a second.
-_ASKING: Final = 0.6
-# At the end, and only where the collector answers, the spool is sent for at most this many seconds.
+# The share of the shutdown time after which the collector is given up. The rest is for the spool: full queues of three
+# signals are encoded and written in a third of a second.
+_COLLECTOR_SHARE: Final = 0.6
+# At shutdown the spool is replayed for at most this many seconds, if the collector answers.
 _LONGEST_REPLAY: Final = 1.0
 
 
 @dataclass(eq=False)
 class Telemetry:
-    """What ``configure_telemetry`` set up. The providers are None where telemetry is off."""
+    """The telemetry that ``configure_telemetry`` set up. The providers are None if it is off."""
 
     tracer_provider: "TracerProvider | None" = None
     meter_provider: "MeterProvider | None" = None
     logger_provider: "LoggerProvider | None" = None
     pipelines: "list[ExportPipeline]" = field(default_factory=list)
-    gate: "ForkBarrier | None" = None
+    fork_barrier: "ForkBarrier | None" = None
     spool: "SpoolExporter | None" = None
     replayer: "CollectorReplayer | None" = None
     liveness: "Liveness | None" = None
@@ -54,11 +54,11 @@ class Telemetry:
     _deadline: float = 0.0
 
     def stats(self) -> dict[str, dict[str, int]]:
-        """Counts of this process: for each signal, items by disposition; ``values`` changed; ``spool`` bytes.
+        """Counts of this process: for each signal the items by disposition, changed ``values``, ``spool`` bytes.
 
-        ``sent``, ``spooled`` and ``replayed`` (sent from the spool, be it another process's), ``console``, ``stderr``,
-        ``refused`` (by the collector, for good), ``dropped`` (no step took them), ``overflowed`` (a queue was full).
-        Empty where telemetry is off.
+        Dispositions: ``sent``, ``spooled``, ``replayed`` (sent from spool files of any process), ``console``,
+        ``stderr``, ``refused`` (rejected permanently by the collector), ``dropped`` (no step accepted them),
+        ``overflowed`` (the queue was full). Empty if telemetry is off.
         """
         if self.counts is None:
             return {}
@@ -71,7 +71,7 @@ class Telemetry:
         return found
 
     def force_flush(self, timeout: float = DEFAULT_SHUTDOWN_TIMEOUT) -> bool:
-        """Exports what is queued; True if everything was handed to the exporters within ``timeout`` seconds."""
+        """Exports the queues; True if everything was exported or spooled within ``timeout`` seconds."""
         if self.ended:
             return True
         deadline = time.monotonic() + timeout
@@ -79,10 +79,10 @@ class Telemetry:
         return _join(_start(provider.force_flush for provider in providers if provider is not None), deadline)
 
     def shutdown(self, timeout: float | None = None) -> bool:
-        """Flushes and ends everything within ``timeout`` seconds (None: as configured).
+        """Flushes and shuts down everything within ``timeout`` seconds (None: as configured).
 
-        True if all of it ended in time. What is logged or traced afterwards is dropped. A second call, be it from a
-        signal handler in the middle of the first, waits for what the first one started, until its deadline.
+        True if it finished in time. Later records are dropped. A second call, also from a signal handler during the
+        first, waits for the first one until its deadline.
         """
         if not self.ended:
             self.ended = True
@@ -95,7 +95,7 @@ class Telemetry:
             providers = (self.meter_provider, self.tracer_provider)
             ends = [provider.shutdown for provider in providers if provider is not None]
             self._ending = _start([*ends, self._end_logs])
-            if not _join(self._ending, self._deadline - timeout * (1 - _ASKING)):
+            if not _join(self._ending, self._deadline - timeout * (1 - _COLLECTOR_SHARE)):
                 for pipeline in self.pipelines:
                     pipeline.abort()
         in_time = _join(self._ending, self._deadline)
@@ -111,7 +111,7 @@ class Telemetry:
         return in_time
 
     def _end_logs(self) -> None:
-        # On a thread: the one that ends us may be a signal handler's, in the middle of putting a record into the queue.
+        # On its own thread: the signal handler that shuts down may interrupt a thread that holds the queue's lock.
         if self.liveness is not None:
             self.liveness.end()
         if self.logger_provider is not None:
@@ -119,27 +119,27 @@ class Telemetry:
 
 
 def _start(actions: Iterable[Callable[[], object]]) -> list[threading.Thread]:
-    """Runs ``actions`` side by side, each on a daemon thread."""
+    """Runs ``actions`` concurrently, each on a daemon thread."""
     threads = []
     for action in actions:
-        thread = threading.Thread(target=_quietly, args=(action,), daemon=True)
+        thread = threading.Thread(target=_run, args=(action,), daemon=True)
         threads.append(thread)
-        # No thread can be had (limits, an interpreter on its way out): what is queued is lost, the exit is not.
+        # Without a thread (limits, interpreter shutdown) the queue is lost, but the process must exit.
         with contextlib.suppress(RuntimeError):
             thread.start()
     return threads
 
 
 def _join(threads: list[threading.Thread], deadline: float) -> bool:
-    """Waits for ``threads`` until ``deadline`` (monotonic seconds); True if all of them ran to their end."""
+    """Waits for ``threads`` until ``deadline`` (monotonic seconds); True if all have finished."""
     started = [thread for thread in threads if thread.ident is not None]
     for thread in started:
         thread.join(max(0.0, deadline - time.monotonic()))
     return len(started) == len(threads) and not any(thread.is_alive() for thread in started)
 
 
-def _quietly(action: Callable[[], object]) -> None:
+def _run(action: Callable[[], object]) -> None:
     try:
         action()
-    except Exception:  # the SDK reports a failed flush by raising
-        _logger.debug("a provider did not end cleanly", exc_info=True)
+    except Exception:  # the SDK raises if a flush fails
+        _logger.debug("a provider failed to flush or shut down", exc_info=True)

@@ -1,7 +1,7 @@
-"""Runs: one execution of a program or job, told as a flow, with its phases, what it is about, and how it came out.
+"""Runs: one execution of a program or job, recorded as a flow with its phases, fields and outcome.
 
 Everything logged and traced inside belongs to the run; relations ``log_events`` and ``execution_summary`` of schema
-``compat`` show it. Refuses to know what a run does: terminals, regions and counts are fields like any other.
+``compat`` show it.
 """
 
 from otel_setup.runs.configure import configure_run_logging

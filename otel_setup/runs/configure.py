@@ -1,7 +1,4 @@
-"""A process of runs set up in one call: a log file that is rotated, the console, and the database or not.
-
-The file and console handlers are stdlib's own. Refuses to know telemetry beyond whether it is wanted.
-"""
+"""Sets up logging for a process of runs: a rotating log file, the console and, optionally, the database."""
 
 import logging
 import logging.handlers
@@ -30,11 +27,11 @@ def configure_run_logging(
     fmt: str | None = None,
     **telemetry: Any,
 ) -> None:
-    """Log lines to ``log_file`` (rotated at ``max_bytes``, ``backups`` older ones kept), to stderr and the database.
+    """Logs to ``log_file`` (rotated at ``max_bytes``, with ``backups`` old files), to stderr and to the database.
 
-    Without ``enable_db_logging``, or in ``demo_mode``, telemetry is not set up at all: this process sends nothing to
-    anybody. ``telemetry`` goes to ``configure_telemetry``. A second call replaces the file and the console of the
-    first. A file that cannot be opened costs a warning.
+    Without ``enable_db_logging``, or in ``demo_mode``, telemetry is not set up and the process sends nothing.
+    ``telemetry`` are arguments of ``configure_telemetry``. A second call replaces the file and console of the first. A
+    file that cannot be opened causes a warning.
     """
     root = logging.getLogger()
     for handler in _installed:
@@ -45,7 +42,7 @@ def configure_run_logging(
     if enable_db_logging and not demo_mode:
         configure_telemetry(service_name, log_level=level, **telemetry)
     else:
-        # Threads carry the run all the same, for the lines of its file.
+        # Threads still need the current run, for the lines in the log file.
         from otel_setup.sdk.thread_context import carry_into_threads
 
         carry_into_threads()
@@ -59,7 +56,7 @@ def configure_run_logging(
                 logging.handlers.RotatingFileHandler(path, maxBytes=max_bytes, backupCount=backups, encoding="utf-8")
             )
         except OSError as error:
-            _log.warning("runs are not logged to %s: %s", log_file, error.strerror or error)
+            _log.warning("cannot write log file %s: %s", log_file, error.strerror or error)
     formatter = RunFormatter(fmt)
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO) if isinstance(level, str) else level
     for handler in _installed:

@@ -1,7 +1,6 @@
-"""Counts the log records of each run as they are made, whatever handlers there are, or none.
+"""Counts the log records of each run, independent of handlers.
 
-A record factory rather than a handler on the root logger: a handler there would keep logging's last resort, which
-prints warnings to stderr, from speaking. Refuses to know levels and destinations.
+Uses a record factory: a handler on the root logger would disable logging's last resort (warnings to stderr).
 """
 
 import logging
@@ -17,7 +16,7 @@ class _State:
 
 
 def count_records() -> None:
-    """From now on every record that is made counts for the run it is made in. Twice is harmless."""
+    """From now on counts every record for its run. A second call does nothing."""
     with _State.lock:
         if _State.installed:
             return
@@ -27,7 +26,7 @@ def count_records() -> None:
         def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
             record = make(*args, **kwargs)
             execution = current.execution()
-            # A record without a level is a copy in the making, by logging.makeLogRecord.
+            # logging.makeLogRecord creates a record without a level before it copies another one into it.
             if execution is not None and record.levelno is not None:
                 execution.metrics.count_log(record.levelname)
             return record

@@ -1,4 +1,4 @@
-"""Which run is current: carried by OpenTelemetry's context into coroutines, tasks and threads."""
+"""The current run, stored in OpenTelemetry's context, which coroutines, tasks and threads inherit."""
 
 import uuid
 from typing import Final, Protocol, cast
@@ -12,7 +12,7 @@ _KEY: Final = context.create_key("otelgres_run")
 
 
 class CurrentRun(Protocol):
-    """What other modules read of the current run."""
+    """The attributes of the current run that other modules read."""
 
     name: str
     execution_id: uuid.UUID
@@ -21,10 +21,10 @@ class CurrentRun(Protocol):
 
 
 def execution() -> CurrentRun | None:
-    """The run that is current here."""
+    """The current run, or None."""
     return cast("CurrentRun | None", context.get_value(_KEY))
 
 
 def with_execution(run: CurrentRun) -> Context:
-    """The current context, and ``run`` as the run of it."""
+    """The current context with ``run`` as its run."""
     return context.set_value(_KEY, run)

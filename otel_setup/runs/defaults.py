@@ -1,11 +1,11 @@
-"""What runs of this process do unless they say otherwise. Refuses to know who sets it."""
+"""The defaults for the runs of this process."""
 
 from dataclasses import dataclass
 
 
 @dataclass
 class Defaults:
-    """Whether runs are sent to the database, and whether they are demonstrations."""
+    """``writes``: runs are sent to the database; ``demo_mode``: they are demonstrations, which are not."""
 
     writes: bool = True
     demo_mode: bool = False

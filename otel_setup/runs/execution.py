@@ -1,8 +1,7 @@
-"""One run: its identity, what it says of itself, and how it ends.
+"""One run: its identity, its results, and its outcome.
 
-The run's span is a flow's root. What the run says is put on that span, which is sent when it ends, and told by events
-on the way, so that a run that dies has said it all the same. Refuses to raise anything but the application's own
-exceptions, and to know where log lines go.
+The run's span is the root of a flow. Results are attributes of that span, which is exported when it ends, and are also
+recorded as events immediately, so that they survive a crash. Only the application's own exceptions are raised.
 """
 
 import logging
@@ -31,8 +30,8 @@ from otel_setup.runs.scope import RunPhase, execution_context
 
 EVENT: Final = "otelgres.run"
 BEGIN: Final = "RUN_STARTED"
-# Counts change with every thing processed; they are told on the way this often.
-_TELL_SECONDS: Final = 1.0
+# Counts change with every item processed; events report them at most this often.
+_EVENT_SECONDS: Final = 1.0
 _IDS: Final = uuid.UUID("8a3bb4b5-92f4-5b3a-9a55-2f3a2b8b6f0e")
 
 _P = ParamSpec("_P")
@@ -42,7 +41,7 @@ _errors = logging.getLogger("runs")
 
 
 class Execution:
-    """What a ``with run(...)`` yields. Usable from any thread while the run is open."""
+    """The object that ``with run(...)`` returns. Usable from any thread while the run is open."""
 
     def __init__(self, name: str, handle: Handle, *, writes: bool, demo_mode: bool) -> None:
         self.name = name
@@ -51,47 +50,47 @@ class Execution:
         self.demo_mode = demo_mode
         self.metrics = LogMetricsCollector()
         self._handle = handle
-        # Changed and copied by single operations: a lock could be held when a signal handler or a fork comes.
-        self._reported: dict[str, Any] = {}
-        self._reported_at = 0.0
+        # Updated and copied by single operations, without a lock that a signal handler or a fork could find held.
+        self._results: dict[str, Any] = {}
+        self._event_at = 0.0
 
     def phase(self, name: str, **fields: Any) -> RunPhase:
-        """A phase: a span, a time in the summary, and ``execution_phase`` on every record inside."""
+        """A phase: a span, a duration in the summary, and attribute ``execution_phase`` on every record inside."""
         return RunPhase(name, fields, self.metrics)
 
     def terminal(self, terminal_id: str, region_code: str | None = None, **fields: Any) -> ContextAttributes:
-        """Work on one terminal: ``terminal_id`` (and ``region_code``) on every record inside."""
+        """Work on one terminal: adds ``terminal_id`` (and ``region_code``) to every record inside."""
         return execution_context(terminal_id=terminal_id, region_code=region_code, **fields)
 
     def set(self, **results: Any) -> None:
-        """Says how the run does: ``success``, ``failover_activated``, ``failure_type``, ``connection_status``, others.
+        """Records results: ``success``, ``failover_activated``, ``failure_type``, ``connection_status`` and others.
 
-        ``success=False`` makes the run a failed one, with or without an exception. Never raises.
+        ``success=False`` marks the run as failed, also without an exception. Never raises.
         """
-        self._report(results)
+        self._set(results)
         if results.get("success") is False:
-            self._handle.fail(text(results.get("failure_type") or self._reported.get("failure_type") or "failed"))
-        self._tell(results)
+            self._handle.fail(text(results.get("failure_type") or self._results.get("failure_type") or "failed"))
+        self._record(results)
 
     def fail(self, failure_type: str, **results: Any) -> None:
-        """The run has failed, and this is why."""
+        """Marks the run as failed for the reason ``failure_type``."""
         self.set(success=False, failure_type=failure_type, **results)
 
     def failover(self, **results: Any) -> None:
-        """The run had to fall back on something else."""
+        """Records that the run had to use a fallback."""
         self.set(failover_activated=True, **results)
 
     def processed(self, what: str, number: int = 1) -> None:
-        """``number`` more of ``what`` are done: column ``<what>_processed``, and a rate in the summary."""
+        """Adds ``number`` to the processed ``what``: column ``<what>_processed``, and a rate in the summary."""
         result = {f"{what}_processed": self.metrics.count_processed(what, number)}
-        self._report(result)
+        self._set(result)
         now = time.monotonic()
-        if now - self._reported_at >= _TELL_SECONDS:
-            self._reported_at = now
-            self._tell(result)
+        if now - self._event_at >= _EVENT_SECONDS:
+            self._event_at = now
+            self._record(result)
 
     def error(self, error: BaseException, message: str | None = None, **details: Any) -> None:
-        """Logs an exception that the run goes on after, with its stack and ``details``."""
+        """Logs an exception that the run has handled, with its stack trace and ``details``."""
         _errors.error(
             "%s", message or text(error), exc_info=error, extra={"error_context": details} if details else None,
             stacklevel=2,
@@ -103,31 +102,31 @@ class Execution:
 
     @property
     def results(self) -> dict[str, Any]:
-        """What was said so far."""
-        return dict(self._reported)
+        """The results so far."""
+        return dict(self._results)
 
-    def _report(self, results: Mapping[str, Any]) -> None:
-        self._reported.update(results)
+    def _set(self, results: Mapping[str, Any]) -> None:
+        self._results.update(results)
         self._handle.set(**results)
 
-    def _tell(self, results: Mapping[str, Any]) -> None:
+    def _record(self, results: Mapping[str, Any]) -> None:
         record_event(EVENT, results, where=self._handle.context)
 
     def _begin(self, facts: Mapping[str, Any]) -> None:
-        self._reported.update(facts)
-        # A run that dies at once is seen by its first checkpoint, and known by its first event.
+        self._results.update(facts)
+        # Exported before the span ends, so that a run that crashes early is visible.
         checkpoint(BEGIN)
-        self._tell(facts)
+        self._record(facts)
 
     def _end(self, error: BaseException | None) -> None:
-        # Leaving by sys.exit(0) is no failure.
+        # sys.exit(0) is not a failure.
         failed = error is not None and not (isinstance(error, SystemExit) and error.code in {None, 0})
-        said = self.results
+        results = self.results
         if failed and error is not None:
             kind = exception_attributes(error)["exception.type"]
-            self._report({"success": False, "failure_type": said.get("failure_type") or kind})
-        elif "success" not in said:
-            self._report({"success": True})
+            self._set({"success": False, "failure_type": results.get("failure_type") or kind})
+        elif "success" not in results:
+            self._set({"success": True})
         self._handle.set(performance_summary=self.metrics.summary())
 
 
@@ -140,7 +139,7 @@ class _Opened(NamedTuple):
 
 
 class Run(Decorator[Execution]):
-    """An unopened run: ``with``, ``async with``, or a decorator that makes each call a run of its own."""
+    """A run to open: ``with``, ``async with``, or a decorator that makes each call a run."""
 
     def __init__(
         self, name: str, execution_id: uuid.UUID | str | None, carried: Mapping[str, Any], facts: Mapping[str, Any],
@@ -155,11 +154,11 @@ class Run(Decorator[Execution]):
         self._open: list[_Opened] = []
 
     def __enter__(self) -> Execution:
-        """Begins the run."""
+        """Starts the run."""
         count_records()
         demo_mode = defaults.demo_mode if self._demo_mode is None else self._demo_mode
         wanted = defaults.writes if self._writes is None else self._writes
-        # Inside a run that is not written, no other is.
+        # A run inside a suppressed run is suppressed too.
         writes = wanted and not demo_mode and not is_suppressed()
         outer = context.attach(context.get_current() if writes else suppress_telemetry())
         flow_id, key = _identity(self._execution_id)
@@ -176,7 +175,7 @@ class Run(Decorator[Execution]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ends the run: failed if an exception comes by, which goes on its way."""
+        """Ends the run, as failed if there is an exception, which is not suppressed."""
         opened = self._open.pop()
         opened.execution._end(error)
         detach(opened.token)
@@ -184,7 +183,7 @@ class Run(Decorator[Execution]):
         opened.carried.__exit__(kind, error, traceback)
         detach(opened.outer)
 
-    def _again(self) -> "Run":
+    def _copy(self) -> "Run":
         return Run(
             self._name, self._execution_id, self._carried, self._facts, writes=self._writes, demo_mode=self._demo_mode
         )
@@ -199,27 +198,27 @@ def run(
     carry: Mapping[str, Any] | None = None,
     **facts: Any,
 ) -> Run:
-    """One execution of the job ``name``. ``execution_id`` is a UUID (the trace id), its text, or a text of your own.
+    """One execution of the job ``name``. ``execution_id`` is a UUID (the trace id), its text, or any other text.
 
-    ``facts`` (total_atms=14) describe the run; ``carry`` is put on every log record and span inside. Without
-    ``enable_db_logging``, or in ``demo_mode``, nothing of what happens inside is sent; its log lines still go to files
-    and the console. Both follow ``configure_run_logging`` where they are not given.
+    ``facts`` (total_atms=14) describe the run; ``carry`` is added to every log record and span inside. Without
+    ``enable_db_logging``, or in ``demo_mode``, nothing inside is sent; its log lines still go to files and the console.
+    The defaults of both are set by ``configure_run_logging``.
     """
     return Run(name, execution_id, dict(carry or {}), facts, writes=enable_db_logging, demo_mode=demo_mode)
 
 
 def current_run() -> Execution | None:
-    """The run that this is part of, or None outside of any."""
+    """The current run, or None outside any run."""
     execution = current.execution()
     return execution if isinstance(execution, Execution) else None
 
 
 def _identity(given: uuid.UUID | str | None) -> tuple[uuid.UUID | None, dict[str, str]]:
-    """The flow id, and what of the given id it does not say."""
+    """The flow id for ``given``, and the attribute that keeps the text if it is not a UUID."""
     if given is None:
         return None, {}
     flow_id = parse_flow_id(given)
     if flow_id is not None:
         return flow_id, {}
-    # The same text is the same run everywhere.
+    # Derived, so that the same text is the same run in every process.
     return uuid.uuid5(_IDS, text(given)), {"execution_id": text(given)}

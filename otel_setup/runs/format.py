@@ -1,4 +1,4 @@
-"""Log lines that say which run, phase and terminal they belong to. Refuses to know where lines are written."""
+"""A formatter for log lines with their run, phase and terminal."""
 
 import copy
 import logging
@@ -14,20 +14,20 @@ _NOTHING: Final = "-"
 
 
 class RunFormatter(logging.Formatter):
-    """As logging's, with ``execution_id``, ``execution_phase``, ``terminal_id`` and ``region_code`` to use in a format.
+    """Adds ``execution_id``, ``execution_phase``, ``terminal_id`` and ``region_code`` to the fields of a format.
 
-    Says what holds where the line is formatted: the thread that logs, for all of stdlib's handlers but a queue's.
+    They are read on the thread that formats: the logging thread, except with a QueueHandler.
     """
 
     def __init__(self, fmt: str | None = None, datefmt: str | None = None, style: Literal["%", "{", "$"] = "%") -> None:
         super().__init__(fmt or DEFAULT, datefmt, style)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (stdlib's name)
-        """The line of ``record``, which stays as it is: other handlers take it as it came."""
-        said = copy.copy(record)
+        """The line of ``record``, which is not changed, since other handlers use it too."""
+        line = copy.copy(record)
         carried = current_attributes()
         execution = current.execution()
         fields = {"execution_id": str(execution.execution_id) if execution is not None else _NOTHING}
         fields |= {name: text(carried.get(name, _NOTHING)) for name in _FIELDS}
-        said.__dict__.update({name: value for name, value in fields.items() if name not in record.__dict__})
-        return super().formatMessage(said)
+        line.__dict__.update({name: value for name, value in fields.items() if name not in record.__dict__})
+        return super().formatMessage(line)

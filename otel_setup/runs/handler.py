@@ -1,7 +1,6 @@
-"""``DatabaseLogHandler``: a stdlib handler that sends what one logger says to the database.
+"""``DatabaseLogHandler``: a stdlib handler that sends the records of single loggers to the database.
 
-For whoever attaches a handler to a logger; ``configure_telemetry`` alone covers all loggers. Refuses to send a record
-that is sent already, and to raise or wait.
+``configure_telemetry`` alone covers all loggers. A record is sent only once. The handler never raises and never waits.
 """
 
 import logging
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class DatabaseLogHandler(logging.Handler):
-    """Sends records to the receiver, in the run that they are written in.
+    """Sends records to the receiver, as part of their run.
 
-    Sets telemetry up if that has not been done (``telemetry`` goes to ``configure_telemetry``), then without the bridge
-    of the root logger: only loggers with this handler are sent. In demo mode and without database logging it does
-    nothing.
+    Configures telemetry if needed (``telemetry`` are arguments of ``configure_telemetry``), without a bridge on the
+    root logger, so that only records of loggers with this handler are sent. In demo mode, or without database logging,
+    it does nothing.
     """
 
     def __init__(self, service_name: str | None = None, *, level: int = logging.NOTSET, **telemetry: Any) -> None:
@@ -31,7 +30,7 @@ class DatabaseLogHandler(logging.Handler):
             self._bridge = _bridge(current() or configure_telemetry(service_name, **telemetry))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queues ``record``, unless the root logger's bridge gets it too or its run is not to be written."""
+        """Queues ``record``, unless a bridge of the loggers above sends it or its run is suppressed."""
         execution = current_run()
         if self._bridge is None or (execution is not None and not execution.writes):
             return
@@ -50,7 +49,7 @@ def _bridge(telemetry: Any) -> "LogBridge | None":
 
 
 def _bridged(name: str) -> bool:
-    """Whether what this logger says reaches a bridge on the way up."""
+    """Whether the records of logger ``name`` reach a bridge on it or a logger above."""
     from otel_setup.sdk.log_bridge import LogBridge
 
     logger: logging.Logger | None = logging.getLogger(name)

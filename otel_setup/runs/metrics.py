@@ -1,7 +1,4 @@
-"""Counts and times one run while it works: log records by level, phases, things processed. Needs no telemetry at all.
-
-For any thread. Refuses to know where its figures go.
-"""
+"""Counters and durations of one run: log records by level, phases, items processed. Works without telemetry."""
 
 import os
 import threading
@@ -11,33 +8,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Of all collectors, since it is held for a moment. A signal handler that logs may come while this thread has it.
+# Shared by all collectors, since it is held only briefly. Reentrant: a signal handler that logs may interrupt a holder.
 _lock = threading.RLock()
 
 
 class LogMetricsCollector:
-    """Counts from now on."""
+    """Counts from its creation on. Thread-safe."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
         self._levels: Counter[str] = Counter()
         self._processed: Counter[str] = Counter()
-        # Name -> times, seconds, longest seconds, failures.
+        # Name -> count, total seconds, longest seconds, failures.
         self._phases: dict[str, list[float]] = {}
 
     def count_log(self, level: str) -> None:
-        """One log record of ``level``."""
+        """Counts one log record of ``level``."""
         with _lock:
             self._levels[level] += 1
 
     def count_processed(self, what: str, number: int = 1) -> int:
-        """``number`` more of ``what`` are done; how many that makes."""
+        """Adds ``number`` to the processed ``what``; returns the new count."""
         with _lock:
             self._processed[what] += number
             return self._processed[what]
 
     def add_phase(self, name: str, seconds: float, *, failed: bool = False) -> None:
-        """A phase has taken so long."""
+        """Adds one execution of phase ``name``, which took ``seconds``."""
         with _lock:
             phase = self._phases.setdefault(name, [0, 0.0, 0.0, 0])
             phase[0] += 1
@@ -47,7 +44,7 @@ class LogMetricsCollector:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Times what is done inside."""
+        """Measures the block as phase ``name``."""
         began = time.perf_counter()
         failed = True
         try:
@@ -58,14 +55,14 @@ class LogMetricsCollector:
 
     @property
     def log_counts(self) -> dict[str, int]:
-        """Log records so far, by level name."""
+        """The number of log records by level name."""
         with _lock:
             return dict(self._levels)
 
     def summary(self) -> dict[str, Any]:
-        """``duration_seconds``, ``log_counts``, ``processed`` and ``per_second`` by name, ``phases`` by name.
+        """``duration_seconds``, ``log_counts`` by level, ``processed`` and ``per_second`` by name, ``phases`` by name.
 
-        Of a phase ``count``, ``duration_ms``, ``max_ms`` and ``errors``.
+        Each phase has ``count``, ``duration_ms``, ``max_ms`` and ``errors``.
         """
         seconds = time.perf_counter() - self._began
         with _lock:
@@ -89,7 +86,7 @@ class LogMetricsCollector:
 
 
 def _new_process() -> None:
-    # Another thread may have held it when the process was forked.
+    # Another thread may have held the lock at the fork.
     global _lock
     _lock = threading.RLock()
 

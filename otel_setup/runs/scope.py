@@ -1,6 +1,6 @@
-"""Parts of a run: phases, and stretches of work about one terminal, region or whatever else.
+"""Parts of a run: phases, and blocks with attributes such as terminal and region.
 
-As ``with``, ``async with`` and decorators. Refuses to know how a run begins and ends.
+They work as ``with``, ``async with`` and decorators.
 """
 
 import time
@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from otel_setup.api.context_attributes import ContextAttributes, context_attributes
 from otel_setup.api.context_managers import Decorator
 from otel_setup.api.flows import Handle, SpanBlock
-from otel_setup.api.flows import phase as span_of_phase
+from otel_setup.api.flows import phase as phase_span
 from otel_setup.runs import current
 from otel_setup.runs.metrics import LogMetricsCollector
 
@@ -22,7 +22,7 @@ _R = TypeVar("_R")
 
 
 class RunPhase(Decorator[Handle]):
-    """An unopened phase of the run that is current where it is opened, or of ``collector``'s."""
+    """A phase to open. Its duration is added to ``collector``, by default that of the current run."""
 
     __slots__ = ("_collector", "_fields", "_name", "_open")
 
@@ -33,10 +33,10 @@ class RunPhase(Decorator[Handle]):
         self._open: list[tuple[ContextAttributes, SpanBlock, float]] = []
 
     def __enter__(self) -> Handle:
-        """Begins it: from here on every record names the phase."""
+        """Starts the phase: its span, and its name on every record inside."""
         carried = context_attributes({PHASE: self._name, **self._fields})
         carried.__enter__()
-        scope = span_of_phase(self._name)
+        scope = phase_span(self._name)
         handle = scope.__enter__()
         self._open.append((carried, scope, time.perf_counter()))
         return handle
@@ -44,7 +44,7 @@ class RunPhase(Decorator[Handle]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Ends it, and adds its time to the run's."""
+        """Ends the phase and adds its duration to the run."""
         carried, scope, began = self._open.pop()
         seconds = time.perf_counter() - began
         scope.__exit__(kind, error, traceback)
@@ -54,18 +54,18 @@ class RunPhase(Decorator[Handle]):
         if collector is not None:
             collector.add_phase(self._name, seconds, failed=error is not None)
 
-    def _again(self) -> "RunPhase":
+    def _copy(self) -> "RunPhase":
         return RunPhase(self._name, self._fields, self._collector)
 
 
 def run_phase(name: str, **fields: Any) -> RunPhase:
-    """A phase of the current run; ``fields`` are carried by every record inside."""
+    """A phase of the current run; ``fields`` are added to every record inside."""
     return RunPhase(name, fields)
 
 
 def execution_context(
     *, terminal_id: str | None = None, region_code: str | None = None, phase: str | None = None, **fields: Any
 ) -> ContextAttributes:
-    """A stretch of work whose log records and spans say what they are about. ``phase`` names one without timing it."""
+    """A block that adds its arguments to every log record and span inside. ``phase`` names one without timing it."""
     known = {"terminal_id": terminal_id, "region_code": region_code, PHASE: phase}
     return context_attributes({key: value for key, value in known.items() if value is not None} | fields)

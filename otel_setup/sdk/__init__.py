@@ -1,1 +1,1 @@
-"""What is plugged into OpenTelemetry's SDK: resource, ids, logging bridge, processors, exporters, sanitizer."""
+"""Extensions of OpenTelemetry's SDK: resource, ids, logging bridge, processors, exporters, sanitizer."""

@@ -1,4 +1,4 @@
-"""Writes the attributes that the context carries onto spans and log records. Refuses to know who put them there."""
+"""Processors that add the context's attributes (``api.context_attributes``) to spans and log records."""
 
 from typing import Any
 
@@ -10,31 +10,31 @@ from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord, add_a
 
 
 class SpanAttributes(SpanProcessor):
-    """Puts them on every span as it starts."""
+    """Adds them to every span as it starts."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Adds what the span does not say itself. Asks the current context: the root of a flow is started in none."""
+        """Adds missing attributes. Reads the current context first: a flow's root span has an empty parent context."""
         carried = current_attributes() or current_attributes(parent_context)
         if carried:
             own = span.attributes or {}
             add_attributes(span, {key: value for key, value in carried.items() if key not in own})
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def shutdown(self) -> None:
-        """Nothing to stop."""
+        """Does nothing."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is kept here."""
+        """Does nothing: this processor has no queue."""
         return True
 
 
 class LogAttributes(LogRecordProcessor):
-    """Puts them on every log record."""
+    """Adds them to every log record."""
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Adds what the record does not say itself."""
+        """Adds the attributes that the record lacks."""
         record = log_record.log_record
         carried = current_attributes(record.context) or current_attributes()
         if carried:
@@ -44,8 +44,8 @@ class LogAttributes(LogRecordProcessor):
                     attributes[key] = value
 
     def shutdown(self) -> None:
-        """Nothing to stop."""
+        """Does nothing."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is kept here."""
+        """Does nothing: this processor has no queue."""
         return True

@@ -1,6 +1,6 @@
-"""The exporters that the SDK's processors call: scrub, encode, hand over to the pipeline of the signal.
+"""The exporters that the SDK's processors call: they sanitize items and pass them to the signal's pipeline.
 
-Refuses to know where telemetry goes. SUCCESS means that it has found a place, FAILURE that it is gone.
+SUCCESS: the pipeline delivered or kept the items. FAILURE: they are lost.
 """
 
 from collections.abc import Sequence
@@ -24,56 +24,56 @@ from otel_setup.sdk_adapter import (
 
 
 class PipelineSpanExporter(SpanExporter):
-    """Spans, as the SDK's batch processor hands them over."""
+    """Exports spans for the SDK's batch processor."""
 
     def __init__(self, pipeline: ExportPipeline, scrubber: Sanitizer) -> None:
         self._pipeline = pipeline
         self._scrubber = scrubber
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Scrubs and sends."""
+        """Sanitizes and exports the items."""
         placed = self._pipeline.export(self._scrubber.spans(spans), encode_spans)
         return SpanExportResult.SUCCESS if placed else SpanExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Nothing: ``lifecycle`` closes the deliveries once all queues are empty."""
+        """Does nothing: ``process.shutdown`` closes the pipelines after all queues are empty."""
 
 
 class PipelineLogExporter(LogRecordExporter):
-    """Log records, as the SDK's batch processor hands them over."""
+    """Exports log records for the SDK's batch processor."""
 
     def __init__(self, pipeline: ExportPipeline, scrubber: Sanitizer) -> None:
         self._pipeline = pipeline
         self._scrubber = scrubber
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
-        """Scrubs and sends."""
+        """Sanitizes and exports the items."""
         placed = self._pipeline.export(self._scrubber.logs(batch), encode_logs)
         return LogRecordExportResult.SUCCESS if placed else LogRecordExportResult.FAILURE
 
     def shutdown(self) -> None:
-        """Nothing, as above."""
+        """Does nothing, as above."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is kept here."""
+        """Does nothing: this exporter has no queue."""
         return True
 
 
 class PipelineMetricExporter(OTLPMetricExporterMixin, MetricExporter):
-    """Metric points, as the SDK's periodic reader hands them over, in the temporality that ``OTEL_*`` asks for."""
+    """Exports metric points for the SDK's periodic reader, with the temporality set by ``OTEL_*``."""
 
     def __init__(self, pipeline: ExportPipeline) -> None:
         self._common_configuration()
         self._pipeline = pipeline
 
     def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_: Any) -> MetricExportResult:
-        """Sends."""
+        """Exports the metric points."""
         placed = self._pipeline.export([metrics_data], lambda both: encode_metrics(both[0]))
         return MetricExportResult.SUCCESS if placed else MetricExportResult.FAILURE
 
     def shutdown(self, timeout_millis: float = 30_000, **_: Any) -> None:
-        """Nothing, as above."""
+        """Does nothing, as above."""
 
     def force_flush(self, timeout_millis: float = 10_000) -> bool:
-        """Nothing is kept here."""
+        """Does nothing: this exporter has no queue."""
         return True

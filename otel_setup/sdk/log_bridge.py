@@ -1,7 +1,6 @@
-"""From stdlib logging to OpenTelemetry log records, and the uid that every log record leaves with.
+"""Converts stdlib log records to OpenTelemetry log records, and gives every log record a uid.
 
-Builds on opentelemetry-instrumentation-logging's handler, which keeps itself in place through ``basicConfig`` and
-``dictConfig``; what a record becomes is decided here. Refuses to know exporters and the network.
+Based on the handler of opentelemetry-instrumentation-logging, which survives ``basicConfig`` and ``dictConfig``.
 """
 
 import asyncio
@@ -32,9 +31,9 @@ from otel_setup.sdk_adapter import (
 
 RECORD_UID = "log.record.uid"
 _EVENT_NAME = "otel.event.name"
-# These talk about exporting from threads of their own; whatever else an export logs is known by its context.
+# They log about exports from their own threads; other records made by an export are recognized by their context.
 _EXPORTER_LOGGERS = ("opentelemetry", "grpc")
-# Written onto records by LoggingInstrumentor(inject_trace_context=True) for formatters; the record has them as fields.
+# Added for formatters by LoggingInstrumentor(inject_trace_context=True); OpenTelemetry records have them as fields.
 _FORMATTER_FIELDS = ("otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName")
 # What every record of stdlib logging has, and what formatters write onto it.
 _STANDARD_FIELDS = (*vars(logging.makeLogRecord({})), "asctime", "message", "taskName")
@@ -45,27 +44,27 @@ _emitting: ContextVar[bool] = ContextVar("otelgres_emitting", default=False)
 
 
 class RecordUid(LogRecordProcessor):
-    """Gives a record a uid before it is queued, so that a re-sent one is known again. Must come first."""
+    """Adds a uid to a record before it is queued, so that a repeated one is recognized. Must be the first processor."""
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Adds ``log.record.uid`` where the record has none."""
+        """Adds ``log.record.uid`` if the record has none."""
         attributes: Any = log_record.log_record.attributes
         if RECORD_UID not in attributes:
             attributes[RECORD_UID] = record_uid()
 
     def shutdown(self) -> None:
-        """Nothing to stop."""
+        """Does nothing."""
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing is kept here."""
+        """Does nothing: this processor has no queue."""
         return True
 
 
 class LogBridge(LoggingHandler):
-    """The root logger's way into OpenTelemetry. Emitting never raises and never waits for the network."""
+    """A logging handler that emits OpenTelemetry records. Emitting never raises and never waits for the network."""
 
     def __init__(self, provider: LoggerProvider, level: int, body_bytes: int, counts: Counts) -> None:
-        # The handler's own level stays open: what it keeps out would miss the last resort, too.
+        # The handler's level stays NOTSET: records below it would not reach the last resort either.
         super().__init__(logger_provider=provider)
         self._least = level
         self._body_bytes = body_bytes
@@ -75,12 +74,12 @@ class LogBridge(LoggingHandler):
         self.addFilter(_comes_from_the_application)
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Emits ``record`` if its level and the filters let it."""
+        """Emits ``record`` if its level and the filters allow it."""
         self._speak_for_last_resort(record)
         return record.levelno >= self._least and bool(super().handle(record))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queues ``record``. A record made by making a record (a ``__str__`` that logs) is left out."""
+        """Queues ``record``. A record logged during the conversion of another (by a ``__str__``) is dropped."""
         if _emitting.get():
             return
         token = _emitting.set(True)
@@ -88,18 +87,18 @@ class LogBridge(LoggingHandler):
             translated = _translate(record)
             body = translated.body
             if type(body) is str and len(body) > self._body_bytes:
-                # `scrub` would cut it too, but the queue holds two thousand records until then.
+                # The sanitizer truncates as well, but only after the queue of two thousand records.
                 cutter = Truncator(self._body_bytes)
                 translated.body = cutter.fit(body)
                 self._counts.changed("truncated", cutter.cuts)
             self._logger(record.name).emit(translated)
-        except Exception:  # noqa: BLE001, S110 — no logging here: it would come straight back
+        except Exception:  # noqa: BLE001, S110 — logging here would call this handler again
             pass
         finally:
             _emitting.reset(token)
 
     def flush(self) -> None:
-        """Nothing: logging.shutdown() flushes every handler at exit, after ``lifecycle`` has emptied the queues."""
+        """Does nothing: ``process.shutdown`` flushes at exit, before logging.shutdown() flushes the handlers."""
 
     def _logger(self, name: str) -> Logger:
         logger = self._loggers.get(name)
@@ -108,7 +107,7 @@ class LogBridge(LoggingHandler):
         return logger
 
     def _speak_for_last_resort(self, record: logging.LogRecord) -> None:
-        """Logging prints warnings to stderr where it finds no handler at all: a bridge must not end that."""
+        """Without any handler logging prints warnings to stderr; keeps that although the bridge is a handler."""
         last_resort = logging.lastResort
         if last_resort is None or record.levelno < last_resort.level or logging.root.handlers != [self]:
             return
@@ -121,10 +120,10 @@ class LogBridge(LoggingHandler):
 
 
 def install(provider: LoggerProvider, level: int | None, body_bytes: int, counts: Counts) -> LogBridge:
-    """Puts a bridge on the root logger and lets records of ``level`` (None: INFO) and above reach it.
+    """Adds a bridge to the root logger and lowers the root level to ``level`` (None: INFO).
 
-    A root level other than logging's default WARNING was chosen by the application and is kept, unless ``level`` asks
-    for more. A text longer than ``body_bytes`` is cut before it is queued.
+    With None, a root level other than logging's default WARNING was chosen by the application and stays. A text longer
+    than ``body_bytes`` is truncated before it is queued.
     """
     bridge = LogBridge(provider, level or logging.NOTSET, body_bytes, counts)
     root = logging.getLogger()
@@ -140,7 +139,7 @@ def install(provider: LoggerProvider, level: int | None, body_bytes: int, counts
 def _comes_from_the_application(record: logging.LogRecord) -> bool:
     if record.name.partition(".")[0] in _EXPORTER_LOGGERS:
         return False
-    # urllib3 and requests are the application's libraries too: only what they say inside an export is left out.
+    # The application uses urllib3 and requests too: only their records from inside an export are dropped.
     return not get_current().get(SUPPRESS_INSTRUMENTATION)
 
 
@@ -164,7 +163,7 @@ def _translate(record: logging.LogRecord) -> LogRecord:
         attributes.update(exception_attributes(record.exc_info[1]))
     if record.stack_info:
         attributes["code.stacktrace"] = text(record.stack_info)
-    # Last, because a record with too many attributes loses its first ones.
+    # Last: a record with too many attributes loses its first ones.
     attributes[RECORD_UID] = record_uid()
     return LogRecord(
         timestamp=int(record.created * 1e9),
@@ -187,7 +186,7 @@ def _severity(level: int) -> SeverityNumber:
 
 
 def _body(record: logging.LogRecord) -> tuple[Any, str]:
-    """The body, structured where the message is, and what went wrong in formatting it ("" for nothing)."""
+    """The body (structured if the message is), and the type name of a formatting error ("" if none)."""
     if not record.args:
         return clean(record.msg), ""
     try:

@@ -1,7 +1,4 @@
-"""Keeps the SDK's own loggers from flooding the application's console.
-
-Refuses to know exporters: ``outage`` says once, in our words, that telemetry does not get through.
-"""
+"""Filters that keep the SDK's loggers from flooding the application's console. ``export.outage`` reports failures."""
 
 import logging
 
@@ -11,7 +8,7 @@ _ATTRIBUTE_LOGGER = "opentelemetry.attributes"
 
 
 class _Once(logging.Filter):
-    """Lets one warning through, then raises the logger's level: a full queue is met on every call from then on."""
+    """Passes one warning, then raises the logger's level: a full queue would cause one on every call."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         logging.getLogger(record.name).setLevel(logging.CRITICAL)
@@ -19,7 +16,7 @@ class _Once(logging.Filter):
 
 
 class _OnceEach(logging.Filter):
-    """Lets each message through once, whatever its arguments: one record can cause hundreds."""
+    """Passes each message once, with any arguments: one record can cause hundreds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +30,7 @@ class _OnceEach(logging.Filter):
 
 
 def limit_sdk_logging() -> None:
-    """Installs the filters. Once per process; the caller sees to that."""
+    """Installs the filters. Call it once per process."""
     processor = logging.getLogger(PROCESSOR_LOGGER)
     processor.setLevel(logging.WARNING)
     processor.addFilter(_Once())

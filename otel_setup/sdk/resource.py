@@ -1,7 +1,6 @@
-"""Who is speaking: the resource that every span, log record and metric of this process carries.
+"""The resource of this process, part of every span, log record and metric.
 
-Precedence, weakest first: what is found here, detectors and ``OTEL_*`` variables, the caller's attributes. Refuses to
-know providers and exporters.
+Precedence, lowest first: the attributes found here, detectors and ``OTEL_*`` variables, the caller's attributes.
 """
 
 import os
@@ -19,12 +18,12 @@ from otel_setup.config.version import installed_version
 
 
 class HashedResource(Resource):
-    """A resource that computes its hash once: the SDK's encoders hash it for every item, 5 µs of JSON each time."""
+    """A resource that computes its hash once: the SDK's encoders hash it for every item, at 5 µs each."""
 
     _hash: int | None = None
 
     def __hash__(self) -> int:
-        """The SDK's hash, kept."""
+        """The SDK's hash, cached."""
         if self._hash is None:
             self._hash = super().__hash__()
         return self._hash
@@ -32,7 +31,7 @@ class HashedResource(Resource):
     __eq__ = Resource.__eq__
 
     def merge(self, other: Resource) -> "HashedResource":
-        """The SDK's merge, of this class, so that the resource a fork gets is as cheap."""
+        """The SDK's merge, but returns this class, so that the resource after a fork is cached too."""
         merged = super().merge(other)
         return HashedResource(merged.attributes, merged.schema_url)
 
@@ -51,7 +50,7 @@ class _Instance:
 
 
 def describe_process(attributes: Mapping[str, Any]) -> Resource:
-    """The resource of this process with ``attributes`` on top; ``service.instance.id`` is random unless it is given."""
+    """The resource of this process, overridden by ``attributes``; ``service.instance.id`` is random unless given."""
     found = HashedResource(
         {
             "host.name": socket.gethostname(),
@@ -67,7 +66,7 @@ def describe_process(attributes: Mapping[str, Any]) -> Resource:
 
 
 def renewed_identity(inherited: Resource) -> dict[str, Any]:
-    """The attributes that a forked child changes in the resource it inherited, unless the SDK has done so."""
+    """The attributes that a forked child changes in the inherited resource, except those the SDK has renewed."""
     made = _Instance.id
     renewed = _identity()
     if inherited.attributes.get(_INSTANCE) != made:

@@ -1,7 +1,6 @@
-"""Makes the items of one export fit to leave: a poisoned field costs itself and never the batch around it, secrets are
-replaced, giant values cut.
+"""Sanitizes the items of one export: repairs values that cannot be encoded, redacts secrets, truncates large values.
 
-Works on what the SDK hands to an exporter, on the exporter's thread. Refuses to know transports.
+Runs on the export thread, so that an invalid value never fails the whole batch.
 """
 
 import itertools
@@ -25,19 +24,19 @@ from otel_setup.sdk_adapter import (
 )
 from otelgres.exporters.redaction import REDACTED, Redaction
 
-# Ours, written by ourselves: looking for secrets in them would be for nothing.
+# Written by this library: they contain no secrets.
 _OURS: Final = frozenset({"log.record.uid", "code.file.path", "code.function.name", "thread.name", "asyncio.task.name"})
-# Values of these types hold no secret that could be told by its look, and are not large.
+# Values of these types are small and match no redaction pattern.
 _PLAIN: Final = frozenset({int, float, bool, type(None)})
 _Attributes = Mapping[str, Any]
-# Kinds of attribute names: one that cannot go out, one of ours, one of a secret, any other.
+# Kinds of attribute names: not encodable, this library's, secret, any other.
 _BAD, _OWN, _SECRET, _OPEN = "bad", "own", "secret", "open"
-# An application that makes names up by the million must not fill the memory.
+# Limits memory for applications that generate attribute names.
 _REMEMBERED_NAMES: Final = 4096
 
 
 class Sanitizer:
-    """One signal's. ``attribute_bytes`` and ``body_bytes`` are what one value may have, in UTF-8."""
+    """For one signal. ``attribute_bytes`` and ``body_bytes`` are the limits of one value in UTF-8."""
 
     def __init__(self, redaction: Redaction | None, attribute_bytes: int, body_bytes: int, counts: Counts) -> None:
         self._redaction = redaction
@@ -49,14 +48,14 @@ class Sanitizer:
         self._truncated = 0
 
     def spans(self, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
-        """The same spans; one that must be changed is replaced by a changed copy."""
+        """The same spans; each that needs a change is replaced by a copy."""
         try:
             return [self._span(span) for span in spans]
         finally:
             self._report()
 
     def logs(self, records: Sequence[ReadableLogRecord]) -> list[ReadableLogRecord]:
-        """The same log records, changed in place where they must be: each belongs to one exporter alone."""
+        """The same log records, changed in place, since each belongs to one exporter only."""
         try:
             return [self._log(record) for record in records]
         finally:
@@ -102,7 +101,7 @@ class Sanitizer:
         return ReadableLogRecord(record, readable.resource, scope, readable.limits)
 
     def _attributes(self, attributes: Any) -> Any:
-        """The same attributes when all may go as they are, else a changed copy that keeps the count of dropped ones."""
+        """The same attributes if none needs a change, else a changed copy with the same count of dropped ones."""
         if not attributes:
             return attributes
         items: _Attributes = attributes
@@ -110,7 +109,7 @@ class Sanitizer:
         changed: dict[str, Any] | None = None
         for key, value in items.items():
             kind = known.get(key) or self._look_at(key)
-            # Nearly every attribute of nearly every item has a known name and goes as it is.
+            # Fast path: nearly every attribute has a known name and needs no change.
             fit = clean(value) if kind is _OWN else self._attribute(kind, clean(value))
             if changed is None:
                 if fit is value and kind is not _BAD:
@@ -123,7 +122,7 @@ class Sanitizer:
         return bounded_attributes(changed, getattr(attributes, "dropped", 0))
 
     def _look_at(self, name: Any) -> str:
-        """What kind of name it is. Names repeat, so each is looked at once."""
+        """The kind of a name, cached because names repeat."""
         if not name or not _is_clean_text(name):
             return _BAD
         if len(self._names) >= _REMEMBERED_NAMES:
@@ -139,7 +138,7 @@ class Sanitizer:
         return value if type(value) in _PLAIN else self._value(value, self._attribute_bytes)
 
     def _hide(self, value: Any) -> bool:
-        # Whether there is a password is none; which one it is, is.
+        # Whether a secret is set is not secret itself.
         if value is None or value is True or value is False:
             return False
         self._redacted += 1
@@ -159,17 +158,17 @@ class Sanitizer:
         return fit
 
     def _cut_text(self, value: str, limit: int) -> str:
-        # Four bytes a character at most: what is short is not measured.
+        # UTF-8 has at most four bytes per character: a short text need not be measured.
         if len(value) * 4 <= limit:
             return value
         cutter = Truncator(limit)
         fit: str = cutter.fit(value)
         self._truncated += cutter.cuts
-        # A giant is redacted after it is cut: looking through megabytes of it takes longer than sending them.
+        # Redact after truncating: searching megabytes takes longer than sending them.
         return self._text(fit) if cutter.cuts else fit
 
     def _contents(self, value: Any) -> Any:
-        """A container with what is secret inside replaced; itself if nothing is."""
+        """A container with its secrets replaced; itself if it has none."""
         if type(value) is str:
             return self._text(value)
         if isinstance(value, Mapping):
@@ -185,11 +184,11 @@ class Sanitizer:
         return REDACTED if self._redaction.hides(key) and self._hide(value) else self._contents(value)
 
     def _text(self, value: str) -> str:
-        """``value`` as UTF-8 can hold it and without its secrets; itself if that changes nothing."""
+        """``value`` as valid UTF-8 and without secrets; itself if nothing changes."""
         fit = value if _is_clean_text(value) else text(value)
         if self._redaction is not None:
             shown = self._redaction.text(fit)
-            # An unchanged text comes back as itself; a pattern that met nothing to hide may have made an equal one.
+            # An unchanged text may be returned as an equal copy.
             if shown is not fit and shown != fit:
                 self._redacted += 1
                 return shown

@@ -1,7 +1,6 @@
-"""The process's counts of its own telemetry as metrics ``otelgres.telemetry.*``, and queues that count what they lose.
+"""Reports the counts of this process's telemetry as metrics ``otelgres.telemetry.*``, and counts queue overflows.
 
-Only what went another way than to the collector is reported: where nothing goes wrong there is no point at all.
-Refuses to know who counts.
+Items sent normally are not reported, so without failures there are no metric points.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +15,7 @@ from otelgres.exporters.batch import Signal
 
 
 def report(meter: Meter, counts: Counts, spool_bytes: Callable[[], int]) -> None:
-    """Registers the instruments, which are read once an export interval."""
+    """Registers the instruments, which are read once per export interval."""
 
     def items(_: CallbackOptions) -> Iterable[Observation]:
         return [
@@ -35,7 +34,7 @@ def report(meter: Meter, counts: Counts, spool_bytes: Callable[[], int]) -> None
         return [Observation(used)] if used else []
 
     meter.create_observable_counter(
-        "otelgres.telemetry.items", [items], "{item}", "Spans, log records and metric points by what became of them."
+        "otelgres.telemetry.items", [items], "{item}", "Spans, log records and metric points by disposition."
     )
     meter.create_observable_counter(
         "otelgres.telemetry.values", [values], "{value}", "Values truncated or redacted, spool records lost to damage."
@@ -44,5 +43,5 @@ def report(meter: Meter, counts: Counts, spool_bytes: Callable[[], int]) -> None
 
 
 def count_overflow(processor: Any, signal: Signal, counts: Counts) -> None:
-    """Counts what the queue of an SDK's new batch processor holds and loses."""
+    """Counts the queued and dropped items of an SDK batch processor."""
     counts.watch(signal, watch_queue(processor, partial(counts.overflow, signal)))

@@ -1,7 +1,4 @@
-"""Where the SDK obeys ``withheld``: a sampler that drops such spans, a processor that passes on no such log record.
-
-Refuses to know who withholds what, and why.
-"""
+"""Applies ``api.suppression`` in the SDK: a sampler that drops spans, and a processor that drops log records."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +13,7 @@ from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord
 
 
 class SuppressionSampler(Sampler):
-    """Asks ``sampler`` for every span but those that are withheld: they are dropped, whatever it would say."""
+    """Drops suppressed spans; ``sampler`` decides on all others."""
 
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
@@ -31,29 +28,29 @@ class SuppressionSampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """What becomes of a span that is about to start."""
+        """The sampling decision for a new span."""
         if is_suppressed(parent_context):
             return SamplingResult(Decision.DROP)
         return self._sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
     def get_description(self) -> str:
-        """The sampler's own."""
+        """The description of ``sampler``."""
         return self._sampler.get_description()
 
 
 class SuppressionLogProcessor(LogRecordProcessor):
-    """Passes on to ``processor`` what is not withheld."""
+    """Passes records to ``processor`` unless they are suppressed."""
 
     def __init__(self, processor: LogRecordProcessor) -> None:
         self._processor = processor
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Hands a record on, or does not."""
+        """Passes or drops one record."""
         if not is_suppressed(log_record.log_record.context):
             self._processor.on_emit(log_record)
 
     def shutdown(self) -> None:
-        """Ends the processor."""
+        """Shuts down the processor."""
         self._processor.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:

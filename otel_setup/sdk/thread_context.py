@@ -1,13 +1,10 @@
-"""Work handed to another thread stays part of its flow: OpenTelemetry's own instrumentation of ``threading`` does it.
-
-Refuses to know what runs in the threads.
-"""
+"""Propagates the context to threads with OpenTelemetry's instrumentation of ``threading``."""
 
 from opentelemetry.instrumentation.threading import ThreadingInstrumentor
 
 
 def carry_into_threads() -> None:
-    """From now on a thread, timer or executor task starts in the context of whoever started it. Twice is harmless."""
+    """From now on threads, timers and executor tasks run in the context of their caller. A second call does nothing."""
     instrumentor = ThreadingInstrumentor()
     if not instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.instrument()

@@ -1,24 +1,24 @@
-"""Cuts one value to a size, so that a giant costs itself and not the request it is in. Refuses to know whose value."""
+"""Truncates one value to a size limit, so that a large value does not fail its request."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-# What an entry takes beside its text: tags and lengths in OTLP.
+# Bytes per entry for tags and lengths in OTLP.
 _OVERHEAD: Final = 8
 _NAMED: Final = "otelgres.truncated"
-# Kept free for the marker, so that a text that was cut fits the next time.
+# Reserved for the marker, so that a truncated text fits if it is truncated again.
 _MARKER_ROOM: Final = 48
 
 
 class Truncator:
-    """For one value: ``fit`` it, then ask how many ``cuts`` that took. The limit is bytes of UTF-8."""
+    """For one value: call ``fit``, then read ``cuts``, the number of truncated parts. The limit is bytes of UTF-8."""
 
     def __init__(self, limit: int) -> None:
         self._room = limit
         self.cuts = 0
 
     def fit(self, value: Any) -> Any:
-        """``value`` itself if it fits, else as much of it as does, with a marker where something is missing."""
+        """``value`` itself if it fits, else a shortened copy with a marker where something is missing."""
         kind = type(value)
         if kind is str:
             return self._text(value)
@@ -34,7 +34,7 @@ class Truncator:
     def _text(self, value: str) -> str:
         size = len(value)
         if size * 4 > self._room:
-            # Encoded only as far as there can be room: a character is one byte at least.
+            # A character has at least one byte: more than this cannot fit.
             encoded = value[: max(0, self._room) + 1].encode("utf-8", "replace")
             if len(encoded) > self._room or size > self._room:
                 self.cuts += 1

@@ -260,7 +260,7 @@ def test_a_writers_login_does_with_a_schema_that_is_there(postgres_version: str)
         dsn = own.dsn.replace("//postgres", "//w", 1)
         told, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('one')")
         assert (told["status"]["dropped"], told["status"]["errors"], err) == (0, 0, "")
-        assert "let the owner run SELECT compat.make_logs_view('app')" in out
+        assert "run SELECT compat.make_logs_view('app') as the owner" in out
         with psycopg.connect(own.dsn, autocommit=True) as connection:
             connection.execute("SELECT compat.make_logs_view('app')")
         told, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('two')")

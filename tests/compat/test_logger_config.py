@@ -70,14 +70,17 @@ def test_what_is_left_out_has_the_documented_defaults() -> None:
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
-        ({"levle": "INFO"}, " is not known: did you mean level?"),
-        ({"database.batchsize": 5}, " is not known: did you mean batch_size? there are enabled, retention_days,"),
+        ({"levle": "INFO"}, " is unknown and ignored: did you mean level?"),
+        (
+            {"database.batchsize": 5},
+            " is unknown and ignored: did you mean batch_size? valid keys are enabled, retention_days,",
+        ),
         (
             {"level": "LOUD"},
             " is 'LOUD' (text); it must be a level: DEBUG, INFO, WARNING, ERROR or CRITICAL: the default ",
         ),
         ({"level": 10}, " is 10; it must be a level"),
-        ({"console": True}, " is true or false; it must be a mapping of enabled and format: defaults are used"),
+        ({"console": True}, " is true or false; it must be a mapping of enabled and format: the defaults are used"),
         ({"console.enabled": "yes"}, " is 'yes' (text); it must be true or false: the default true is used"),
         ({"console.format": "%(nothing)s"}, " is '%(nothing)s' (text); it must be a format of Python's logging,"),
         ({"database.batch_size": 0}, " is 0; it must be a whole number from 1 to 10000: the default 50 is used"),
@@ -104,7 +107,7 @@ def test_each_mistake_in_logging_is_one_clear_sentence(keys: dict[str, Any], sen
 @pytest.mark.parametrize(
     ("block", "sentence"),
     [
-        ({"pool": 5}, "database.pool is not known: there are dsn, host, port,"),
+        ({"pool": 5}, "database.pool is unknown and ignored: valid keys are dsn, host, port,"),
         ("postgres", "database is text; it must be a mapping of dsn, host,"),
         (
             {"port": "5432"},
@@ -117,7 +120,7 @@ def test_each_mistake_in_logging_is_one_clear_sentence(keys: dict[str, Any], sen
             {"table_prefix": 'a"; DROP TABLE x; --'},
             "database.table_prefix is 'a\"; DROP TABLE x; --' (text); it must be 1 to",
         ),
-        ({"username": 7}, "database.username is 7; it must be the name of a role: it is left out"),
+        ({"username": 7}, "database.username is 7; it must be the name of a role: it is ignored"),
     ],
 )
 def test_each_mistake_in_database_is_one_clear_sentence(block: Any, sentence: str) -> None:
@@ -128,7 +131,7 @@ def test_each_mistake_in_database_is_one_clear_sentence(block: Any, sentence: st
 
 def test_a_block_that_is_missing_is_told_with_what_belongs_there() -> None:
     (complaint,) = resolved({}).warnings
-    assert complaint.startswith("there is no block database: a mapping of host, port, username,")
+    assert complaint.startswith("records are not stored: set block database (a mapping of host, port, username,")
     assert resolved({"logging": {"database": {"enabled": False}}}).warnings == ()
     (complaint,) = resolved({"logging": [], "database": {}}).warnings
     assert complaint.startswith(
@@ -179,10 +182,10 @@ def test_where_a_configuration_is_found(tmp_path: Path, monkeypatch: pytest.Monk
     ("content", "sentence"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("a: [", "is not YAML in line"),
-        ("password: 'secret\n x: y", "is not YAML"),
-        ("- a", "is no mapping: it needs the blocks logging: and database:"),
-        ("!!python/object/apply:os.system ['true']", "is not YAML"),
+        ("a: [", "is not valid YAML in line"),
+        ("password: 'secret\n x: y", "is not valid YAML"),
+        ("- a", "is not a mapping: it needs the blocks logging: and database:"),
+        ("!!python/object/apply:os.system ['true']", "is not valid YAML"),
         ("a: " + "[" * 100_000, "nested too deeply"),
     ],
 )
@@ -193,5 +196,5 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, content: str | None, se
     with pytest.raises(ConfigError, match=sentence) as raised:
         read(file, {})
     assert "secret" not in str(raised.value)
-    with pytest.raises(ConfigError, match="give a path, a mapping or nothing"):
+    with pytest.raises(ConfigError, match="pass a path, a mapping or None"):
         read(7, {})

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 import otel_setup
-from otel_setup.export import fork_gate
-from otel_setup.export.fork_gate import ForkBarrier
+from otel_setup.export import fork_barrier
+from otel_setup.export.fork_barrier import ForkBarrier
 from tests.library.otlp_receiver import DEADLINE, Receiver, app, attributes, run_app, unused_port
 
 # Nothing leaves before the end: what arrives is what the end of the process flushed.
@@ -256,7 +256,7 @@ def test_a_fork_waits_for_exports_under_way_and_holds_up_new_ones(monkeypatch: p
     threads = [threading.Thread(target=target) for target in (export, fork, export_again)]
     threads[0].start()
     assert inside.wait(DEADLINE)
-    monkeypatch.setattr(fork_gate, "LONGEST_WAIT", DEADLINE)
+    monkeypatch.setattr(fork_barrier, "LONGEST_WAIT", DEADLINE)
     threads[1].start()
     assert not closed.wait(0.05)
     leave.set()
@@ -304,7 +304,7 @@ def test_a_collector_that_is_away_costs_the_deadline_at_most_and_one_line(protoc
     lines = [line for line in done.stderr.splitlines() if line != "Queue full, dropping Log."]
     assert lines.count("still alive") == 1
     (told,) = (line for line in lines if line != "still alive")
-    assert f"does not reach http://127.0.0.1:{port}" in told
+    assert f"cannot export telemetry to http://127.0.0.1:{port}" in told
     assert "refused" in told
 
 
@@ -343,7 +343,7 @@ def test_a_collector_that_comes_back_is_used_again_and_said_so() -> None:
 
         assert "span kept" in [span.name for span in receiver.spans()]
         assert "log kept" in receiver.bodies()
-        assert [("does not reach" in line) for line in err.splitlines()] == [True], err
+        assert [("cannot export telemetry" in line) for line in err.splitlines()] == [True], err
 
 
 def test_the_surface_is_what_it_says() -> None:

@@ -74,7 +74,7 @@ def test_signals_can_be_off_and_so_can_everything() -> None:
         ({"protocol": "thrift"}, {}, "thrift"),
         ({}, {f"{ALL}_PROTOCOL": "http/json"}, "http/json"),
         ({"endpoint": 4317}, {}, "4317"),
-        ({"endpoint": "http://"}, {}, "no endpoint"),
+        ({"endpoint": "http://"}, {}, "not an endpoint"),
         ({"endpoint": "http://h:99999"}, {}, "99999"),
         ({"endpoint": "ftp://h"}, {}, "ftp"),
         ({"headers": ["a"]}, {}, "headers"),

@@ -1,32 +1,31 @@
-"""Lets a fork wait, briefly, for exports under way.
+"""Makes a fork wait briefly for exports in progress.
 
-gRPC makes itself ready for a fork only while no thread is inside it; a child forked at another moment has a gRPC that
-does not work. Refuses to know what is exported.
+gRPC can prepare for a fork only while no thread is inside it; in a child forked at another moment gRPC does not work.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# An export to a collector that answers takes milliseconds. One that takes longer is not worth an application's wait.
+# An export to a collector that answers takes milliseconds; the application does not wait for a slower one.
 LONGEST_WAIT = 0.25
 
 
 class ForkBarrier:
-    """Exports pass through ``passing``; a fork closes the gate and waits for those inside."""
+    """Exports run inside ``passing``; a fork closes the barrier and waits for those in progress."""
 
     def __init__(self) -> None:
         self.reopen_in_child()
 
     def reopen_in_child(self) -> None:
-        """The threads that were inside did not come along, nor did whoever held the lock."""
+        """In the child: resets the state, since the parent's threads do not exist here."""
         self._changed = threading.Condition()
         self._inside = 0
         self._forks = 0
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """One export. Waits while a fork is under way."""
+        """Contains one export. Waits while a fork is in progress."""
         changed = self._changed
         with changed:
             while self._forks:
@@ -40,7 +39,7 @@ class ForkBarrier:
                 changed.notify_all()
 
     def close(self, *, wait: bool) -> None:
-        """Before a fork: nothing more gets in; with ``wait``, until nothing is inside or LONGEST_WAIT is over."""
+        """Before a fork: stops new exports; with ``wait``, waits up to LONGEST_WAIT for those in progress."""
         with self._changed:
             self._forks += 1
             if wait:

@@ -1,7 +1,6 @@
-"""What ties a sample process to whoever started it: it says its port, ends when it is told, and says what it sent.
+"""Connects a sample process to the process that started it: reports its port and its counts, and waits for the end.
 
-Counting what is recorded is for the demo alone, which compares it with what the database holds; an application needs
-none of this. Refuses to know what the process does.
+The demo compares the counts with the rows in the database. An application needs none of this.
 """
 
 import contextlib
@@ -15,7 +14,7 @@ from otel_setup.process.shutdown import Telemetry
 from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord
 
 _FLUSH_SECONDS = 10.0
-_ALONE_FLUSH_SECONDS = 1.0  # the receiver went with whoever started us
+_ORPHAN_FLUSH_SECONDS = 1.0  # without the starting process there is no receiver either
 
 
 class _Spans(SpanProcessor):
@@ -45,11 +44,11 @@ class _Logs(LogRecordProcessor):
 
 
 class ParentLink:
-    """Talks with the starting process: lines of JSON go out; in comes a last word, or the end of stdin if it died."""
+    """Writes lines of JSON to stdout; reads stdin, which the starting process closes (after a line, unless it died)."""
 
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
-        self._alone = False
+        self._orphaned = False
         self._spans = _Spans()
         self._logs = _Logs()
         if telemetry.tracer_provider is not None:
@@ -58,19 +57,19 @@ class ParentLink:
             telemetry.logger_provider.add_log_record_processor(self._logs)
 
     def ready(self, port: int) -> None:
-        """Says where this process listens."""
+        """Reports the port on which this process listens."""
         _report({"port": port})
 
     def wait(self) -> None:
-        """Returns when stdin closes: because the starting process has had enough, or because it is gone."""
-        self._alone = not sys.stdin.buffer.read()
+        """Returns when stdin closes: the starting process ends the demo, or has died."""
+        self._orphaned = not sys.stdin.buffer.read()
 
-    def leave(self) -> None:
-        """Flushes, and says how many spans and log records there were. Nothing may be recorded any more."""
-        flushed = self._telemetry.shutdown(_ALONE_FLUSH_SECONDS if self._alone else _FLUSH_SECONDS)
+    def close(self) -> None:
+        """Shuts down telemetry and reports the numbers of spans and log records."""
+        flushed = self._telemetry.shutdown(_ORPHAN_FLUSH_SECONDS if self._orphaned else _FLUSH_SECONDS)
         _report({"spans": self._spans.ended, "logs": self._logs.emitted, "flushed": flushed})
 
 
 def _report(line: dict[str, int | bool]) -> None:
-    with contextlib.suppress(OSError):  # nobody listens any more
+    with contextlib.suppress(OSError):  # the starting process has gone
         print(json.dumps(line), flush=True)
