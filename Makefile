@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests audit test-interop bench docs secrets fuzz clean
+.PHONY: run demo test lint types contracts tests audit test-lowest test-matrix test-interop bench docs secrets fuzz clean
 
 run: $(STAMP)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
@@ -30,6 +30,12 @@ tests: $(STAMP)
 
 audit: $(STAMP)  ## known vulnerabilities of the dependencies
 	$(BIN)/python .ci/audit
+
+test-lowest:  ## some of the library's tests with the lowest packages that are allowed
+	$(PYTHON) tests/matrix.py --set lowest --quick --one
+
+test-matrix:  ## the library's tests on every Python that is here, with the lowest and the newest packages
+	$(PYTHON) tests/matrix.py
 
 test-interop: $(STAMP)  ## the stock Collector, built from its Go modules, in front of us
 	$(BIN)/pytest -m interop

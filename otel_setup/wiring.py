@@ -30,13 +30,6 @@ from otel_setup.export.stats import Counts
 from otel_setup.process import hooks
 from otel_setup.process.shutdown import Telemetry
 from otel_setup.sdk import log_bridge, self_metrics
-from otel_setup.sdk.adapter import (
-    BatchLogRecordProcessor,
-    LoggerProvider,
-    accepted,
-    counting_own_work,
-    set_logger_provider,
-)
 from otel_setup.sdk.context_processors import LogAttributes, SpanAttributes
 from otel_setup.sdk.exporters import PipelineLogExporter, PipelineMetricExporter, PipelineSpanExporter
 from otel_setup.sdk.id_generator import FlowIdGenerator
@@ -45,6 +38,13 @@ from otel_setup.sdk.resource import describe_process
 from otel_setup.sdk.sanitizer import Sanitizer
 from otel_setup.sdk.suppression_filters import SuppressionLogProcessor, SuppressionSampler
 from otel_setup.sdk.thread_context import carry_into_threads
+from otel_setup.sdk_adapter import (
+    BatchLogRecordProcessor,
+    LoggerProvider,
+    accepted,
+    counting_own_work,
+    set_logger_provider,
+)
 from otelgres.exporters.background import BackgroundExporter
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.chain import Exporter

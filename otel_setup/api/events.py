@@ -14,7 +14,7 @@ from opentelemetry.context import Context, get_current
 from otel_setup.api import providers
 from otel_setup.api.ids import record_uid
 from otel_setup.api.values import clean, clean_mapping, text
-from otel_setup.sdk.adapter import LogRecord, SeverityNumber
+from otel_setup.sdk_adapter import LogRecord, SeverityNumber
 
 _logger = logging.getLogger("otel_setup")
 _SEVERITIES = {

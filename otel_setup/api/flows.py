@@ -24,7 +24,7 @@ from otel_setup.api.expectations import remind
 from otel_setup.api.ids import absent_span_id, is_random, next_flow_id, parse_flow_id
 from otel_setup.api.start_records import record_start
 from otel_setup.api.values import clean_mapping, text
-from otel_setup.sdk.adapter import RANDOM_TRACE_ID, add_attributes, make_reentrant, start_span
+from otel_setup.sdk_adapter import RANDOM_TRACE_ID, add_attributes, make_reentrant, start_span
 
 TYPE = "otelgres.type"
 FLOW_NAME = "otelgres.flow.name"

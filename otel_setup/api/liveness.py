@@ -14,7 +14,7 @@ from opentelemetry import context
 from opentelemetry.context import Context
 
 from otel_setup.api.detach import detach
-from otel_setup.sdk.adapter import Logger, LogRecord, SeverityNumber
+from otel_setup.sdk_adapter import Logger, LogRecord, SeverityNumber
 
 ALIVE: Final = "otelgres.process.alive"
 END: Final = "otelgres.process.end"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry import trace
 
-from otel_setup.sdk.adapter import Logger, get_logger
+from otel_setup.sdk_adapter import Logger, get_logger
 
 if TYPE_CHECKING:
     from otel_setup.api.liveness import Liveness

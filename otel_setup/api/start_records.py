@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, format_span_id
 
 from otel_setup.api.values import text
-from otel_setup.sdk.adapter import Logger, LogRecord, SeverityNumber
+from otel_setup.sdk_adapter import Logger, LogRecord, SeverityNumber
 
 EVENT_NAME = "otelgres.span.start"
 

@@ -12,7 +12,7 @@ import threading
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from otel_setup.process.shutdown import Telemetry
-from otel_setup.sdk.adapter import LogRecordProcessor, ReadWriteLogRecord
+from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord
 
 _FLUSH_SECONDS = 10.0
 _ALONE_FLUSH_SECONDS = 1.0  # the receiver went with whoever started us

@@ -15,7 +15,7 @@ from opentelemetry.context import attach, set_value
 
 from otel_setup.export.connection import ExportConnection
 from otel_setup.export.stats import Counts
-from otel_setup.sdk.adapter import SUPPRESS_INSTRUMENTATION
+from otel_setup.sdk_adapter import SUPPRESS_INSTRUMENTATION
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.chain import is_retryable
 from otelgres.exporters.items import count_items

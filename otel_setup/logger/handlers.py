@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO
 
 from opentelemetry.context import get_current
 
-from otel_setup.sdk.adapter import SUPPRESS_INSTRUMENTATION
+from otel_setup.sdk_adapter import SUPPRESS_INSTRUMENTATION
 
 _OURS: Final = "otel_setup"
 

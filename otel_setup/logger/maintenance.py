@@ -12,7 +12,7 @@ from typing import Final
 import psycopg
 from opentelemetry.context import attach, detach, set_value
 
-from otel_setup.sdk.adapter import SUPPRESS_INSTRUMENTATION
+from otel_setup.sdk_adapter import SUPPRESS_INSTRUMENTATION
 from otelgres.exporters.postgres.direct import prepare
 from otelgres.exporters.postgres.errors import advice
 from otelgres.exporters.target import Database

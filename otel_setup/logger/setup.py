@@ -14,7 +14,7 @@ from otel_setup import configure
 from otel_setup.api.values import text
 from otel_setup.config.settings import Arguments, LogBatchSettings
 from otel_setup.logger import configuration, configuration_file, handlers
-from otel_setup.sdk.adapter import update_resource
+from otel_setup.sdk_adapter import update_resource
 
 if TYPE_CHECKING:
     from otel_setup.logger.maintenance import LoggerMaintenance

@@ -5,8 +5,8 @@ is here. When it is called, ``hooks`` decides.
 """
 
 from otel_setup.process.shutdown import Telemetry
-from otel_setup.sdk.adapter import empty_metrics, update_resource
 from otel_setup.sdk.resource import renewed_identity
+from otel_setup.sdk_adapter import empty_metrics, update_resource
 
 
 def prepare(telemetry: Telemetry) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from otel_setup.export.pipeline import ExportPipeline
     from otel_setup.export.replayer import CollectorReplayer
     from otel_setup.export.stats import Counts
-    from otel_setup.sdk.adapter import LoggerProvider
+    from otel_setup.sdk_adapter import LoggerProvider
     from otelgres.exporters.spool.folder import SpoolExporter
 
 _logger = logging.getLogger("otel_setup")

@@ -4,7 +4,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
-from otel_setup.sdk.adapter import ENCODER_LOGGER, PLACES, PROCESSOR_LOGGER, attributes_of
+from otel_setup.sdk_adapter import ENCODER_LOGGER, PLACES, PROCESSOR_LOGGER, attributes_of
 
 
 def missing_names() -> list[str]:

@@ -6,7 +6,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel_setup.api.context_attributes import current_attributes
-from otel_setup.sdk.adapter import LogRecordProcessor, ReadWriteLogRecord, add_attributes
+from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord, add_attributes
 
 
 class SpanAttributes(SpanProcessor):

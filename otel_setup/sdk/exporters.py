@@ -13,14 +13,14 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_setup.export.pipeline import ExportPipeline
-from otel_setup.sdk.adapter import (
+from otel_setup.sdk.sanitizer import Sanitizer
+from otel_setup.sdk_adapter import (
     LogRecordExporter,
     LogRecordExportResult,
     OTLPMetricExporterMixin,
     ReadableLogRecord,
     encode_logs,
 )
-from otel_setup.sdk.sanitizer import Sanitizer
 
 
 class PipelineSpanExporter(SpanExporter):

@@ -17,7 +17,8 @@ from otel_setup.api.exceptions import exception_attributes
 from otel_setup.api.ids import record_uid
 from otel_setup.api.values import clean, text
 from otel_setup.export.stats import Counts
-from otel_setup.sdk.adapter import (
+from otel_setup.sdk.truncation import Truncator
+from otel_setup.sdk_adapter import (
     SUPPRESS_INSTRUMENTATION,
     Logger,
     LoggerProvider,
@@ -28,7 +29,6 @@ from otel_setup.sdk.adapter import (
     SeverityNumber,
     keep_through_reconfiguration,
 )
-from otel_setup.sdk.truncation import Truncator
 
 RECORD_UID = "log.record.uid"
 _EVENT_NAME = "otel.event.name"

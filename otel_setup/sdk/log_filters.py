@@ -5,7 +5,7 @@ Refuses to know exporters: ``outage`` says once, in our words, that telemetry do
 
 import logging
 
-from otel_setup.sdk.adapter import ENCODER_LOGGER, PROCESSOR_LOGGER
+from otel_setup.sdk_adapter import ENCODER_LOGGER, PROCESSOR_LOGGER
 
 _ATTRIBUTE_LOGGER = "opentelemetry.attributes"
 

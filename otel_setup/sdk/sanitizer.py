@@ -14,7 +14,8 @@ from opentelemetry.trace import Status
 
 from otel_setup.api.values import clean, text
 from otel_setup.export.stats import Counts
-from otel_setup.sdk.adapter import (
+from otel_setup.sdk.truncation import Truncator
+from otel_setup.sdk_adapter import (
     ReadableLogRecord,
     attributes_of,
     bounded_attributes,
@@ -22,7 +23,6 @@ from otel_setup.sdk.adapter import (
     rename_event,
     set_attributes,
 )
-from otel_setup.sdk.truncation import Truncator
 from otelgres.exporters.redaction import REDACTED, Redaction
 
 # Ours, written by ourselves: looking for secrets in them would be for nothing.

@@ -11,7 +11,7 @@ from typing import Any
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_setup.export.stats import Counts
-from otel_setup.sdk.adapter import watch_queue
+from otel_setup.sdk_adapter import watch_queue
 from otelgres.exporters.batch import Signal
 
 

@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
 from otel_setup.api.suppression import is_suppressed
-from otel_setup.sdk.adapter import LogRecordProcessor, ReadWriteLogRecord
+from otel_setup.sdk_adapter import LogRecordProcessor, ReadWriteLogRecord
 
 
 class SuppressionSampler(Sampler):

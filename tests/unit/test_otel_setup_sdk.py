@@ -11,10 +11,10 @@ import pytest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-from otel_setup.sdk import adapter
-from otel_setup.sdk.adapter import add_attributes, attributes_of, changed_span, start_span, update_resource, watch_queue
+from otel_setup import sdk_adapter
 from otel_setup.sdk.check import missing_names
 from otel_setup.sdk.resource import HashedResource
+from otel_setup.sdk_adapter import add_attributes, attributes_of, changed_span, start_span, update_resource, watch_queue
 
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED = {Path(inspect.getfile(function)) for function in (start_span, missing_names)}
@@ -28,13 +28,13 @@ MODULES = sorted(
 
 @pytest.fixture(autouse=True)
 def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "_warned", set())
+    monkeypatch.setattr(sdk_adapter, "_warned", set())
 
 
 def move(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """As if the release had ``name`` under another name, and nobody had asked for it yet."""
-    module, attribute = adapter.PLACES[name]
-    monkeypatch.setitem(adapter.PLACES, name, (module, f"{attribute}_moved"))
+    module, attribute = sdk_adapter.PLACES[name]
+    monkeypatch.setitem(sdk_adapter.PLACES, name, (module, f"{attribute}_moved"))
     monkeypatch.delitem(vars(sdk_adapter), name, raising=False)
 
 
@@ -56,10 +56,10 @@ def test_only_the_adapter_imports_private_names_of_opentelemetry() -> None:
 def test_a_missing_name_without_a_substitute_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     move(monkeypatch, "encode_logs")
     with pytest.raises(ImportError, match=r"OpenTelemetry .* has no .*_log_encoder\.encode_logs_moved"):
-        _ = adapter.encode_logs
+        _ = sdk_adapter.encode_logs
     assert missing_names() == ["opentelemetry.exporter.otlp.proto.common._log_encoder.encode_logs_moved"]
     with pytest.raises(AttributeError, match="nonsense"):
-        _ = adapter.nonsense
+        _ = sdk_adapter.nonsense
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_a_missing_name_with_a_substitute_costs_one_warning(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     move(monkeypatch, name)
-    first = getattr(adapter, name)
-    assert getattr(adapter, name) is first
+    first = getattr(sdk_adapter, name)
+    assert getattr(sdk_adapter, name) is first
     (record,) = caplog.records
-    assert f"{adapter.PLACES[name][1]}:" in record.getMessage()
+    assert f"{sdk_adapter.PLACES[name][1]}:" in record.getMessage()
     assert (record.name, record.levelno) == ("otel_setup", logging.WARNING)
 
 
