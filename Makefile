@@ -34,17 +34,17 @@ tests: $(STAMP)
 audit: $(STAMP)  ## known vulnerabilities of the dependencies
 	$(BIN)/python .ci/audit
 
+test-lowest:  ## some of the library's tests with the lowest packages that are allowed
+	$(PYTHON) tests/matrix.py --set lowest --quick --one
+
+test-matrix:  ## the library's tests on every Python that is here, with the lowest and the newest packages
+	$(PYTHON) tests/matrix.py
+
 test-interop: $(STAMP)  ## the stock Collector, built from its Go modules, in front of us
 	$(BIN)/pytest -m interop
 
 test-restarts: $(STAMP)  ## PostgreSQL killed 50 times below a receiver that takes requests
 	$(BIN)/pytest -m restarts
-
-test-lowest:  ## some of the library's tests with the lowest versions of what it needs
-	$(PYTHON) tests/matrix.py --set lowest --quick
-
-test-matrix:  ## the library's tests with the lowest and the newest versions, on every Python that can be found
-	$(PYTHON) tests/matrix.py
 
 fuzz: $(STAMP)  ## FUZZ_SECONDS (60) of each kind of fuzzing
 	$(BIN)/python -m tests.fuzz.run --seconds $${FUZZ_SECONDS:-60} --seed $${FUZZ_SEED:-1}
