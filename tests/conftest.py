@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from otelgres.collector.embedded import Cluster
+from otelgres.sql.migrate import migrate
 from tests import postgres
 
 # How long an example takes says something of the machine, not of the code.
@@ -66,8 +67,6 @@ def cluster(postgres_version: str) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def migrated(cluster: Cluster) -> str:
     """The name of a database with all migrations applied. Nobody connects to it: it is there to be copied."""
-    from otelgres.sql.migrate import migrate
-
     migrate(postgres.create_database(cluster, "migrated"))
     return "migrated"
 

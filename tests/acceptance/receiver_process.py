@@ -1,9 +1,12 @@
 """``otelgres`` as the process that a person starts, its database beside it, and what is found there.
 
-Nothing is imported from what is under test: only its command line, its ports and its tables are used.
+Only the command line, the ports and the tables of what is under test are used.
 """
 
+import contextlib
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,23 +14,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from otelgres.collector.cli import main
 from otelgres.collector.embedded import Cluster
 from tests import postgres
+from tests.waiting import TIMEOUT
 
-T = TypeVar("T")
 OTELGRES = (sys.executable, "-c", "from otelgres.collector.cli import main; main()")
-# Half a minute is what a start can take when every core has ten others waiting for it; a hang is told by pytest anyway.
-TIMEOUT = 90.0
-_LOOK_AGAIN = 0.05
+# A new connection each time, as from many clients; one client, since each reads all certificates of the system.
+_client = httpx.Client(timeout=TIMEOUT, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -36,20 +39,38 @@ def environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
-def eventually(look: Callable[[], T], what: str, timeout: float = TIMEOUT) -> T:
-    """What ``look`` returns once that is true; an AssertionError naming ``what`` when timeout ends."""
-    deadline = time.monotonic() + timeout
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {timeout} s in vain for {what}"
-        threading.Event().wait(_LOOK_AGAIN)
-    return found
-
-
 def run_otelgres(*arguments: str, timeout: float = TIMEOUT, **environ: str) -> "subprocess.CompletedProcess[str]":
     """Runs a command to its end."""
     return subprocess.run(
         [*OTELGRES, *arguments], capture_output=True, text=True, timeout=timeout, env=environment(**environ)
     )
+
+
+def invoke(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command to its end in this process: for what it says, where its being a process shows nothing.
+
+    A process takes a quarter of a second of CPU before it does anything.
+    """
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2))
+    status = 0
+    handlers, before, given = list(logging.root.handlers), dict(os.environ), sys.argv
+    try:
+        given_environment = environment(**environ)
+        os.environ.clear()
+        os.environ.update(given_environment)
+        sys.argv = ["otelgres", *arguments]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        sys.argv = given
+        logging.root.handlers[:] = handlers
+    out.seek(0)
+    err.seek(0)
+    return subprocess.CompletedProcess(arguments, status, out.read(), err.read())
 
 
 class OtelgresProcess:
@@ -146,6 +167,16 @@ def rows(dsn: str, query: str, *parameters: object) -> list[dict[str, Any]]:
         return connection.execute(query.encode(), parameters or None).fetchall()
 
 
+def get(url: str) -> httpx.Response:
+    """The answer to a GET."""
+    return _client.get(url)
+
+
+def post(url: str, **request: Any) -> httpx.Response:
+    """The answer to a POST; ``request`` is what httpx takes."""
+    return _client.post(url, **request)
+
+
 def send_span(http: str, span_id: str, trace_id: str = "5b8aa5a2d2c872e8321cf37308d69df2") -> int:
     """Sends one span that starts now, as OTLP/JSON; the status of the answer."""
     now = time.time_ns()
@@ -158,4 +189,4 @@ def send_span(http: str, span_id: str, trace_id: str = "5b8aa5a2d2c872e8321cf373
         "endTimeUnixNano": str(now + 1000),
     }
     request = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
-    return httpx.post(f"{http}/v1/traces", json=request, timeout=TIMEOUT).status_code
+    return _client.post(f"{http}/v1/traces", json=request).status_code

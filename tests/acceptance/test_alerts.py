@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from otelgres.collector.inspect.alerts.state import REPEAT_INTERVAL, AlertState
-from tests.acceptance.receiver_process import OtelgresProcess, eventually, run_otelgres
+from tests.acceptance.receiver_process import OtelgresProcess, invoke
+from tests.waiting import until
 
 LOSE = """
 INSERT INTO _otel.losses (count, effect, source, signal, reason) VALUES (3, 'dropped', 'rows', 'traces', 'a_reason')
@@ -74,22 +75,22 @@ def ready(database: str) -> str:
 
 
 def test_once(ready: str) -> None:
-    quiet = run_otelgres("alerts", OTELGRES_DSN=ready)
+    quiet = invoke("alerts", OTELGRES_DSN=ready)
     assert (quiet.returncode, quiet.stdout) == (0, ""), quiet.stderr
     with psycopg.connect(ready) as connection:
         connection.execute(LOSE)
-    done = run_otelgres("alerts", OTELGRES_DSN=ready)
+    done = invoke("alerts", OTELGRES_DSN=ready)
     assert done.returncode == 2
     assert done.stdout == "critical losses             a_reason: 3 traces dropped: a_reason\n"
-    assert json.loads(run_otelgres("alerts", "--json", OTELGRES_DSN=ready).stdout)["value"] == 3
-    assert run_otelgres("alerts", "--set", "losses=10", OTELGRES_DSN=ready).stdout == "losses fires at 10\n"
-    said = run_otelgres("alerts", "--set", "flow_p95/nightly=3600000.5", OTELGRES_DSN=ready).stdout
+    assert json.loads(invoke("alerts", "--json", OTELGRES_DSN=ready).stdout)["value"] == 3
+    assert invoke("alerts", "--set", "losses=10", OTELGRES_DSN=ready).stdout == "losses fires at 10\n"
+    said = invoke("alerts", "--set", "flow_p95/nightly=3600000.5", OTELGRES_DSN=ready).stdout
     assert said == "flow_p95 of nightly fires at 3600000.5\n"
-    assert run_otelgres("alerts", OTELGRES_DSN=ready).returncode == 0
-    assert "quiet    losses" in run_otelgres("alerts", "--all", OTELGRES_DSN=ready).stdout
-    assert run_otelgres("alerts", "--disable", "losses/a_reason", OTELGRES_DSN=ready).returncode == 0
-    assert "a_reason" not in run_otelgres("alerts", "--all", OTELGRES_DSN=ready).stdout
-    assert "there is no rule" in run_otelgres("alerts", "--disable", "nothing", OTELGRES_DSN=ready).stderr
+    assert invoke("alerts", OTELGRES_DSN=ready).returncode == 0
+    assert "quiet    losses" in invoke("alerts", "--all", OTELGRES_DSN=ready).stdout
+    assert invoke("alerts", "--disable", "losses/a_reason", OTELGRES_DSN=ready).returncode == 0
+    assert "a_reason" not in invoke("alerts", "--all", OTELGRES_DSN=ready).stdout
+    assert "there is no rule" in invoke("alerts", "--disable", "nothing", OTELGRES_DSN=ready).stderr
 
 
 def test_a_webhook_gets_an_alert_once_until_it_ends(ready: str, desk: Desk, tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_a_webhook_gets_an_alert_once_until_it_ends(ready: str, desk: Desk, tmp_
     with psycopg.connect(ready, autocommit=True) as connection:
         connection.execute(LOSE)
         with OtelgresProcess(*arguments, "--header-file", str(headers), OTELGRES_DSN=ready) as watch:
-            eventually(lambda: desk.notified, "the alert")
+            until(lambda: desk.notified, "the alert")
             assert watch.stop() == 0
         assert desk.headers[0] == "secret"
         # It was told, and a restart knows that.
@@ -122,7 +123,7 @@ def test_a_webhook_gets_an_alert_once_until_it_ends(ready: str, desk: Desk, tmp_
 def test_a_database_that_is_away_is_an_alert(desk: Desk, tmp_path: Path) -> None:
     arguments = ("alerts", "--watch", "--interval", "0.2", "--webhook", desk.url, "--state", str(tmp_path / "state"))
     with OtelgresProcess(*arguments, OTELGRES_DSN="postgresql://x:geheim@127.0.0.1:1/y") as watch:
-        eventually(lambda: desk.notified, "the alert")
+        until(lambda: desk.notified, "the alert")
         assert watch.stop() == 0
         assert "geheim" not in watch.errors
     assert desk.alerts("firing") == ["database_unreachable"]

@@ -8,8 +8,9 @@ import orjson
 import psutil
 import pytest
 
-from tests.acceptance.receiver_process import OtelgresProcess, eventually, run_otelgres
+from tests.acceptance.receiver_process import OtelgresProcess, run_otelgres
 from tests.postgres import temporary_data
+from tests.waiting import until
 
 
 def bench(*arguments: str, **environ: str) -> Any:
@@ -24,12 +25,12 @@ def bench(*arguments: str, **environ: str) -> Any:
 
 
 def test_ingest_counts_what_is_stored() -> None:
-    answer = bench("ingest", "--items", "3000", "--rounds", "1")
+    answer = bench("ingest", "--items", "500", "--rounds", "1")
     assert set(answer["signals"]) == {"traces", "logs", "metrics"}
     for figures in answer["signals"].values():
         by_receiver, by_copy = figures["rounds"]
         assert (by_receiver["way"], by_copy["way"]) == ("receiver", "copy")
-        assert by_receiver["items"] == by_copy["items"] == 3000
+        assert by_receiver["items"] == by_copy["items"] == 500
         assert figures["receiver_cpu_us"] > 0
         assert figures["postgres_cpu_us"] > 0
         assert figures["ratio"] == pytest.approx(figures["receiver_per_second"] / figures["copy_per_second"])
@@ -56,7 +57,7 @@ def test_tail_prints_every_record() -> None:
 
 
 def test_application_costs_each_call_in_each_situation() -> None:
-    costs = bench("application", "--calls", "250")
+    costs = bench("application", "--calls", "50")
     assert set(costs) == {"present", "logger", "absent", "unconfigured"}
     for calls in costs.values():
         assert set(calls) >= {"logger.info", "span", "flow", "phase", "checkpoint", "run", "run: phase", "run: set"}
@@ -67,7 +68,7 @@ def test_application_costs_each_call_in_each_situation() -> None:
 def test_a_signal_leaves_nothing_either() -> None:
     with temporary_data() as folder:
         with OtelgresProcess("bench", "ingest", "--folder", str(folder)) as process:
-            eventually(lambda: list(folder.glob("*/data/postgres/postmaster.pid")), "its server")
+            until(lambda: list(folder.glob("*/data/postgres/postmaster.pid")), "its server")
             assert process.stop() == 128 + signal.SIGTERM, process.errors
             assert "Traceback" not in process.errors
         assert list(folder.iterdir()) == []

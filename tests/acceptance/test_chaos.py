@@ -17,7 +17,8 @@ from otelgres.collector.tools.chaos.reconciliation import settle
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
-from tests.acceptance.receiver_process import OtelgresProcess, eventually
+from tests.acceptance.receiver_process import OtelgresProcess
+from tests.waiting import until
 
 TIMEOUT = 240.0
 
@@ -32,7 +33,7 @@ def temporary() -> Iterator[Path]:
 
 
 def test_nothing_acknowledged_is_lost_or_doubled_whatever_is_killed(temporary: Path) -> None:
-    arguments = ("chaos", "--seconds", "20", "--seed", "4", "--kills", "6", "--json")
+    arguments = ("chaos", "--seconds", "12", "--seed", "4", "--kills", "6", "--json")
     with OtelgresProcess(*arguments, TMPDIR=str(temporary)) as process:
         answer, _ = process.process.communicate(timeout=TIMEOUT)
         result = json.loads(answer)
@@ -52,8 +53,8 @@ def test_nothing_acknowledged_is_lost_or_doubled_whatever_is_killed(temporary: P
 
 def test_an_interrupt_leaves_nothing_running(temporary: Path) -> None:
     with OtelgresProcess("chaos", "--seconds", "600", "--seed", "5", TMPDIR=str(temporary)) as process:
-        (folder,) = eventually(lambda: list(temporary.iterdir()), "a folder of its own")
-        eventually(lambda: (folder / "receiver.log").exists(), "a receiver")
+        (folder,) = until(lambda: list(temporary.iterdir()), "a folder of its own")
+        until(lambda: (folder / "receiver.log").exists(), "a receiver")
         assert process.stop(signal.SIGINT) == 130, process.errors
     assert list(temporary.iterdir()) == []
     # PostgreSQL's processes and the receiver work there; a folder that is gone is still in the name.

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, served
+from tests.acceptance.receiver_process import Serving, environment, served
+from tests.waiting import TIMEOUT
 
 SOURCES = Path(__file__).with_name("javascript")
 NODE, NPM = shutil.which("node"), shutil.which("npm")

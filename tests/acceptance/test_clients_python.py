@@ -33,7 +33,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from opentelemetry.trace.span import TraceState
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, served
+from tests.acceptance.receiver_process import Serving, environment, served
+from tests.waiting import TIMEOUT
 
 # One of each kind that an attribute can have, and the odd ones with what jsonb shows for them.
 VALUES: dict[str, Any] = {

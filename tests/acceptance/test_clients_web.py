@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, served
+from tests.acceptance.receiver_process import Serving, environment, served
+from tests.waiting import TIMEOUT
 
 APPLICATION = """
 import logging

@@ -73,7 +73,7 @@ class Watched:
             assert time.monotonic() < deadline, f"in vain: {self.commands()}"
             assert self._reader.is_alive(), self._output
             self._look()
-            self._reader.join(0.05)
+            self._reader.join(0.3)
 
     def ended(self) -> tuple[int, str, str]:
         """Exit code, stdout, stderr."""
@@ -134,7 +134,7 @@ def sections(output: str) -> dict[str, list[str]]:
 
 
 def test_it_ends_by_itself_and_shows_what_sql_found(data: Path) -> None:
-    with watched("demo", "--seconds", "6", "--data", str(data)) as command:
+    with watched("demo", "--seconds", "4", "--data", str(data)) as command:
         code, output, errors = command.ended()
         assert (code, errors) == (0, "")
         assert len(command.seen) > 4  # a receiver, PostgreSQL, three services

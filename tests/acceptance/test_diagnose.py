@@ -18,14 +18,15 @@ from psycopg.types.json import Jsonb
 from otelgres.collector.embedded import Cluster
 from otelgres.collector.inspect.diagnose.database import data_folder
 from tests import postgres
-from tests.acceptance.receiver_process import OtelgresProcess, Serving, eventually, run_otelgres, served
+from tests.acceptance.receiver_process import OtelgresProcess, Serving, invoke, served
 from tests.sql import rows
+from tests.waiting import until
 
 RUNBOOKS = "https://github.com/otelgres/otelgres/blob/main/docs/runbooks"
 
 
 def look(*arguments: str, **environ: str) -> tuple[int, dict[str, list[dict[str, Any]]]]:
-    done = run_otelgres("diagnose", "--json", "--timeout", "3", *arguments, timeout=90, **environ)
+    done = invoke("diagnose", "--json", "--timeout", "3", *arguments, **environ)
     assert "Traceback" not in done.stderr, done.stderr
     found: dict[str, list[dict[str, Any]]] = {}
     for line in done.stdout.splitlines():
@@ -46,7 +47,7 @@ def of(
 @pytest.fixture(scope="module")
 def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
     with served(cluster, migrated) as receiver:
-        eventually(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
+        until(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
         yield receiver
 
 
@@ -111,7 +112,7 @@ def test_a_role_without_rights(receiver: Serving) -> None:
 
 def test_tokens_and_tls(cluster: Cluster, migrated: str, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.yaml"
-    made = run_otelgres("token", "new", "--name", "x", "--scope", "ingest", OTELGRES_TOKENS_FILE=str(tokens))
+    made = invoke("token", "new", "--name", "x", "--scope", "ingest", OTELGRES_TOKENS_FILE=str(tokens))
     token = next(word for word in made.stdout.split() if word.startswith("otg_"))
     with (
         postgres.new_database(cluster, migrated) as dsn,

@@ -19,6 +19,7 @@ from otelgres.collector.embedded import Cluster, EmbeddedPostgresError, binaries
 from otelgres.collector.embedded.os_user import server_user
 from otelgres.collector.embedded.run_as import command as run_as
 from tests import postgres
+from tests.waiting import until
 
 REPOSITORY = Path(__file__).parents[2]
 needs_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root changes users")
@@ -132,13 +133,6 @@ def link(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:  # another file system
         shutil.copy2(source, target)
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        os.sched_yield()
 
 
 def ask(dsn: str, query: str) -> object:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, served
+from tests.acceptance.receiver_process import Serving, environment, served
+from tests.waiting import TIMEOUT, until
 
 APPLICATION = """
 import enum, os, sys
@@ -53,7 +54,7 @@ def start(receiver: Serving, how: str) -> "subprocess.Popen[str]":
 def test_checkpoints_are_there_at_once_and_the_missing_one_is_named(receiver: Serving) -> None:
     with start(receiver, "prompt") as application:
         found = [{"checkpoint": name} for name in ("DELIVERED", "PUBLISHED", "RECEIVED")]
-        eventually(lambda: receiver.rows(SEEN) == found, "the checkpoints of both processes")
+        until(lambda: receiver.rows(SEEN) == found, "the checkpoints of both processes")
         application.communicate("", TIMEOUT)
         assert application.returncode == 0
     expected = receiver.rows("SELECT flow_name, checkpoints, declared_by FROM otel.expected_checkpoints ORDER BY 1")

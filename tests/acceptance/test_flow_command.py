@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, run_otelgres, served
+from tests.acceptance.receiver_process import Serving, environment, invoke, served
+from tests.waiting import TIMEOUT, until
 
 FLOW = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8057")
 HUNG = uuid.UUID("01890a5d-ac96-774b-bcce-b302099a8058")
@@ -57,10 +58,10 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
             assert application.stdout is not None
             assert application.stdout.readline() == b"waiting\n"
             query = "SELECT 1 FROM otel.span_starts WHERE open AND name = 'wait for stock'"
-            eventually(lambda: receiver.rows(query), "the start of what hangs")
-            eventually(lambda: receiver.rows("SELECT 1 FROM otel.flows WHERE complete"), "the flow that ended")
+            until(lambda: receiver.rows(query), "the start of what hangs")
+            until(lambda: receiver.rows("SELECT 1 FROM otel.flows WHERE complete"), "the flow that ended")
             query = f"SELECT 1 FROM otel.flows WHERE flow_id = '{ELSEWHERE}'"
-            eventually(lambda: receiver.rows(query), "the checkpoint alone")
+            until(lambda: receiver.rows(query), "the checkpoint alone")
         finally:
             os.kill(application.pid, signal.SIGKILL)
             application.communicate(timeout=TIMEOUT)
@@ -73,7 +74,7 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
 
 
 def draw(receiver: Serving, *arguments: str) -> str:
-    done = run_otelgres("flow", *arguments, OTELGRES_DSN=receiver.dsn)
+    done = invoke("flow", *arguments, OTELGRES_DSN=receiver.dsn)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -123,7 +124,7 @@ def test_for_machines_and_the_latest(receiver: Serving) -> None:
 
 
 def test_what_is_no_flow_is_said(receiver: Serving) -> None:
-    done = run_otelgres("flow", "whatever", OTELGRES_DSN=receiver.dsn)
+    done = invoke("flow", "whatever", OTELGRES_DSN=receiver.dsn)
     assert (done.returncode, "no flow id" in done.stderr) == (2, True)
-    done = run_otelgres("flow", str(uuid.uuid4()), OTELGRES_DSN=receiver.dsn)
+    done = invoke("flow", str(uuid.uuid4()), OTELGRES_DSN=receiver.dsn)
     assert (done.returncode, "nothing is known" in done.stderr) == (1, True)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, run_otelgres, served
+from tests.acceptance.receiver_process import Serving, environment, invoke, served
+from tests.waiting import TIMEOUT, until
 
 EVERY = "0.5"
 HANGING = """
@@ -68,7 +69,7 @@ class Application:
             found = self.in_flight()
             return found if [row["state"] for row in found] == [state] * 2 else []
 
-        return eventually(look, f"{self.service} to be {state}")
+        return until(look, f"{self.service} to be {state}")
 
 
 def test_hanging_work_is_running_and_keeps_reporting(receiver: Serving) -> None:
@@ -88,7 +89,7 @@ def test_hanging_work_is_running_and_keeps_reporting(receiver: Serving) -> None:
         assert phase["last_activity"] is None
         assert phase["report_interval"].total_seconds() == float(EVERY)
         # More than four intervals later it still is what it was.
-        eventually(
+        until(
             lambda: application.in_flight()[0]["last_seen"] > flow["last_seen"] + 5 * flow["report_interval"],
             "five liveness records",
         )
@@ -100,7 +101,7 @@ def test_hanging_work_is_running_and_keeps_reporting(receiver: Serving) -> None:
         assert receiver.rows("SELECT * FROM otel.logs WHERE service_name = 'hanging'") == []
 
         application.process.communicate("\n", timeout=TIMEOUT)
-        eventually(lambda: not application.in_flight(), "what has ended to be gone")
+        until(lambda: not application.in_flight(), "what has ended to be gone")
         signs = receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = 'hanging' ORDER BY time")
         assert [row["event"] for row in signs].count("end") == 1
         assert [row["open_work"] for row in signs if row["event"] == "end"] == [0]
@@ -112,10 +113,10 @@ def test_what_is_killed_is_abandoned(receiver: Serving) -> None:
         os.kill(application.process.pid, signal.SIGKILL)
         flow, phase = application.in_state("abandoned")
         assert "no report for" in phase["reason"]
-        shown = run_otelgres("monitor", OTELGRES_DSN=receiver.dsn).stdout
+        shown = invoke("monitor", OTELGRES_DSN=receiver.dsn).stdout
         (line,) = (line for line in shown.splitlines() if line.startswith("flow killed flow"))
         assert line.endswith("abandoned")
-        drawn = run_otelgres("flow", str(flow["flow_id"]), OTELGRES_DSN=receiver.dsn).stdout
+        drawn = invoke("flow", str(flow["flow_id"]), OTELGRES_DSN=receiver.dsn).stdout
         assert "open: phase waiting of killed, began " in drawn
         assert "has not ended: abandoned, no report for" in drawn
         receiver.rows("SELECT 1 FROM otel.alert_stalled_work()")
@@ -187,7 +188,7 @@ def test_a_forked_child_lives_for_itself(receiver: Serving) -> None:
             found = application.in_flight()
             return all(row["last_seen"] - row["start_time"] > 5 * row["report_interval"] for row in found)
 
-        eventually(both_live, "five signs of each")
+        until(both_live, "five signs of each")
         assert {row["state"] for row in application.in_flight()} == {"running"}
         os.kill(int(child["pid"]), signal.SIGKILL)
 
@@ -195,7 +196,7 @@ def test_a_forked_child_lives_for_itself(receiver: Serving) -> None:
             states = {row["name"]: row["state"] for row in application.in_flight()}
             return states == {"of the parent": "running", "of the child": "abandoned"}
 
-        eventually(apart, "the child's work to be abandoned, and the parent's not")
+        until(apart, "the child's work to be abandoned, and the parent's not")
 
 
 QUIET = """

@@ -18,7 +18,8 @@ import pytest
 
 from otel_setup.integration import flow_id_of
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, served
+from tests.acceptance.receiver_process import Serving, environment, served
+from tests.waiting import TIMEOUT, until
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "redis_flow.py"
@@ -43,7 +44,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as server:
         try:
-            eventually(lambda: reachable(port), "Redis")
+            until(lambda: reachable(port), "Redis")
             yield f"redis://127.0.0.1:{port}/0"
         finally:
             server.terminate()
@@ -90,7 +91,7 @@ def story(cluster: Cluster, migrated: str, redis_url: str) -> Iterator[Story]:
             assert (done.returncode, done.stderr) == (0, "")
             flows = [uuid.UUID(line) for line in done.stdout.split()]
             query = "SELECT count(*) AS n FROM compat.integration_events WHERE checkpoint = 'WEBSOCKET_DELIVERED'"
-            eventually(lambda: receiver.rows(query) == [{"n": 20}], "everything to be delivered")
+            until(lambda: receiver.rows(query) == [{"n": 20}], "everything to be delivered")
             said, _ = subscriber.communicate("\n", TIMEOUT)
             watchdog.cancel()
             assert subscriber.returncode == 0

@@ -34,7 +34,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, environment, eventually, rows, serve
+from tests.acceptance.receiver_process import OtelgresProcess, environment, rows, serve
+from tests.waiting import TIMEOUT, until
 
 CONFIG = Path(__file__).parents[2] / "otel-collector.yaml"
 MANIFEST = Path(__file__).with_name("collector_build") / "manifest.yaml"
@@ -95,7 +96,7 @@ class Stock:
             self._process = subprocess.Popen(
                 [self._program, "--config", CONFIG], env=self.environ, stdout=log, stderr=log, start_new_session=True
             )
-        eventually(self._healthy, f"the Collector, whose log is {self._log}")
+        until(self._healthy, f"the Collector, whose log is {self._log}")
 
     def end(self, number: int) -> None:
         if self._process is not None:
@@ -195,7 +196,7 @@ def test_all_three_signals_come_through(stock: Stock, ours: Ours, protocol: str)
     def found(view: str) -> list[dict[str, Any]]:
         return rows(ours.dsn, f"SELECT * FROM otel.{view}")
 
-    eventually(lambda: found("spans") and found("logs") and len(found("metric_points")) == 2, "all three signals")
+    until(lambda: found("spans") and found("logs") and len(found("metric_points")) == 2, "all three signals")
     [stored] = found("spans")
     context = span.get_span_context()
     assert (stored["trace_id"], stored["span_id"]) == (f"{context.trace_id:032x}", f"{context.span_id:016x}")
@@ -241,8 +242,8 @@ def assert_each_once(ours: Ours, sent: Senders) -> None:
         found = rows(ours.dsn, "SELECT attributes ->> 'log.record.uid' AS uid FROM otel.logs")
         return [row["uid"] for row in found]
 
-    eventually(lambda: sent.spans <= set(spans()), "all spans", LONG_PATIENCE)
-    eventually(lambda: sent.records <= set(records()), "all log records", LONG_PATIENCE)
+    until(lambda: sent.spans <= set(spans()), "all spans", LONG_PATIENCE)
+    until(lambda: sent.records <= set(records()), "all log records", LONG_PATIENCE)
     assert sorted(spans()) == sorted(sent.spans)
     assert sorted(records()) == sorted(sent.records)
 

@@ -18,7 +18,8 @@ import yaml
 from otelgres.collector.embedded import Cluster
 from otelgres.collector.service.settings import ReceiverSettings
 from tests import postgres
-from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, environment
+from tests.acceptance.receiver_process import OtelgresProcess, environment
+from tests.waiting import TIMEOUT
 
 FOLDER = Path(__file__).parents[2] / "docs" / "deploy" / "kubernetes"
 DOCUMENTS: list[dict[str, Any]] = [

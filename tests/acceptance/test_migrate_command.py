@@ -10,7 +10,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import OTELGRES, TIMEOUT, environment, rows, run_otelgres, serve
+from tests.acceptance.receiver_process import OTELGRES, environment, rows, run_otelgres, serve
+from tests.waiting import TIMEOUT
 
 EXPERIMENT = str(uuid.uuid5(uuid.NAMESPACE_URL, "test data"))
 DELETES = "--i-know-this-deletes-data"

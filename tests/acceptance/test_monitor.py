@@ -17,9 +17,10 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.acceptance.receiver_process import OTELGRES, TIMEOUT, environment, run_otelgres
+from tests.acceptance.receiver_process import OTELGRES, environment, run_otelgres
 from tests.sql import rows
 from tests.sql.rows import Connection, Span
+from tests.waiting import TIMEOUT
 
 
 @pytest.fixture

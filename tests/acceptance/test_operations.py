@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, rows, run_otelgres, served
+from tests.acceptance.receiver_process import Serving, environment, rows, run_otelgres, served
+from tests.waiting import TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 APPLICATION = """

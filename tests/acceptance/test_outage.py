@@ -33,7 +33,8 @@ from otelgres.exporters.spool.queue import SpoolQueue
 from otelgres.exporters.spool.records import HEAD_BYTES, HEADER_BYTES
 from otelgres.sql.migrate import migrate
 from tests.acceptance.proxy import proxied
-from tests.acceptance.receiver_process import OtelgresProcess, eventually, rows
+from tests.acceptance.receiver_process import OtelgresProcess, rows
+from tests.waiting import until
 
 ITEMS = Items(7, time.time_ns())
 _numbers = itertools.count(1)
@@ -50,7 +51,7 @@ class Receiver:
     def _start(self) -> OtelgresProcess:
         arguments = ("serve", "--json", "--grpc", self.grpc, "--http", self.http)
         process = OtelgresProcess(*arguments, stdout=subprocess.DEVNULL, **self._environ)
-        eventually(lambda: self.status("/healthz") == 200 or process.process.poll() is not None, "an open door")
+        until(lambda: self.status("/healthz") == 200 or process.process.poll() is not None, "an open door")
         assert process.process.poll() is None, process.errors
         return process
 
@@ -70,7 +71,7 @@ class Receiver:
             connection.close()
 
     def until_ready(self) -> None:
-        eventually(lambda: self.status("/readyz") == 200, "readiness")
+        until(lambda: self.status("/readyz") == 200, "readiness")
 
 
 @contextmanager
@@ -121,14 +122,14 @@ def test_a_real_server_away_at_the_start_and_again_later(tmp_path: Path) -> None
                     assert send(transport, ItemKind.SPAN, early).said in ("grpc OK", "http 200")
                 database.start()
                 receiver.until_ready()
-                eventually(lambda: stored(database.direct_dsn, "spans") == list(early), "what came before the server")
+                until(lambda: stored(database.direct_dsn, "spans") == list(early), "what came before the server")
                 database.end(immediate=True)
                 assert receiver.status("/readyz") == 503
                 for transport in doors(receiver):
                     assert send(transport, ItemKind.LOG, later).taken
                 database.start()
                 receiver.until_ready()
-                eventually(lambda: stored(database.direct_dsn) == list(later), "what came while it was away")
+                until(lambda: stored(database.direct_dsn) == list(later), "what came while it was away")
         finally:
             database.close()
 
@@ -167,16 +168,16 @@ def test_a_full_spool_asks_clients_to_come_back_and_they_do(
                 )
             ]
             refused = lambda: sum("Transient error" in str(record.msg) for record in caplog.records) >= 2  # noqa: E731
-            eventually(refused, "both exporters having been refused")
+            until(refused, "both exporters having been refused")
             proxy.mend()
             for export in exports:
                 export.result(60)
         names = {"over http", "over grpc"}
-        eventually(
+        until(
             lambda: names <= {row["name"] for row in rows(database, "SELECT name FROM otel.spans")}, "the SDK's spans"
         )
         mine = "SELECT count(*)::int AS count FROM otel.spans WHERE attributes ? 'chaos.number'"
-        eventually(lambda: rows(database, mine)[0]["count"] == 3 * len(taken), "what was spooled")
+        until(lambda: rows(database, mine)[0]["count"] == 3 * len(taken), "what was spooled")
 
 
 def _export_one(exporter: HttpExporter | GrpcExporter, name: str) -> None:
@@ -211,8 +212,8 @@ def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: 
                 content.write(bytes(second.length))
             receiver.kill_and_start()
             proxy.mend()
-            eventually(lambda: stored(database) == [*sent[0], *sent[2]], "what was not damaged")
-            eventually(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
+            until(lambda: stored(database) == [*sent[0], *sent[2]], "what was not damaged")
+            until(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
 
 
 @pytest.mark.parametrize(("place", "effect"), [(5, "repaired"), (-2000, "dropped")])
@@ -234,10 +235,10 @@ def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_
             receiver.kill_and_start()
             proxy.mend()
             whole = sent if effect == "repaired" else sent[:-1]
-            eventually(lambda: stored(database) == list(itertools.chain(*whole)), "what was not hit")
-            eventually(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
+            until(lambda: stored(database) == list(itertools.chain(*whole)), "what was not hit")
+            until(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
             assert rows(database, "SELECT effect FROM _otel.losses") == [{"effect": effect}]
-            eventually(lambda: list(tmp_path.glob("*/quarantine/*.damaged")), "the file kept for a person to look at")
+            until(lambda: list(tmp_path.glob("*/quarantine/*.damaged")), "the file kept for a person to look at")
 
 
 def test_a_spool_that_cannot_be_read_just_now_is_read_later(database: str, tmp_path: Path) -> None:
@@ -251,9 +252,9 @@ def test_a_spool_that_cannot_be_read_just_now_is_read_later(database: str, tmp_p
             _, holder = spool_file(tmp_path)
             receiver.kill_and_start()
             proxy.mend()
-            eventually(lambda: "cannot be read now" in receiver.process.errors, "the attempt to read")
+            until(lambda: "cannot be read now" in receiver.process.errors, "the attempt to read")
             holder.close()
-            eventually(lambda: stored(database) == list(numbers), "what was locked away")
+            until(lambda: stored(database) == list(numbers), "what was locked away")
             assert losses(database) == {}
 
 
@@ -268,12 +269,10 @@ def test_a_kill_during_replay_duplicates_nothing(database: str, tmp_path: Path) 
         proxy.bytes_per_second = 1_000_000
         proxy.mend()
         everything = sorted(itertools.chain(*sent))
-        eventually(lambda: 0 < len(stored(database)) < len(everything), "a part of it")
+        until(lambda: 0 < len(stored(database)) < len(everything), "a part of it")
         receiver.kill_and_start()
         proxy.bytes_per_second = None
-        eventually(
-            lambda: len(stored(database)) >= len(everything) and not list(tmp_path.glob("*/*.spool")), "the rest"
-        )
+        until(lambda: len(stored(database)) >= len(everything) and not list(tmp_path.glob("*/*.spool")), "the rest")
         assert stored(database) == everything
 
 
@@ -297,7 +296,7 @@ def test_a_read_only_database_is_one_that_is_away(database: str, tmp_path: Path)
         assert send(Grpc(receiver.grpc), ItemKind.LOG, during).taken
         assert stored(database) == list(before)
         make("RESET default_transaction_read_only")
-        eventually(lambda: stored(database) == [*before, *during], "what came meanwhile")
+        until(lambda: stored(database) == [*before, *during], "what came meanwhile")
 
 
 def test_migrations_run_while_data_arrives(empty_database: str, tmp_path: Path) -> None:
@@ -324,7 +323,7 @@ def test_migrations_run_while_data_arrives(empty_database: str, tmp_path: Path) 
             for each in again:
                 each.result()
         transport.close()
-        eventually(lambda: stored(empty_database, "spans") == sorted(sent), "all that was acknowledged")
+        until(lambda: stored(empty_database, "spans") == sorted(sent), "all that was acknowledged")
         assert rows(empty_database, "SELECT sum(span_count)::int AS sum FROM otel.flows")[0]["sum"] == len(sent)
 
 
@@ -348,7 +347,7 @@ def test_two_receivers_with_the_same_flows_and_the_same_new_days(database: str, 
         with concurrent.futures.ThreadPoolExecutor(len(work)) as pool:
             answers = list(pool.map(lambda job: deliver(*job), work))
         assert {answer.said for answer in answers} == {"grpc OK"}
-        eventually(lambda: len(stored(database, "spans")) >= len(numbers), "the spans")
+        until(lambda: len(stored(database, "spans")) >= len(numbers), "the spans")
         assert stored(database, "spans") == numbers
         assert rows(database, "SELECT sum(span_count)::int AS sum FROM otel.flows")[0]["sum"] == len(numbers)
         assert rows(database, "SELECT sum(count)::int AS sum FROM otel.span_stats")[0]["sum"] == len(numbers)
@@ -376,13 +375,13 @@ def test_a_batch_postgresql_cannot_store_does_not_affect_others(database: str, t
                 for number, numbers in enumerate(requests)
             ]
             size = sum(len(ITEMS.request(ItemKind.LOG, numbers)) for numbers in requests)
-            eventually(lambda: queued_bytes(receiver) >= size, "all of them waiting")
+            until(lambda: queued_bytes(receiver) >= size, "all of them waiting")
             proxy.mend()
             answers = [each.result(30) for each in sending]
         assert [answer.said for answer in answers if not answer.taken] == ["http 400"]
         assert not answers[5].taken
         assert stored(database) == sorted(number for numbers in requests if numbers != poison for number in numbers)
-        eventually(lambda: losses(database) == {"not_storable": 1}, "the ledger's row")
+        until(lambda: losses(database) == {"not_storable": 1}, "the ledger's row")
 
 
 def test_a_slow_database_rejects_requests_before_clients_time_out(database: str, tmp_path: Path) -> None:
@@ -429,7 +428,7 @@ def test_a_stop_ends_although_the_database_keeps_silent(database: str, tmp_path:
                 assert send(Grpc(receiver.grpc), ItemKind.LOG, fresh()).taken
                 proxy.freeze()
                 waiting = pool.submit(send, Http(receiver.http, as_json=True), ItemKind.LOG, fresh())
-                eventually(lambda: queued_bytes(receiver) > 0, "a request that waits")
+                until(lambda: queued_bytes(receiver) > 0, "a request that waits")
             assert receiver.process.stop() == 0
             if not at_start:
                 assert not waiting.result(30).final

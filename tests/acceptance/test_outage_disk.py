@@ -12,8 +12,8 @@ from otelgres.collector.tools.chaos.items import ItemKind
 from otelgres.collector.tools.chaos.processes import DatabaseProcess
 from otelgres.collector.tools.chaos.run import temporary_folder
 from otelgres.collector.tools.chaos.transports import Grpc
-from tests.acceptance.receiver_process import eventually
 from tests.acceptance.test_outage import fresh, losses, receiving, send, stored
+from tests.waiting import until
 
 _DISK_BYTES = 220_000_000
 _LEFT_BYTES = 10_000_000
@@ -54,7 +54,7 @@ def test_a_full_disk_of_the_database_costs_nothing(disk: SmallDisk, tmp_path: Pa
                 taken.append(numbers)
                 return "No space left on device" in receiver.process.errors
 
-            eventually(refused, "the disk's being full")
+            until(refused, "the disk's being full")
             for _ in range(20):
                 refused()
             assert list(tmp_path.glob("*/*.spool")), "it is in the spool"
@@ -62,7 +62,7 @@ def test_a_full_disk_of_the_database_costs_nothing(disk: SmallDisk, tmp_path: Pa
             # It may have died of it, as it does where the write-ahead log finds no room: then a person starts it again.
             database.start()
             everything = sorted(itertools.chain(*taken))
-            eventually(lambda: len(stored(database.direct_dsn, "spans")) >= len(everything), "what was kept")
+            until(lambda: len(stored(database.direct_dsn, "spans")) >= len(everything), "what was kept")
             assert stored(database.direct_dsn, "spans") == everything
             assert losses(database.direct_dsn) == {}
             assert "Traceback" not in receiver.process.errors

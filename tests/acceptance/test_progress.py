@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import OTELGRES, TIMEOUT, environment, run_otelgres, served
+from tests.acceptance.receiver_process import OTELGRES, environment, run_otelgres, served
+from tests.waiting import TIMEOUT
 
 RECORD = '{"timeUnixNano":"1700000000000000000","body":{"stringValue":"x"}}'
 LINE = f'{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{RECORD}]}}]}}]}}\n'

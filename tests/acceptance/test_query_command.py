@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.acceptance.receiver_process import run_otelgres
+from tests.acceptance.receiver_process import invoke
 
 VALUES = """
 SELECT 1 AS n, 'a|[red]b' AS t, '2026-01-02 03:04:05.678901+00'::timestamptz AS at, 1.10::numeric AS money,
@@ -21,7 +21,7 @@ SELECT 1 AS n, 'a|[red]b' AS t, '2026-01-02 03:04:05.678901+00'::timestamptz AS 
 
 
 def query(dsn: str, text: str, *more: str) -> str:
-    done = run_otelgres("query", text, *more, OTELGRES_DSN=dsn)
+    done = invoke("query", text, *more, OTELGRES_DSN=dsn)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -77,7 +77,7 @@ def test_parquet_keeps_types(database: str, tmp_path: Path) -> None:
     ids=["ddl", "commit first", "two", "setting first", "set_config", "insert", "copy", "unknown", "nothing"],
 )
 def test_it_only_reads(database: str, text: str) -> None:
-    done = run_otelgres("query", text, OTELGRES_DSN=database)
+    done = invoke("query", text, OTELGRES_DSN=database)
     assert done.returncode != 0
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr
@@ -87,7 +87,7 @@ def test_it_only_reads(database: str, text: str) -> None:
 
 def test_a_long_run_is_stopped_and_leaves_no_half_file(database: str, tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
-    done = run_otelgres(
+    done = invoke(
         *("query", "SELECT n, pg_sleep(0.01) FROM generate_series(1, 100000) AS n"),
         *("--seconds", "0.5", "--format", "csv", "-o", str(file)),
         OTELGRES_DSN=database,

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, run_otelgres, served
+from tests.acceptance.receiver_process import Serving, environment, invoke, served
+from tests.waiting import TIMEOUT, until
 
 LOGIN = "somebody_who_looks"
 APPLICATION = """
@@ -32,8 +33,8 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
     with served(cluster, migrated) as receiver:
         env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}")
         subprocess.run([sys.executable, "-c", APPLICATION], env=env, timeout=TIMEOUT, check=True)
-        eventually(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
-        made = run_otelgres("role", "create", LOGIN, "--kind", "reader", OTELGRES_DSN=receiver.dsn)
+        until(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
+        made = invoke("role", "create", LOGIN, "--kind", "reader", OTELGRES_DSN=receiver.dsn)
         assert made.returncode == 0, made.stderr
         try:
             yield receiver
@@ -59,7 +60,7 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
 )
 def test_a_reader_is_enough(receiver: Serving, arguments: str, said: str, tmp_path: Path) -> None:
     words = shlex.split(arguments.format(folder=tmp_path))
-    done = run_otelgres(*words, OTELGRES_DSN=receiver.dsn.replace("//postgres", f"//{LOGIN}", 1))
+    done = invoke(*words, OTELGRES_DSN=receiver.dsn.replace("//postgres", f"//{LOGIN}", 1))
     assert done.returncode == 0, done.stderr
     assert said in done.stdout
 
@@ -67,14 +68,14 @@ def test_a_reader_is_enough(receiver: Serving, arguments: str, said: str, tmp_pa
 def test_diagnose_sees_the_schema_as_a_reader(receiver: Serving) -> None:
     doors = ("--http", receiver.http, "--grpc", receiver.grpc)
     dsn = receiver.dsn.replace("//postgres", f"//{LOGIN}", 1)
-    done = run_otelgres("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
+    done = invoke("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one for one in found if one["severity"] != "fine"] == []
     assert {"check": "schema", "severity": "fine", "what": "the schema is this program's", "mend": ""} in found
     with psycopg.connect(receiver.dsn, autocommit=True) as connection:
         newest = "(SELECT max(name) FROM _otel.migrations)"
         gone = connection.execute(f"DELETE FROM _otel.migrations WHERE name = {newest} RETURNING *").fetchone()
-        done = run_otelgres("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
+        done = invoke("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
         connection.execute("INSERT INTO _otel.migrations VALUES (%s, %s, %s)", gone)
     assert gone is not None
     assert any(gone[0] in line and '"warning"' in line for line in done.stdout.splitlines()), done.stdout

@@ -14,7 +14,8 @@ from otelgres.collector.processors.redaction import Redactor, load_redaction
 from otelgres.collector.service.settings import SettingError
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.redaction import Redaction
-from tests.acceptance.receiver_process import OtelgresProcess, eventually, rows
+from tests.acceptance.receiver_process import OtelgresProcess, post, rows
+from tests.waiting import until
 
 SECRET = "hunter2-is-secret"
 CARD = "4111 1111 1111 1111"
@@ -105,13 +106,13 @@ def test_the_receiver_redacts_and_enters_what_it_refused(database: str, tmp_path
         url = process.ready()["http"]
         protobuf = {"Content-Type": "application/x-protobuf"}
         for signal, make in REQUESTS.items():
-            answer = httpx.post(f"{url}/v1/{signal}", content=make().SerializeToString(), headers=protobuf)
+            answer = post(f"{url}/v1/{signal}", content=make().SerializeToString(), headers=protobuf)
             assert answer.status_code == httpx.codes.OK
         for _ in range(3):
-            httpx.post(f"{url}/v1/logs", content=b"{", headers={"Content-Type": "application/json"})
-        httpx.post(f"{url}/v1/logs", content=f"secret {SECRET}", headers={"Content-Type": "text/plain"})
-        httpx.post(f"{url}/v1/traces", content=b"x" * 100_001, headers=protobuf)
-        httpx.post(f"{url}/v1/traces", content=b"x", headers={**protobuf, "Content-Encoding": "br"})
+            post(f"{url}/v1/logs", content=b"{", headers={"Content-Type": "application/json"})
+        post(f"{url}/v1/logs", content=f"secret {SECRET}", headers={"Content-Type": "text/plain"})
+        post(f"{url}/v1/traces", content=b"x" * 100_001, headers=protobuf)
+        post(f"{url}/v1/traces", content=b"x", headers={**protobuf, "Content-Encoding": "br"})
         query = "SELECT source, signal, effect, reason, sum(count)::int AS n FROM otel.losses GROUP BY 1, 2, 3, 4"
         wanted = {
             ("http", "logs", "refused", "malformed", 3),
@@ -119,7 +120,7 @@ def test_the_receiver_redacts_and_enters_what_it_refused(database: str, tmp_path
             ("http", "traces", "refused", "too_large", 1),
             ("http", "traces", "refused", "content_encoding", 1),
         }
-        eventually(lambda: {tuple(row.values()) for row in rows(database, query)} >= wanted, "the ledger")
+        until(lambda: {tuple(row.values()) for row in rows(database, query)} >= wanted, "the ledger")
         assert process.stop() == 0
     found = {tuple(row.values())[:4] for row in rows(database, query)}
     assert {("redaction", str(signal), "repaired", "redacted") for signal in Signal} <= found

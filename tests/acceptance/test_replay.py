@@ -20,17 +20,9 @@ from otelgres.exporters.spool.exporter import SpoolExporter
 from otelgres.exporters.spool.files import spool_files
 from otelgres.exporters.spool.queue import SpoolQueue
 from tests import postgres
-from tests.acceptance.receiver_process import (
-    TIMEOUT,
-    Serving,
-    environment,
-    eventually,
-    rows,
-    run_otelgres,
-    serve,
-    served,
-)
+from tests.acceptance.receiver_process import Serving, environment, rows, run_otelgres, serve, served
 from tests.library.otlp_receiver import unused_port
+from tests.waiting import TIMEOUT, until
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = """
@@ -133,7 +125,7 @@ def test_the_next_run_of_the_application_delivers_too(cluster: Cluster, migrated
     with served(cluster, migrated) as receiver:
         source = "work('next run', 0, 50)\nsys.stdin.read()"
         with application(source, spool, f"http://{receiver.grpc}") as process:
-            eventually(lambda: not spool_files(spool), "the spool to be empty")
+            until(lambda: not spool_files(spool), "the spool to be empty")
             process.communicate("", timeout=TIMEOUT)
         expected = EXPECTED | {"next run": 50}
         assert stored(receiver.dsn) == (expected, expected)
@@ -171,7 +163,7 @@ def test_a_receiver_killed_under_a_working_application_costs_nothing(
                 ports = ("--grpc", first.grpc, "--http", first.http.removeprefix("http://"))
                 with serve(dsn, str(tmp_path / "receiver spool"), *ports) as second:
                     second.ready()
-                    eventually(lambda: not spool_files(spool), "the spool to be empty")
+                    until(lambda: not spool_files(spool), "the spool to be empty")
                     working.communicate("\n", timeout=TIMEOUT)
                     assert working.returncode == 0
                     assert second.stop() == 0, second.errors

@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import run_otelgres
+from tests.acceptance.receiver_process import invoke
 from tests.sql import rows
 from tests.sql.rows import FLOW, MS, PHASE, Span, unix_nano
 
@@ -85,7 +85,7 @@ def dsn(cluster: Cluster, migrated: str) -> Iterator[str]:
 
 
 def report(dsn: str, *arguments: str) -> str:
-    done = run_otelgres("report", *arguments, OTELGRES_DSN=dsn)
+    done = invoke("report", *arguments, OTELGRES_DSN=dsn)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -248,7 +248,7 @@ def test_a_reader_is_enough(dsn: str) -> None:
 def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("REVOKE SELECT ON compat.log_events FROM otelgres_reader")
-    done = run_otelgres("report", "errors", OTELGRES_DSN=database)
+    done = invoke("report", "errors", OTELGRES_DSN=database)
     assert done.returncode == 1
     assert "permission denied for view log_events" in done.stderr
 
@@ -266,7 +266,7 @@ def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
     ids=["section", "times", "a word", "too long ago", "report", "file"],
 )
 def test_what_makes_no_sense_is_said(database: str, arguments: tuple[str, ...], says: str) -> None:
-    done = run_otelgres("report", *arguments, OTELGRES_DSN=database)
+    done = invoke("report", *arguments, OTELGRES_DSN=database)
     assert done.returncode != 0
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -277,5 +277,5 @@ def test_a_database_that_writes_days_its_own_way_is_read(database: str) -> None:
         connection.execute(
             "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET datestyle = ''SQL, DMY''', current_database()); END $$"
         )
-    done = run_otelgres("report", "compliance", "--dsn", database)
+    done = invoke("report", "compliance", "--dsn", database)
     assert (done.returncode, done.stderr) == (0, "")

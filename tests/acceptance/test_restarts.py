@@ -12,7 +12,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otelgres.collector.embedded import postmaster
 from tests import postgres
-from tests.acceptance.receiver_process import TIMEOUT, Serving, eventually, rows, up
+from tests.acceptance.receiver_process import Serving, get, rows, up
+from tests.waiting import TIMEOUT, until
 
 Send = Callable[[bytes], bool]
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -88,7 +89,7 @@ class Load:
 def kill_and_await(data: Path, receiver: Serving, loads: list[Load]) -> None:
     """Kills the postmaster between requests that are on their way; returns when another one serves them."""
     before = [len(load.acknowledged) for load in loads]
-    eventually(lambda: arrived(loads, before), "requests to be acknowledged")
+    until(lambda: arrived(loads, before), "requests to be acknowledged")
     found = postmaster.find(data / "postgres")
     assert found is not None
     found.process.kill()
@@ -97,8 +98,8 @@ def kill_and_await(data: Path, receiver: Serving, loads: list[Load]) -> None:
         other = postmaster.find(data / "postgres")
         return other is not None and other.ready and other.process.pid != found.process.pid
 
-    eventually(back, "another server")
-    eventually(lambda: httpx.get(f"{receiver.http}/readyz").status_code == 200, "a receiver that is ready again")
+    until(back, "another server")
+    until(lambda: get(f"{receiver.http}/readyz").status_code == 200, "a receiver that is ready again")
 
 
 def arrived(loads: list[Load], before: list[int]) -> bool:
@@ -119,7 +120,7 @@ def kill_again_and_again(times: int) -> None:
             return {row["span_id"] for row in rows(receiver.dsn, "SELECT span_id FROM otel.spans")}
 
         assert not by_grpc.errors + by_http.errors
-        eventually(lambda: acknowledged <= stored(), f"all of the {len(acknowledged)} acknowledged spans")
+        until(lambda: acknowledged <= stored(), f"all of the {len(acknowledged)} acknowledged spans")
         assert process.errors.count("starting it again") == times
         assert process.stop() == 0, process.errors
 

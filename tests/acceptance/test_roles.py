@@ -16,7 +16,8 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import postgres
-from tests.acceptance.receiver_process import TIMEOUT, environment, eventually, rows, run_otelgres, serve
+from tests.acceptance.receiver_process import environment, invoke, rows, serve
+from tests.waiting import TIMEOUT, until
 
 
 class Logins:
@@ -27,7 +28,7 @@ class Logins:
 
     def create(self, name: str, *arguments: str) -> str:
         """Makes a login; its DSN."""
-        done = run_otelgres("role", "create", name, *arguments, OTELGRES_DSN=self.owner)
+        done = invoke("role", "create", name, *arguments, OTELGRES_DSN=self.owner)
         assert done.returncode == 0, done.stderr
         return self.owner.replace("//postgres", f"//{name}", 1)
 
@@ -35,7 +36,7 @@ class Logins:
 @pytest.fixture(scope="module")
 def logins(postgres_version: str) -> Iterator[Logins]:
     with postgres.fast_cluster(postgres_version) as cluster:
-        done = run_otelgres("migrate", OTELGRES_DSN=cluster.dsn)
+        done = invoke("migrate", OTELGRES_DSN=cluster.dsn)
         assert done.returncode == 0, done.stderr
         yield Logins(cluster.dsn)
 
@@ -75,7 +76,7 @@ def test_a_writer_is_all_that_a_receiver_needs(logins: Logins) -> None:
                 timeout=TIMEOUT,
             )
             assert (done.returncode, done.stderr) == (0, "hello\n")
-            eventually(lambda: rows(logins.owner, TOLD), "the receiver's own numbers")
+            until(lambda: rows(logins.owner, TOLD), "the receiver's own numbers")
             assert receiver.stop() == 0
             assert "ermission denied" not in receiver.errors
     found = rows(logins.owner, "SELECT count(*) AS n, count(DISTINCT type) AS types FROM otel.metric_points")
@@ -149,12 +150,12 @@ def test_a_writer_may_do_nothing_else(logins: Logins) -> None:
 def test_a_writer_that_meets_an_old_schema_says_so(logins: Logins, postgres_version: str) -> None:
     with postgres.fast_cluster(postgres_version) as cluster:
         own = Logins(cluster.dsn)
-        assert run_otelgres("migrate", OTELGRES_DSN=cluster.dsn).returncode == 0
+        assert invoke("migrate", OTELGRES_DSN=cluster.dsn).returncode == 0
         dsn = own.create("d_writer", "--kind", "writer")
         with psycopg.connect(cluster.dsn, autocommit=True) as connection:
             connection.execute("DELETE FROM _otel.migrations WHERE name LIKE '0019%'")
         with tempfile.TemporaryDirectory() as spool, serve(dsn, spool) as receiver:
-            eventually(lambda: "otelgres migrate" in receiver.errors, "the receiver to say what is missing")
+            until(lambda: "otelgres migrate" in receiver.errors, "the receiver to say what is missing")
             receiver.stop()
 
 
@@ -270,7 +271,7 @@ def test_a_tenants_filters_still_find_their_days(logins: Logins) -> None:
 
 def test_what_is_wrong_with_a_role_is_said(logins: Logins, tmp_path: object) -> None:
     def said(*arguments: str) -> str:
-        done = run_otelgres("role", "create", *arguments, OTELGRES_DSN=logins.owner)
+        done = invoke("role", "create", *arguments, OTELGRES_DSN=logins.owner)
         assert done.returncode in (1, 2)
         assert "Traceback" not in done.stderr
         return done.stderr
@@ -279,7 +280,7 @@ def test_what_is_wrong_with_a_role_is_said(logins: Logins, tmp_path: object) -> 
     assert "keeps for itself" in said("otelgres_reader", "--kind", "reader")
     assert "keeps for itself" in said("pg_monitor", "--kind", "reader")
     reader = logins.create("e_reader", "--kind", "reader")
-    done = run_otelgres("role", "create", "y", "--kind", "reader", OTELGRES_DSN=reader)
+    done = invoke("role", "create", "y", "--kind", "reader", OTELGRES_DSN=reader)
     assert "CREATEROLE" in done.stderr or "could not be made" in done.stderr
 
 
@@ -291,7 +292,7 @@ def test_a_role_is_made_again_with_other_rights(logins: Logins) -> None:
 
 
 def test_passwords_are_hashed_before_they_are_sent(logins: Logins) -> None:
-    done = run_otelgres("role", "create", "with_word", "--kind", "reader", OTELGRES_DSN=logins.owner)
+    done = invoke("role", "create", "with_word", "--kind", "reader", OTELGRES_DSN=logins.owner)
     word = done.stdout.split()[0]
     assert len(word) > 20
     stored = rows(logins.owner, "SELECT rolpassword FROM pg_authid WHERE rolname = 'with_word'")[0]["rolpassword"]

@@ -14,7 +14,8 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, served
+from tests.acceptance.receiver_process import Serving, environment, served
+from tests.waiting import TIMEOUT, until
 
 ROOT = Path(__file__).parents[2]
 EXECUTION = uuid.UUID("0c0a2f4e-7d7e-4a5e-9a5b-1f6f6a0c9d11")
@@ -229,11 +230,11 @@ def test_a_run_that_is_killed_is_a_failed_run(receiver: Serving) -> None:
         def look() -> list[dict[str, Any]]:
             return receiver.rows("SELECT * FROM compat.execution_summary WHERE execution_id = %s", execution)
 
-        (row,) = eventually(look, "the run")
+        (row,) = until(look, "the run")
         assert (row["success"], row["end_time"], row["duration_seconds"]) == (None, None, None)
         assert (row["state"], row["total_atms"], row["error_count"]) == ("running", 3, 1)
         process.send_signal(signal.SIGKILL)
-    (row,) = eventually(lambda: [row for row in look() if row["success"] is not None], "the end of it", 60)
+    (row,) = until(lambda: [row for row in look() if row["success"] is not None], "the end of it", 60)
     assert (row["success"], row["failure_type"], row["state"]) == (False, "abandoned", "abandoned")
     assert (row["failover_activated"], row["connection_status"], row["total_atms"]) == (True, "lost", 3)
     assert row["end_time"] > row["start_time"]

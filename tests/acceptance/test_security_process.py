@@ -23,7 +23,8 @@ from otelgres.collector.embedded import Cluster
 from tests import postgres
 from tests.acceptance.certificates import Authority
 from tests.acceptance.http_client import PAYLOAD
-from tests.acceptance.receiver_process import TIMEOUT, environment, eventually, run_otelgres
+from tests.acceptance.receiver_process import environment, run_otelgres
+from tests.waiting import TIMEOUT, until
 
 PASSWORD = "pa55word-of-the-database"
 SOMEWHERE = "dbname=nowhere host=/nowhere"
@@ -121,8 +122,8 @@ def session(dsn: str, output: Path, **environ: str) -> Iterator["subprocess.Pope
             )  # fmt: skip
             ending.callback(process.wait, TIMEOUT)
             ending.callback(process.kill)
-            eventually(lambda: "the database is not ready" in output.read_text(), "a warning")
-        eventually(lambda: "otelgres is ready" in output.read_text() or process.poll() is not None, "readiness")
+            until(lambda: "the database is not ready" in output.read_text(), "a warning")
+        until(lambda: "otelgres is ready" in output.read_text() or process.poll() is not None, "readiness")
         assert process.poll() is None, output.read_text()
         yield process
         process.send_signal(signal.SIGTERM)
@@ -156,7 +157,7 @@ def test_secrets_are_nowhere_to_be_seen(folder: Path, secret_dsn: str) -> None:
         answers += [client.get("/metrics", headers={"Authorization": f"Bearer {read}"}), client.get("/metrics")]
         assert [answer.status_code for answer in answers[4:]] == [200, 401]
         with _database_away(secret_dsn):
-            eventually(lambda: send(ingest, PAYLOAD.replace(b"nnn", b"mmm")).status_code == 200, "the spool")
+            until(lambda: send(ingest, PAYLOAD.replace(b"nnn", b"mmm")).status_code == 200, "the spool")
             answers.append(client.get("/readyz"))
             assert answers[-1].json() == {"status": "not ready"}
     with psycopg.connect(secret_dsn) as connection:

@@ -21,7 +21,8 @@ import yaml
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import OtelgresProcess, environment, eventually, rows, run_otelgres
+from tests.acceptance.receiver_process import OtelgresProcess, environment, rows, run_otelgres
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -123,7 +124,7 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
                 + (SELECT count(*) FROM otel.span_starts) + (SELECT count(*) FROM otel.process_liveness) AS n
         """
         grafana = server.dsn.replace("//postgres", "//grafana", 1)
-        eventually(lambda: rows(grafana, count)[0]["n"] >= records, "what the demo has sent")
+        until(lambda: rows(grafana, count)[0]["n"] >= records, "what the demo has sent")
 
 
 def test_a_dead_receiver_is_not_healthy() -> None:

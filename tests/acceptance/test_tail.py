@@ -11,14 +11,14 @@ import uuid
 from collections import Counter
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
 from otelgres.collector.database.notify import CommitNotifier
 from otelgres.collector.embedded import Cluster
 from otelgres.collector.inspect.tail.follow import TailFollower
-from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, eventually, run_otelgres, served
+from tests.acceptance.receiver_process import OtelgresProcess, post, run_otelgres, served
+from tests.waiting import TIMEOUT, until
 
 INSERT = """
 INSERT INTO _otel.logs (time, time_unix_nano, observed_time_unix_nano, resource_id, scope_id, severity_number, flags,
@@ -71,7 +71,7 @@ class Told:
 
 def test_every_row_is_printed_once_under_slow_transactions_and_disconnects(ready: str) -> None:
     told = Told(ready)
-    eventually(lambda: told.following, "the follower to begin")
+    until(lambda: told.following, "the follower to begin")
     announcer = CommitNotifier(ready)
     announcer.start()
     committed: set[str] = set()
@@ -100,7 +100,7 @@ def test_every_row_is_printed_once_under_slow_transactions_and_disconnects(ready
         while any(writer.is_alive() for writer in writers):
             connection.execute(CUT)
             threading.Event().wait(0.15)
-    eventually(lambda: committed <= set(told.bodies), "everything that was committed")
+    until(lambda: committed <= set(told.bodies), "everything that was committed")
     announcer.stop()
     assert told.lost > 3
     assert set(told.bodies) == committed
@@ -116,14 +116,14 @@ def test_filters_select_what_is_printed(ready: str) -> None:
         words = Told(ready, contains="NEEDLE")
         flows = Told(ready, flow=flow)
         for one in (late, failures, words, flows):
-            eventually(lambda one=one: one.following, "a follower")  # type: ignore[misc]
+            until(lambda one=one: one.following, "a follower")  # type: ignore[misc]
         connection.execute(INSERT, [9, None, ["a Needle here"]])
         connection.execute(INSERT, [17, flow, ["new failure"]])
         connection.execute("NOTIFY otelgres")
-    eventually(lambda: late.bodies == ["Old Failure", "a Needle here", "new failure"], "those of the last minute")
-    eventually(lambda: failures.bodies == ["new failure"], "failures")
-    eventually(lambda: words.bodies == ["a Needle here"], "those with the word")
-    eventually(lambda: flows.bodies == ["new failure"], "those of the flow")
+    until(lambda: late.bodies == ["Old Failure", "a Needle here", "new failure"], "those of the last minute")
+    until(lambda: failures.bodies == ["new failure"], "failures")
+    until(lambda: words.bodies == ["a Needle here"], "those with the word")
+    until(lambda: flows.bodies == ["new failure"], "those of the flow")
 
 
 def test_records_are_printed_soon_after_commit(cluster: Cluster, migrated: str) -> None:
@@ -138,15 +138,15 @@ def test_records_are_printed_soon_after_commit(cluster: Cluster, migrated: str) 
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        eventually(lambda: receiver.rows(WAITING), "tail to wait for the first announcement")
+        until(lambda: receiver.rows(WAITING), "tail to wait for the first announcement")
         acked: dict[str, float] = {}
         for number in range(100):
             body = f"record {number}"
             record = {"timeUnixNano": str(time.time_ns()), "body": {"stringValue": body}}
             request = {"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}
-            httpx.post(f"{receiver.http}/v1/logs", json=request).raise_for_status()
+            post(f"{receiver.http}/v1/logs", json=request).raise_for_status()
             acked[body] = time.monotonic()
-        eventually(lambda: len(seen) == len(acked), "all records")
+        until(lambda: len(seen) == len(acked), "all records")
         delays = [seen[body] - acked[body] for body in acked]
         # The promise is 250 ms at the 99th percentile of a quiet machine, and here others are at work as well. Without
         # an announcement tail would look every two seconds.

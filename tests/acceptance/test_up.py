@@ -19,26 +19,33 @@ from otelgres.collector.embedded import Cluster, binaries, postmaster
 from otelgres.collector.service.runfile import running
 from tests import postgres
 from tests.acceptance.receiver_process import (
-    TIMEOUT,
     OtelgresProcess,
     Serving,
     environment,
-    eventually,
+    get,
     rows,
     run_otelgres,
     send_span,
     serve,
     up,
 )
+from tests.waiting import TIMEOUT, until
 
 FIRST, SECOND, THIRD = "00000000000000a1", "00000000000000a2", "00000000000000a3"
 
 
 @pytest.fixture
-def data() -> Iterator[Path]:
-    """A data folder of the test's own, on which nothing runs afterwards."""
+def new_data() -> Iterator[Path]:
+    """Where a data folder of the test's own is to be made; nothing runs on it afterwards."""
     with postgres.temporary_data() as folder:
         yield folder / "data"
+
+
+@pytest.fixture
+def data(new_data: Path, made_data: Path) -> Path:
+    """A data folder of the test's own with our schema, as a start of before leaves it."""
+    postgres.copy_data(made_data, new_data)
+    return new_data
 
 
 def span_ids(dsn: str) -> list[str]:
@@ -52,12 +59,13 @@ def postmaster_of(data: Path) -> psutil.Process:
     return found.process
 
 
-def test_the_first_line_says_everything_that_is_needed(data: Path) -> None:
+def test_the_first_line_says_everything_that_is_needed(new_data: Path) -> None:
+    data = new_data
     with up(data) as process:
         ready = Serving(process, process.ready())
         assert ready.pid == process.process.pid
-        assert httpx.get(f"{ready.http}/healthz").status_code == 200
-        assert httpx.get(f"{ready.http}/readyz").status_code == 200
+        assert get(f"{ready.http}/healthz").status_code == 200
+        assert get(f"{ready.http}/readyz").status_code == 200
         assert send_span(ready.http, FIRST) == 200
         assert span_ids(ready.dsn) == [FIRST]
         host, _, port = ready.grpc.rpartition(":")
@@ -94,9 +102,10 @@ def test_ctrl_c_stops_everything(data: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("there", ["owner.lock", "postgres/postmaster.pid"])
-def test_a_signal_before_it_is_ready_leaves_nothing_running(data: Path, number: int, there: str) -> None:
+def test_a_signal_before_it_is_ready_leaves_nothing_running(new_data: Path, number: int, there: str) -> None:
+    data = new_data
     with up(data) as process:
-        eventually(lambda: (data / there).exists(), there)
+        until(lambda: (data / there).exists(), there)
         assert process.stop(number) == 0, process.errors
         assert process.errors == ""
     assert postmaster.find(data / "postgres") is None
@@ -137,16 +146,16 @@ def test_after_kill_9_of_postgresql_the_next_start_has_all_that_was_acknowledged
         assert send_span(ready.http, FIRST) == 200
         server = postmaster_of(data)
         server.kill()
-        eventually(lambda: not postmaster.alive(server), "the end of PostgreSQL")
+        until(lambda: not postmaster.alive(server), "the end of PostgreSQL")
         # Kept in the spool: acknowledged, and not in any database yet.
         assert send_span(ready.http, SECOND) == 200
-        assert httpx.get(f"{ready.http}/readyz").status_code == 503
-        assert httpx.get(f"{ready.http}/healthz").status_code == 200
+        assert get(f"{ready.http}/readyz").status_code == 503
+        assert get(f"{ready.http}/healthz").status_code == 200
         assert process.stop() == 0, process.errors
     with up(data) as process:
         ready = Serving(process, process.ready())
         assert send_span(ready.http, THIRD) == 200
-        eventually(lambda: span_ids(ready.dsn) == [FIRST, SECOND, THIRD], "the spans of both lives")
+        until(lambda: span_ids(ready.dsn) == [FIRST, SECOND, THIRD], "the spans of both lives")
 
 
 def test_a_second_one_on_the_same_data_is_told_who_has_it(data: Path) -> None:
@@ -158,7 +167,7 @@ def test_a_second_one_on_the_same_data_is_told_who_has_it(data: Path) -> None:
         assert str(data) in second.stderr
         assert str(ready["pid"]) in second.stderr
         assert "Traceback" not in second.stderr
-        assert httpx.get(f"{ready['http']}/readyz").status_code == 200
+        assert get(f"{ready['http']}/readyz").status_code == 200
 
 
 @pytest.mark.parametrize("door", ["--grpc", "--http"])
@@ -182,7 +191,7 @@ def test_output_that_nobody_reads_holds_up_nothing(data: Path) -> None:
     fcntl.fcntl(writing, fcntl.F_SETFL, 0)
     doors = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
     with OtelgresProcess("up", "--data", str(data), *doors, stdout=writing) as process:
-        eventually(lambda: running(data) is not None, "the receiver's addresses")
+        until(lambda: running(data) is not None, "the receiver's addresses")
         found = running(data)
         assert found is not None
         assert send_span(found.http, FIRST) == 200
@@ -193,7 +202,8 @@ def test_output_that_nobody_reads_holds_up_nothing(data: Path) -> None:
     os.close(reading)
 
 
-def test_a_variable_that_is_no_setting_is_named(data: Path) -> None:
+def test_a_variable_that_is_no_setting_is_named(new_data: Path) -> None:
+    data = new_data
     answer = run_otelgres("up", "--data", str(data), OTELGRES_GRCP="127.0.0.1:0")
     assert answer.returncode == 1
     assert "OTELGRES_GRCP" in answer.stderr
@@ -236,14 +246,14 @@ def test_a_receiver_started_while_postgresql_is_away_stores_all_when_it_comes(da
         port = free.getsockname()[1]
     with serve(dsn, str(tmp_path), "--http", f"127.0.0.1:{port}") as process:
         http = f"http://127.0.0.1:{port}"
-        eventually(lambda: answers(f"{http}/healthz") == 200, "a receiver without a database")
+        until(lambda: answers(f"{http}/healthz") == 200, "a receiver without a database")
         assert answers(f"{http}/readyz") == 503
         assert send_span(http, FIRST) == 200
         with cluster:
             assert cluster.dsn == dsn
             ready = Serving(process, process.ready())
-            eventually(lambda: answers(f"{ready.http}/readyz") == 200, "readiness")
-            eventually(lambda: span_ids(dsn) == [FIRST], "the span from before")
+            until(lambda: answers(f"{ready.http}/readyz") == 200, "readiness")
+            until(lambda: span_ids(dsn) == [FIRST], "the span from before")
             assert send_span(ready.http, SECOND) == 200
             assert span_ids(dsn) == [FIRST, SECOND]
             assert process.stop() == 0, process.errors
@@ -252,6 +262,6 @@ def test_a_receiver_started_while_postgresql_is_away_stores_all_when_it_comes(da
 def answers(url: str) -> int:
     """The status, or 0 where nobody answers."""
     try:
-        return httpx.get(url).status_code
+        return get(url).status_code
     except httpx.TransportError:
         return 0

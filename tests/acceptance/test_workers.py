@@ -15,8 +15,9 @@ import pytest
 
 from otelgres.collector.tools.chaos.items import ItemKind
 from otelgres.collector.tools.chaos.transports import ChaosTransport, Grpc, Http
-from tests.acceptance.receiver_process import TIMEOUT, OtelgresProcess, eventually, rows, run_otelgres, serve
+from tests.acceptance.receiver_process import OtelgresProcess, get, invoke, post, rows, run_otelgres, serve
 from tests.acceptance.test_outage import fresh, send, stored
+from tests.waiting import until
 
 WORKERS = 3
 
@@ -42,7 +43,7 @@ class Running:
 
     def metrics(self, name: str) -> dict[str, float]:
         """The samples of a metric, as whichever worker is asked tells them for all."""
-        text = httpx.get(f"{self.ready['http']}/metrics", timeout=TIMEOUT).text
+        text = get(f"{self.ready['http']}/metrics").text
         found = (line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(f"{name}{{"))
         return {labels: float(value) for labels, value in found}
 
@@ -54,7 +55,7 @@ def running(database: str, tmp_path: Path) -> Iterator[Running]:
 
 
 def status(dsn: str) -> dict[str, Any]:
-    done = run_otelgres("status", "--json", OTELGRES_DSN=dsn)
+    done = invoke("status", "--json", OTELGRES_DSN=dsn)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
@@ -62,20 +63,18 @@ def status(dsn: str) -> dict[str, Any]:
 
 def test_they_are_one_on_the_outside(running: Running) -> None:
     assert len(running.workers()) == WORKERS
-    eventually(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "the database's being there")
-    eventually(lambda: running.send() and len(_busy(running)) == WORKERS, "work for every worker")
-    bad = httpx.post(f"{running.ready['http']}/v1/logs", content=b"\xff", headers={"Content-Type": "application/json"})
+    until(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "the database's being there")
+    until(lambda: running.send() and len(_busy(running)) == WORKERS, "work for every worker")
+    bad = post(f"{running.ready['http']}/v1/logs", content=b"\xff", headers={"Content-Type": "application/json"})
     assert bad.status_code == httpx.codes.BAD_REQUEST
-    eventually(
-        lambda: sum(running.metrics("otelcol_exporter_sent_log_records").values()) == len(running.acked), "the sum"
-    )
+    until(lambda: sum(running.metrics("otelcol_exporter_sent_log_records").values()) == len(running.acked), "the sum")
     assert stored(running.dsn) == sorted(running.acked)
 
     def told() -> dict[str, Any]:
         found = status(running.dsn)
         return found if sum(one["items_stored"] for one in found["receivers"]) == len(running.acked) else {}
 
-    found = eventually(told, "what `otelgres status` says of all of them", 60)
+    found = until(told, "what `otelgres status` says of all of them", 60)
     assert len(found["receivers"]) == WORKERS
     assert rows(running.dsn, "SELECT count(value) > 40 AS every FROM otel.receivers WHERE alive") == [{"every": True}]
     for one in found["receivers"]:
@@ -99,14 +98,14 @@ def test_one_that_dies_is_replaced_and_costs_nothing(running: Running) -> None:
     senders = [threading.Thread(target=load) for _ in range(2)]
     for sender in senders:
         sender.start()
-    eventually(lambda: len(running.acked) > 100, "some load")
+    until(lambda: len(running.acked) > 100, "some load")
     victim.send_signal(signal.SIGKILL)
-    eventually(
+    until(
         lambda: len(running.workers()) == WORKERS and victim.pid not in {one.pid for one in running.workers()},
         "another worker",
     )
     # The new one takes over what the dead one kept, and drains it.
-    eventually(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "its being ready")
+    until(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "its being ready")
     workers = running.workers()
     # Under load: what is not stored then is not acknowledged.
     assert running.process.stop() == 0, running.process.errors
@@ -116,7 +115,7 @@ def test_one_that_dies_is_replaced_and_costs_nothing(running: Running) -> None:
     assert not [one for one in workers if one.is_running()]
     with serve(running.dsn, running.spool) as after:
         after.ready()
-        eventually(lambda: len(stored(running.dsn)) >= len(running.acked), "what was left in the spool")
+        until(lambda: len(stored(running.dsn)) >= len(running.acked), "what was left in the spool")
         assert after.stop() == 0
     found = stored(running.dsn)
     assert len(found) == len(set(found))

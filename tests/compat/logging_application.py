@@ -8,7 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.receiver_process import TIMEOUT, environment
+from tests.acceptance.receiver_process import environment
+from tests.waiting import TIMEOUT
 
 _FRAME = """
 import json, logging, os, sys, threading, time

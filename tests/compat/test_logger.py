@@ -12,8 +12,9 @@ import pytest
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import TIMEOUT, environment, eventually, rows, run_otelgres, served
+from tests.acceptance.receiver_process import environment, rows, run_otelgres, served
 from tests.compat.logging_application import QUIET, into, printed, run
+from tests.waiting import TIMEOUT, until
 
 ROOT = Path(__file__).parents[2]
 
@@ -292,7 +293,7 @@ def test_through_a_collector_with_the_same_view(cluster: Cluster, migrated: str)
             "get_logger('a').info('two')",
             OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}",
         )
-        eventually(lambda: len(logs(receiver.dsn, where="logger_name = 'a'")) == 2, "the second record")
+        until(lambda: len(logs(receiver.dsn, where="logger_name = 'a'")) == 2, "the second record")
 
 
 def test_after_configure_telemetry_its_records_have_the_prefix(database: str) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from otelgres.collector.tools.chaos.processes import DatabaseProcess
 from otelgres.collector.tools.chaos.run import temporary_folder
-from tests.acceptance.receiver_process import eventually, rows
+from tests.acceptance.receiver_process import rows
 from tests.compat.logging_application import Application, into, printed, run
+from tests.waiting import until
 
 # Logs numbers until its stdin ends; says how far it is.
 STEADILY = """
@@ -39,11 +40,11 @@ def stored(database: DatabaseProcess) -> "Counter[str]":
 
 
 def a_view_is_there(database: DatabaseProcess) -> None:
-    eventually(lambda: rows(database.direct_dsn, "SELECT to_regclass('compat.app_logs') AS view")[0]["view"], "a view")
+    until(lambda: rows(database.direct_dsn, "SELECT to_regclass('compat.app_logs') AS view")[0]["view"], "a view")
 
 
 def stored_at_least(database: DatabaseProcess, number: int) -> None:
-    eventually(lambda: len(stored(database)) >= number, f"{number} records")
+    until(lambda: len(stored(database)) >= number, f"{number} records")
 
 
 def all_of(told: dict[str, Any]) -> "Counter[str]":
@@ -81,7 +82,7 @@ def test_postgresql_away_at_the_start_and_there_later(tmp_path: Path) -> None:
         try:
             config = into(database.dsn, flush_interval=0.1, queue_size=100_000, spool=str(tmp_path / "spool"))
             with Application(config, STEADILY) as application:
-                eventually(lambda: list((tmp_path / "spool").glob("*")), "something in the spool")
+                until(lambda: list((tmp_path / "spool").glob("*")), "something in the spool")
                 database.start()
                 a_view_is_there(database)
                 stored_at_least(database, 1000)

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
-from tests.acceptance.receiver_process import TIMEOUT, Serving, environment, eventually, served
+from tests.acceptance.receiver_process import Serving, environment, served
+from tests.waiting import TIMEOUT, until
 
 ROOT = Path(__file__).parents[2]
 EXPERIMENT = uuid.uuid5(uuid.NAMESPACE_URL, "experiment")
@@ -287,20 +288,20 @@ def test_what_hangs_is_active_and_what_is_killed_abandoned(receiver: Serving, en
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
-        whole, load = eventually(told, "both to be seen")
+        whole, load = until(told, "both to be seen")
         assert (whole["level"], whole["name"], whole["state"]) == ("pipeline", "nightly", "running")
         assert (load["level"], load["node_id"], load["stage"]) == ("phase", "nightly/load", "load")
         assert (load["progress_percent"], load["completed_units"], load["total_units"]) == (25, 2, 8)
         assert (whole["progress_percent"], load["status"], load["abandoned"]) == (12.5, "running", False)
         assert load["pid"] == process.pid
         sign = load["last_seen"]
-        eventually(lambda: active()[1]["last_seen"] > sign, "a later sign of life")
+        until(lambda: active()[1]["last_seen"] > sign, "a later sign of life")
         if end == "ended":
             process.communicate("\n", timeout=TIMEOUT)
-            eventually(lambda: not active(), "it to be gone")
+            until(lambda: not active(), "it to be gone")
         else:
             os.kill(process.pid, signal.SIGKILL)
-            eventually(lambda: all(row["abandoned"] for row in active()), "it to be abandoned")
+            until(lambda: all(row["abandoned"] for row in active()), "it to be abandoned")
             assert {row["status"] for row in active()} == {"running"}
             assert "no report" in active()[0]["reason"]
     finally:

@@ -15,9 +15,10 @@ from psycopg.rows import dict_row
 
 from otelgres.collector.embedded import Cluster
 from tests import postgres
-from tests.acceptance.receiver_process import TIMEOUT, environment, eventually, rows, run_otelgres, serve
+from tests.acceptance.receiver_process import environment, rows, run_otelgres, serve
 from tests.grafana.dashboards import FILES, Query, every_query, queries, read, variables
 from tests.grafana.macros import Unknown, expand
+from tests.waiting import TIMEOUT, until
 
 DATASOURCE = {"type": "grafana-postgresql-datasource", "uid": "otelgres"}
 # What only shows when something is wrong, or when it is there at all: no rows are right.
@@ -120,7 +121,7 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
                 for (hour,) in connection.execute("SELECT _otel.hours_to_roll_up('2100-01-01')").fetchall():
                     connection.execute("SELECT _otel.roll_up_hour(%s)", [hour])
             told = "SELECT 1 FROM otel.receivers WHERE name = 'otelcol_receiver_requests'"
-            eventually(lambda: rows(dsn, told), "the receiver to tell its numbers")
+            until(lambda: rows(dsn, told), "the receiver to tell its numbers")
             made = run_otelgres("role", "create", READER, "--kind", "reader", OTELGRES_DSN=dsn)
             assert made.returncode == 0, made.stderr
             try:

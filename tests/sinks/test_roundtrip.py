@@ -20,7 +20,7 @@ from tests import otlp_raw as raw
 Connection = psycopg.Connection[Any]
 
 _SETTINGS: Final = settings(
-    max_examples=50,
+    max_examples=30,
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],

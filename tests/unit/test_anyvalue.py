@@ -21,7 +21,7 @@ from otelgres.exporters.postgres.codec.anyvalue import (
 )
 from tests import otlp_from_rows, otlp_raw, otlp_repairs, otlp_strategies
 
-_SETTINGS = settings(max_examples=100, deadline=None, database=None)
+_SETTINGS = settings(max_examples=50, deadline=None, database=None)
 
 
 @given(otlp_strategies.any_values)

@@ -13,7 +13,7 @@ from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from tests import otlp_from_rows, otlp_raw, otlp_repairs, otlp_strategies
 from tests.otlp_raw import AnyValue, KeyValue
 
-_SETTINGS = settings(max_examples=100, deadline=None, database=None)
+_SETTINGS = settings(max_examples=50, deadline=None, database=None)
 
 
 @given(st.lists(otlp_strategies.attributes, max_size=4))

@@ -5,6 +5,7 @@ in it. Programs that tests hand to another interpreter as text are applications,
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,11 +20,16 @@ MODULES = sorted(
 STARTS = {"Popen", "call", "check_call", "check_output", "create_subprocess_exec", "create_subprocess_shell", "run"}
 OPTIONS = {"extra_groups", "group", "preexec_fn", "user"}
 FORKS = {"Pool", "Process", "ProcessPoolExecutor", "fork", "forkpty", "get_context"}
+MENTIONED = re.compile(
+    r"\b(?:user|group|extra_groups|preexec_fn|fork|forkpty|get_context)\b|Pool|Process|[(,]\s*\*\*\w"
+)
 FORKING_MODULES = {"concurrent.futures", "multiprocessing", "os", "pty"}
 
 
 def forks(text: str) -> Iterator[str]:
     """What in the source ``text`` makes children by fork, each with its line."""
+    if not MENTIONED.search(text):  # which is most of them, and takes no parsing
+        return
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and name(node.func).rpartition(".")[2] in STARTS:
             named = {keyword.arg for keyword in node.keywords} & OPTIONS

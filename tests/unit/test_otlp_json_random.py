@@ -61,7 +61,7 @@ REQUESTS: dict[Signal, type[Message]] = {
 
 
 @pytest.mark.parametrize("signal", Signal)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_request_comes_back_equal(signal: Signal, data: st.DataObject) -> None:
     fields = data.draw(_fields_of(REQUESTS[signal].DESCRIPTOR))
@@ -88,7 +88,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(JSON_VALUES)
 def test_any_json_is_taken_or_refused_but_never_crashes(value: Any) -> None:
     try:
@@ -98,7 +98,7 @@ def test_any_json_is_taken_or_refused_but_never_crashes(value: Any) -> None:
     ExportTraceServiceRequest.FromString(payload)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_taken_or_refused_but_never_crash(data: bytes) -> None:
     try:

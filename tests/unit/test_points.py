@@ -23,7 +23,7 @@ from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
 from tests import otlp_raw as raw
 from tests import otlp_strategies
 
-_SETTINGS = settings(max_examples=200, deadline=None, database=None)
+_SETTINGS = settings(max_examples=80, deadline=None, database=None)
 _NOW: Final = otlp_strategies.NOW
 _BOUNDS: Final = Bounds(_NOW - 30 * 86_400_000_000_000, _NOW + 86_400_000_000_000, _NOW)
 

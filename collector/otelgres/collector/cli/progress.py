@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _Item = TypeVar("_Item")
 _LINE_SECONDS: Final = 5.0
@@ -19,7 +19,7 @@ _LINE_SECONDS: Final = 5.0
 class Advance:
     """What the work calls: ``advance(3)`` for three more; ``total`` may become known, or change, on the way."""
 
-    def __init__(self, title: str, total: float | None, bar: Progress | None) -> None:
+    def __init__(self, title: str, total: float | None, bar: "Progress | None") -> None:
         self._title = title
         self._bar = bar
         self._task = bar.add_task(title, total=total, rate="") if bar else None
@@ -53,18 +53,22 @@ class Advance:
 @contextmanager
 def progress(title: str, total: float | None = None) -> Iterator[Advance]:
     """A block of long work; nothing is shown of work that is done at once."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield Advance(title, total, None)
         return
-    bar = Progress(
+    # Only here: a command in a pipe shall not wait for what draws.
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        console=console,
+        console=Console(stderr=True),
         transient=True,
     )
     with bar:
