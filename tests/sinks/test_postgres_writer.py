@@ -20,7 +20,7 @@ def test_invalid_spans_are_refused_and_their_neighbours_stored(writer: PostgresW
     one, other = writer.write([batch(span("a"), *bad, span("b")), batch(span("c"))])
     assert isinstance(one, Accepted)
     assert one.rejected == 5
-    assert one.message.startswith("5 refused: ")
+    assert one.message.startswith("5 rejected: ")
     for reason in ("trace_id has 0 bytes, not 16 (1)", "span_id has 9 bytes, not 8 (1)", "all zeros (2)"):
         assert reason in one.message
     assert other == Accepted()

@@ -210,7 +210,7 @@ def test_lone_surrogates_are_replaced(escaped: str, text: str) -> None:
 
 
 def test_two_members_of_a_oneof() -> None:
-    with pytest.raises(InvalidJson, match=r"attributes\[0\]\.value: only one may be set of int_value, string_value"):
+    with pytest.raises(InvalidJson, match=r"attributes\[0\]\.value: set only one of int_value, string_value"):
         _attribute({"stringValue": "1", "intValue": 1})
     assert _attribute({"stringValue": "1", "intValue": None}).string_value == "1"
 

@@ -1,7 +1,6 @@
-"""Batches to committed transactions: one writer has one connection and belongs to one thread.
+"""Writes batches in committed transactions. A writer has one connection and belongs to one thread.
 
-:meth:`PostgresWriter.write` returns when every row of every accepted batch, its digest and the roll-ups are committed,
-and says of each batch what became of it. Refuses to know who sent the batches and what a transport answers.
+:meth:`PostgresWriter.write` returns after the rows, digests and roll-ups of all accepted batches are committed.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.limits import Limits, effect_of
 from otelgres.exporters.postgres.codec.rows import Caches, Entry, Group, LossCounts
 from otelgres.exporters.postgres.copying import copy, stage
-from otelgres.exporters.postgres.errors import ErrorClass, advice, meaning
+from otelgres.exporters.postgres.errors import ErrorClass, advice, classify
 from otelgres.exporters.postgres.partitions import Partitions
 from otelgres.sql.queries import query
 
@@ -36,19 +35,19 @@ log = logging.getLogger(__name__)
 _ATTEMPTS: Final = 5
 _RETRY_AFTER: Final = 1.0
 _EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).date()
-# A digest is entered under the day of an hour ago as well: see the comment on _otel.digests.
+# A digest is also stored under the day of one hour ago: see the comment on _otel.digests.
 _DIGEST_OVERLAP: Final = timedelta(hours=1)
 _SESSION: Final = {
     "application_name": "otelgres writer",
     "connect_timeout": "5",
-    # A server that vanished must be noticed by TCP, not by a sender's patience.
+    # A server that disappears must be detected by TCP before clients time out.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
-# Set once connected. synchronous_commit off would make an acknowledgement a lie, and what we send is UTF-8 whatever the
-# environment (PGCLIENTENCODING) or the database prefers; the rest bounds what one stuck transaction can hold up.
+# Set after connecting. With synchronous_commit off, acknowledged data could be lost. The encoding of the rows is UTF-8,
+# whatever PGCLIENTENCODING or the database says. The timeouts limit what one stuck transaction can block.
 _SETTINGS: Final = """
 SELECT set_config('lock_timeout', '10s', false), set_config('statement_timeout', '60s', false),
        set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false),
@@ -60,7 +59,7 @@ SELECT set_config('lock_timeout', '10s', false), set_config('statement_timeout',
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What one transaction took, for whoever watches: rows by table, and what was stored already."""
+    """Figures of one committed transaction, for metrics: rows by table, duplicates, seconds and retries."""
 
     rows: dict[str, int]
     requests: int
@@ -71,7 +70,7 @@ class Committed:
 
 
 class PostgresWriter:
-    """Writes batches into one database. ``observe`` is told of every commit, in this thread."""
+    """Writes batches into one database. ``observe`` is called after every commit, in the writing thread."""
 
     def __init__(
         self,
@@ -88,35 +87,35 @@ class PostgresWriter:
         self._connection: psycopg.Connection[Any] | None = None
         self._known = Known()
         self._guard = guard or CardinalityLimiter()
-        # Ids that stand for another one until the minute is over.
+        # Keys that map to the id of an overflow row until the minute ends.
         self._overflow_ids: list[tuple[dict[Any, int], Any]] = []
         self._minute = 0
         self._caches = Caches(limits)
-        # Repairs of dimension rows, which are committed before the group: kept until a ledger entry is committed too.
+        # Repairs of dimension rows, which are committed before the group: kept until their loss counts are committed.
         self._pending_losses = Repairs()
         self._partitions = Partitions(past_days, future_days)
-        # Why the database took nothing the last time, and what to do about it.
+        # Why the last write failed, and what to do about it.
         self.problem = ""
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """Commits the batches together and says what became of each, in order. Never raises for data or database."""
+        """Commits the batches together; returns the outcomes in order. Never raises for data or database errors."""
         outcomes: list[Outcome | None] = [None] * len(batches)
         digests = [request_digest(batch) for batch in batches]
         first: dict[UUID, int] = {}
-        for place, (batch, digest) in enumerate(zip(batches, digests, strict=True)):
+        for index, (batch, digest) in enumerate(zip(batches, digests, strict=True)):
             if not batch.payload:
-                outcomes[place] = Accepted()
+                outcomes[index] = Accepted()
             else:
-                first.setdefault(digest, place)
-        self._commit([(place, batches[place], digest) for digest, place in first.items()], outcomes)
-        for place, digest in enumerate(digests):
-            if outcomes[place] is None:
-                # Sent twice within this group: what became of the first became of this one.
-                outcomes[place] = outcomes[first[digest]]
+                first.setdefault(digest, index)
+        self._commit([(index, batches[index], digest) for digest, index in first.items()], outcomes)
+        for index, digest in enumerate(digests):
+            if outcomes[index] is None:
+                # A repeated request within this group has the outcome of the first one.
+                outcomes[index] = outcomes[first[digest]]
         return [outcome if outcome is not None else _unavailable() for outcome in outcomes]
 
     def check(self, batch: Batch) -> Accepted | Invalid:
-        """What :meth:`write` would answer for the data alone. Touches no database."""
+        """The outcome that :meth:`write` would return for the data itself. Does not use the database."""
         try:
             rejected_items = check(batch, self._caches, self._partitions.bounds())
         except MalformedError as error:
@@ -124,7 +123,7 @@ class PostgresWriter:
         return Accepted(rejected_items.count, rejected_items.message())
 
     def probe(self) -> bool:
-        """Whether the database can be reached and written to. Never raises."""
+        """Whether the database is reachable and writable. Never raises."""
         try:
             row = self._connected().execute("SHOW transaction_read_only").fetchone()
         except psycopg.Error:
@@ -133,21 +132,24 @@ class PostgresWriter:
         return row is not None and row[0] == "off"
 
     def record_loss(self, effect: str, signal: str, reason: str, count: int, sample: str) -> None:
-        """Enters something lost outside the database in the ledger. Raises ``psycopg.Error``."""
+        """Adds a loss that happened outside the database to otel.losses. Raises ``psycopg.Error``."""
         ledger = LossCounts()
         ledger.add(Entry(effect, signal, reason), count, sample)
-        self._enter(ledger)
+        self._store_losses(ledger)
 
     def close(self) -> None:
-        """Closes the connection; the next write opens another."""
+        """Closes the connection; the next write opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _commit(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None]) -> None:
-        """Commits ``work`` as one transaction; finds what poisons it by halving. Fills ``outcomes``."""
-        staged = anew = False
-        met: ErrorClass | None = None
+        """Commits ``work`` in one transaction; isolates requests that cannot be stored by halving.
+
+        Sets ``outcomes``; those that stay None are Unavailable.
+        """
+        staged = reconnected = False
+        failure: ErrorClass | None = None
         started = time.monotonic()
         for attempt in range(_ATTEMPTS):
             if not work:
@@ -156,21 +158,21 @@ class PostgresWriter:
             try:
                 committed = self._transaction(work, outcomes, staged=staged)
             except psycopg.Error as error:
-                met = meaning(error)
-                match met:
+                failure = classify(error)
+                match failure:
                     case ErrorClass.DUPLICATE:
                         staged = True
                     case ErrorClass.NO_PARTITION:
                         self._partitions.forget()
-                    case ErrorClass.AGAIN:
+                    case ErrorClass.CONFLICT:
                         pass
                     case ErrorClass.POISON:
                         self._halve(work, outcomes, error)
                         return
-                    case ErrorClass.AWAY if before is not None and before.closed and not anew:
-                        # It may have been cut while nothing was written: one new one before senders are asked to wait.
-                        anew = True
-                    case ErrorClass.AWAY:
+                    case ErrorClass.UNAVAILABLE if before is not None and before.closed and not reconnected:
+                        # The connection may have been cut while idle: reconnect once before answering Unavailable.
+                        reconnected = True
+                    case ErrorClass.UNAVAILABLE:
                         self.problem = f"{advice(error)} ({_first_line(error)})"
                         log.warning("%s", self.problem)
                         self.close()
@@ -178,11 +180,11 @@ class PostgresWriter:
             else:
                 self._observe(replace(committed, seconds=time.monotonic() - started, retries=attempt))
                 return
-        if met is ErrorClass.DUPLICATE and len(work) > 1:
-            # Another receiver is storing the same requests one after the other: a smaller group meets fewer of them.
+        if failure is ErrorClass.DUPLICATE and len(work) > 1:
+            # Another receiver is storing the same requests: a smaller group conflicts with fewer of them.
             self._commit_halves(work, outcomes)
             return
-        log.warning("a group of %d requests lost %d races in a row; senders are asked to retry", len(work), _ATTEMPTS)
+        log.warning("a group of %d requests conflicted %d times in a row; clients must retry", len(work), _ATTEMPTS)
 
     def _commit_halves(self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None]) -> None:
         middle = len(work) // 2
@@ -193,14 +195,14 @@ class PostgresWriter:
         if len(work) > 1:
             self._commit_halves(work, outcomes)
             return
-        place, batch, _ = work[0]
-        outcomes[place] = Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")
+        index, batch, _ = work[0]
+        outcomes[index] = Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")
         ledger = LossCounts()
         ledger.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
         try:
-            self._enter(ledger)
+            self._store_losses(ledger)
         except psycopg.Error:
-            log.exception("the ledger entry of a refused request could not be written")
+            log.exception("could not record a rejected request in otel.losses")
 
     def _transaction(
         self, work: list[tuple[int, Batch, UUID]], outcomes: list[Outcome | None], *, staged: bool
@@ -210,12 +212,12 @@ class PostgresWriter:
             row[0] for row in connection.execute(query("known_digests"), {"digests": [digest for _, _, digest in work]})
         }
         fresh = [item for item in work if item[2] not in stored]
-        group, answers = self._rows(connection, [(place, batch) for place, batch, _ in fresh])
+        group, answers = self._rows(connection, [(index, batch) for index, batch, _ in fresh])
         days = digest_days(datetime.now(UTC))
         self._partitions.ensure(connection, {**group.days, "digests": days, "losses": days})
-        taken = [digest for place, _, digest in fresh if isinstance(answers[place], Accepted)]
+        accepted = [digest for index, _, digest in fresh if isinstance(answers[index], Accepted)]
         duplicates = 0
-        if taken or group.ledger.counts:
+        if accepted or group.ledger.counts:
             with connection.transaction(), connection.cursor() as cursor:
                 for table, columns in COLUMNS.items():
                     if group.counts[table]:
@@ -226,23 +228,23 @@ class PostgresWriter:
                             copy(cursor, table, columns, rows)
                 if group.ledger.counts:
                     self._add_losses(connection, group.ledger)
-                copy(cursor, "digests", ("digest", "day"), _digest_rows(taken, days))
+                copy(cursor, "digests", ("digest", "day"), _digest_rows(accepted, days))
         self._pending_losses.clear()
-        for place, batch, digest in work:
-            outcomes[place] = self._duplicate(batch) if digest in stored else answers[place]
+        for index, batch, digest in work:
+            outcomes[index] = self._duplicate(batch) if digest in stored else answers[index]
         self._known.trim()
         stored_rows = {table: group.counts[table] for table in COLUMNS}
         return Committed(stored_rows, len(work), 0.0, 0, len(stored), duplicates)
 
     def _duplicate(self, batch: Batch) -> Accepted:
-        """What a request that is stored already was answered: the same items are refused for the same reasons."""
+        """The outcome of a request that is stored already: the same items are rejected for the same reasons."""
         outcome = self.check(batch)
         return outcome if isinstance(outcome, Accepted) else Accepted()
 
     def _rows(
         self, connection: psycopg.Connection[Any], work: list[tuple[int, Batch]]
     ) -> tuple[Group, dict[int, Outcome]]:
-        """The rows of the batches, and what each will be answered once they are committed."""
+        """The rows of the batches, and the outcome of each after the commit."""
         group = Group(self._partitions.bounds())
         if self._overflow_ids and self._guard.minute != self._minute:
             for ids, key in self._overflow_ids:
@@ -252,20 +254,20 @@ class PostgresWriter:
         answers: dict[int, Outcome] = {}
         parsed: list[tuple[int, Batch, Any]] = []
         missing = Missing(limits=self._caches.limits)
-        for place, batch in work:
+        for index, batch in work:
             try:
-                parsed.append((place, batch, parse(batch, self._known, missing)))
+                parsed.append((index, batch, parse(batch, self._known, missing)))
             except MalformedError as error:
-                answers[place] = _malformed(batch, error, group)
+                answers[index] = _malformed(batch, error, group)
         if missing:
             self._overflowed(dimension_store.resolve(connection, missing, self._known, self._guard), group)
             self._pending_losses += missing.repairs
-        for place, batch, request in parsed:
+        for index, batch, request in parsed:
             try:
                 rejected_items = add_rows(batch, request, self._known, self._caches, group)
-                answers[place] = Accepted(rejected_items.count, rejected_items.message())
+                answers[index] = Accepted(rejected_items.count, rejected_items.message())
             except MalformedError as error:
-                answers[place] = _malformed(batch, error, group)
+                answers[index] = _malformed(batch, error, group)
         if group.pending:
             self._fill_series(connection, group)
             self._pending_losses += group.series_repairs
@@ -282,10 +284,10 @@ class PostgresWriter:
 
     def _fill_series(self, connection: psycopg.Connection[Any], group: Group) -> None:
         self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
-        for table, place, key in group.pending:
-            group.parts[table][place] = pg.int8(self._known.series[key])
+        for table, index, key in group.pending:
+            group.parts[table][index] = pg.int8(self._known.series[key])
 
-    def _enter(self, ledger: LossCounts) -> None:
+    def _store_losses(self, ledger: LossCounts) -> None:
         connection = self._connected()
         self._partitions.ensure(connection, {"losses": digest_days(datetime.now(UTC))})
         self._add_losses(connection, ledger)
@@ -317,8 +319,7 @@ class PostgresWriter:
         except psycopg.Error:
             connection.close()
             raise
-        # What answers now may be another database, or the same as it was before: restored, or a replica that lagged.
-        # Ids from then would name other content, or none.
+        # This may be another database, a restored one, or a replica that lagged: cached ids may be wrong there.
         self._known.forget()
         self._partitions.forget()
         self._connection = connection
@@ -326,13 +327,13 @@ class PostgresWriter:
 
 
 def request_digest(batch: Batch) -> UUID:
-    """What a request is recognised by when it is sent again."""
-    # SHA-256 rather than a faster hash: a sender must not be able to make two requests of one digest.
+    """The digest by which a retried request is recognised."""
+    # SHA-256 instead of a faster hash: a client must not be able to construct two requests with the same digest.
     return UUID(bytes=hashlib.sha256(batch.signal.encode() + b"\0" + batch.payload).digest()[:16])
 
 
 def digest_days(now: datetime) -> set[int]:
-    """The days, counted from 1970-01-01, under which a request that is written ``now`` is entered."""
+    """The days (counted from 1970-01-01) under which the digest of a request written ``now`` is stored."""
     return {(moment.date() - _EPOCH_DAY).days for moment in (now, now - _DIGEST_OVERLAP)}
 
 
@@ -340,7 +341,7 @@ def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
     epoch_2000 = (datetime(2000, 1, 1, tzinfo=UTC).date() - _EPOCH_DAY).days
     rows = [
         b"\x00\x02" + pg.text(digest.bytes) + pg.int4(day - epoch_2000)
-        # In key order, so that two writers with the same requests wait for each other instead of deadlocking.
+        # In key order, so that two writers with the same requests do not deadlock.
         for digest in sorted(digests)
         for day in sorted(days)
     ]
@@ -353,7 +354,7 @@ def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:
 
 
 def _unavailable() -> Unavailable:
-    return Unavailable(_RETRY_AFTER, "the database cannot take this now; send it again")
+    return Unavailable(_RETRY_AFTER, "the database is unavailable; retry")
 
 
 def _first_line(error: psycopg.Error) -> str:
