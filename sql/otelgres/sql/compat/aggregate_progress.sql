@@ -54,7 +54,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 50 SET search_path = pg_
 $$;
 
 COMMENT ON FUNCTION compat.aggregate_progress(uuid) IS
-    'The nodes of an experiment with their progress added up from below: a leaf''s is its own (percent, else units done of total, '
-    'else 100 when it is completed), a parent''s the mean of its children by weight, parts that are expected and not there '
-    'counting 0; what is completed or skipped is 100. What a node said last, by time in nanoseconds, holds, field by field, in '
-    'whatever order it arrived.';
+    'The nodes of an experiment with aggregated progress: for a leaf its own (percent, else completed of total units, '
+    'else 100 if completed), for a parent the weighted mean of its children, where expected but missing parts count '
+    'as 0; a completed or skipped node is 100. For each field the latest report by time in nanoseconds counts, '
+    'whatever the order of arrival.';

@@ -14,5 +14,5 @@ END
 $$;
 
 COMMENT ON FUNCTION compat.cleanup_old_logs(integer) IS
-    'Drops the days of log records, of all applications, of which nothing is younger than so many days; returns how many days '
-    'were dropped. The owner of the schema may call it.';
+    'Drops the days of log records, of all applications, that are older than this many days; returns the number of '
+    'days dropped. Only the owner of the schema may call it.';

@@ -41,5 +41,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION compat.execution_months(timestamptz, timestamptz) IS
-    'Runs of each month (UTC) and name, side by side: how many, how they ended (by the status of the run''s span), seconds '
-    'they took, how many fell back, log records of level ERROR or worse. The last twelve months unless it is told.';
+    'Runs by month (UTC) and name: number, outcomes (by the status of the run''s span), duration in seconds, '
+    'failovers, log records of level ERROR or worse. By default the last twelve months.';

@@ -119,25 +119,37 @@ WHERE f.flow_name IS NOT NULL
 $view$);
 
 COMMENT ON VIEW compat.execution_summary IS
-    'One row a run: a flow of otel_setup, also one that has not ended. Filter by start_time or execution_id.';
+    'One row per run: a flow of otel_setup, including flows that have not ended. Filter by start_time or '
+    'execution_id.';
 COMMENT ON COLUMN compat.execution_summary.execution_id IS 'The run: its trace id as uuid.';
-COMMENT ON COLUMN compat.execution_summary.start_time IS 'When it began.';
-COMMENT ON COLUMN compat.execution_summary.end_time IS 'When it ended; of an abandoned run its last report; NULL while it is at work.';
+COMMENT ON COLUMN compat.execution_summary.start_time IS 'Start time.';
+COMMENT ON COLUMN compat.execution_summary.end_time IS
+    'End time; for an abandoned run its last report; NULL while it is running.';
 COMMENT ON COLUMN compat.execution_summary.duration_seconds IS 'From start_time to end_time.';
-COMMENT ON COLUMN compat.execution_summary.demo_mode IS 'By attribute demo_mode. A run that writes nothing in demo mode is not here.';
-COMMENT ON COLUMN compat.execution_summary.total_atms IS 'How many terminals it was to process, by attribute total_atms.';
-COMMENT ON COLUMN compat.execution_summary.success IS 'Whether it succeeded: by attribute success, else whether its span ended without an error. False if it was abandoned, NULL while it is at work.';
-COMMENT ON COLUMN compat.execution_summary.failover_activated IS 'Whether it had to fall back, by attribute failover_activated.';
-COMMENT ON COLUMN compat.execution_summary.failure_type IS 'By attribute failure_type, else the type of the exception that ended it; abandoned if its process is gone.';
-COMMENT ON COLUMN compat.execution_summary.connection_status IS 'By attribute connection_status.';
-COMMENT ON COLUMN compat.execution_summary.regional_records_processed IS 'By attribute regional_records_processed.';
-COMMENT ON COLUMN compat.execution_summary.terminal_details_processed IS 'By attribute terminal_details_processed.';
+COMMENT ON COLUMN compat.execution_summary.demo_mode IS
+    'From attribute demo_mode. A run that writes nothing in demo mode is not included.';
+COMMENT ON COLUMN compat.execution_summary.total_atms IS 'Number of terminals to process, from attribute total_atms.';
+COMMENT ON COLUMN compat.execution_summary.success IS
+    'Whether it succeeded: from attribute success, else whether its span ended without an error. False if abandoned, '
+    'NULL while it is running.';
+COMMENT ON COLUMN compat.execution_summary.failover_activated IS
+    'Whether it used the failover, from attribute failover_activated.';
+COMMENT ON COLUMN compat.execution_summary.failure_type IS
+    'From attribute failure_type, else the type of the exception that ended it; abandoned if its process is gone.';
+COMMENT ON COLUMN compat.execution_summary.connection_status IS 'From attribute connection_status.';
+COMMENT ON COLUMN compat.execution_summary.regional_records_processed IS 'From attribute regional_records_processed.';
+COMMENT ON COLUMN compat.execution_summary.terminal_details_processed IS 'From attribute terminal_details_processed.';
 COMMENT ON COLUMN compat.execution_summary.error_count IS 'Log records of the run with level ERROR or CRITICAL.';
 COMMENT ON COLUMN compat.execution_summary.warning_count IS 'Log records of the run with level WARNING.';
 COMMENT ON COLUMN compat.execution_summary.info_count IS 'Log records of the run with level INFO.';
-COMMENT ON COLUMN compat.execution_summary.performance_summary IS '{"phases": {name: {count, duration_ms, max_ms, errors}}, …}: phases that have ended, and what attribute performance_summary adds.';
-COMMENT ON COLUMN compat.execution_summary.created_at IS 'When the first of it was stored.';
-COMMENT ON COLUMN compat.execution_summary.name IS 'What the run is called: the name of the flow.';
-COMMENT ON COLUMN compat.execution_summary.state IS 'ended, or as in otel.in_flight: running, silent, abandoned. Of a process that does not tell whether it lives: abandoned after a day without anything.';
-COMMENT ON COLUMN compat.execution_summary.started_by IS 'Who started it, by attribute started_by, user.id or enduser.id.';
+COMMENT ON COLUMN compat.execution_summary.performance_summary IS
+    '{"phases": {name: {count, duration_ms, max_ms, errors}}, …}: ended phases, and the contents of attribute '
+    'performance_summary.';
+COMMENT ON COLUMN compat.execution_summary.created_at IS 'When its first data was stored.';
+COMMENT ON COLUMN compat.execution_summary.name IS 'Name of the flow.';
+COMMENT ON COLUMN compat.execution_summary.state IS
+    'ended, or as in otel.in_flight: running, silent, abandoned. If its process reports no liveness: abandoned after '
+    'a day without data.';
+COMMENT ON COLUMN compat.execution_summary.started_by IS
+    'Who started it, from attribute started_by, user.id or enduser.id.';
 COMMENT ON COLUMN compat.execution_summary.services IS 'The services that took part.';

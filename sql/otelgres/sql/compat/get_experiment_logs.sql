@@ -32,5 +32,5 @@ END
 $$;
 
 COMMENT ON FUNCTION compat.get_experiment_logs(uuid, text, text, integer) IS
-    'The latest log records of an experiment, newest first: of one level, or of that level and worse if + follows it '
-    '(''WARNING+''); with a text in message or traceback (upper or lower case); at most p_limit, NULL: all.';
+    'The latest log records of an experiment, newest first: of one level, or with a trailing + of that level or worse '
+    '(''WARNING+''); with a text in message or traceback (case-insensitive); at most p_limit, NULL: all.';

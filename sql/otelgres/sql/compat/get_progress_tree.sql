@@ -28,4 +28,5 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 50 SET search_path = pg_catalog, pg_temp 
 $$;
 
 COMMENT ON FUNCTION compat.get_progress_tree(uuid) IS
-    'The nodes of an experiment as a tree: each after its parent, in the order in which they began; tree is the name, indented.';
+    'The nodes of an experiment as a tree: each after its parent, siblings in order of their start; tree is the '
+    'indented name.';

@@ -26,6 +26,6 @@ END
 $$;
 
 COMMENT ON FUNCTION compat.keep_logs(text, integer) IS
-    'How many days log records of a table prefix are to be kept (0: for ever); the days that now hold for all logs, which '
-    'are the most that any prefix asks for. Older days are dropped whole. A receiver on the same database sets it again '
-    'to its retention_days. The owner may call it.';
+    'Sets how many days the log records of a table prefix are kept (0: for ever); returns the days that now apply to '
+    'all logs, the longest of all prefixes. Whole days are dropped. A receiver on the same database sets it to its '
+    'retention_days. Only the owner may call it.';

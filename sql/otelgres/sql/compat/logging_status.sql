@@ -35,22 +35,23 @@ JOIN _otel.resources r ON r.id = f.resource_id
 GROUP BY r.id;
 
 COMMENT ON VIEW compat.logging_status IS
-    'How the loggers of applications with a table prefix are doing: one row a process, as it last reported (once a minute and at its end) within seven days. Numbers are log records since the process began.';
-COMMENT ON COLUMN compat.logging_status.table_prefix IS 'Whose logs: those of view <table_prefix>_logs.';
+    'State of the loggers of applications with a table prefix: one row per process, as of its last report (once a '
+    'minute and at exit) within seven days. Counts are log records since the start of the process.';
+COMMENT ON COLUMN compat.logging_status.table_prefix IS 'Table prefix of the view <table_prefix>_logs.';
 COMMENT ON COLUMN compat.logging_status.service_name IS 'The service.';
-COMMENT ON COLUMN compat.logging_status.hostname IS 'Where it runs.';
-COMMENT ON COLUMN compat.logging_status.process_id IS 'The process there.';
-COMMENT ON COLUMN compat.logging_status.reported_at IS 'When it reported.';
-COMMENT ON COLUMN compat.logging_status.queued IS 'Waiting for their batch then.';
-COMMENT ON COLUMN compat.logging_status.sent IS 'Taken by the database, or by the collector before it.';
-COMMENT ON COLUMN compat.logging_status.spooled IS 'Kept in files to be sent later.';
-COMMENT ON COLUMN compat.logging_status.replayed IS 'Sent from those files, be they another process''s.';
-COMMENT ON COLUMN compat.logging_status.console IS 'Found on the console only, because the database took them not.';
-COMMENT ON COLUMN compat.logging_status.stderr IS 'Printed on stderr, because nothing before it took them.';
-COMMENT ON COLUMN compat.logging_status.refused IS 'Refused for good.';
-COMMENT ON COLUMN compat.logging_status.dropped IS 'Lost, because nothing took them.';
+COMMENT ON COLUMN compat.logging_status.hostname IS 'The host.';
+COMMENT ON COLUMN compat.logging_status.process_id IS 'The process id.';
+COMMENT ON COLUMN compat.logging_status.reported_at IS 'Time of the report.';
+COMMENT ON COLUMN compat.logging_status.queued IS 'Waiting for their batch.';
+COMMENT ON COLUMN compat.logging_status.sent IS 'Accepted by the database or the collector.';
+COMMENT ON COLUMN compat.logging_status.spooled IS 'Written to the spool, to be sent later.';
+COMMENT ON COLUMN compat.logging_status.replayed IS 'Sent from the spool, including that of other processes.';
+COMMENT ON COLUMN compat.logging_status.console IS 'Printed on the console only, because the database was unavailable.';
+COMMENT ON COLUMN compat.logging_status.stderr IS 'Printed on stderr, because no other exporter accepted them.';
+COMMENT ON COLUMN compat.logging_status.refused IS 'Rejected permanently.';
+COMMENT ON COLUMN compat.logging_status.dropped IS 'Lost, because no exporter accepted them.';
 COMMENT ON COLUMN compat.logging_status.overflowed IS 'Lost, because the queue was full.';
-COMMENT ON COLUMN compat.logging_status.flushes IS 'Batches that were taken.';
-COMMENT ON COLUMN compat.logging_status.errors IS 'Batches that were not, after all their attempts.';
-COMMENT ON COLUMN compat.logging_status.last_flush IS 'When a batch was taken last.';
-COMMENT ON COLUMN compat.logging_status.last_error IS 'When one was not; NULL if that never happened.';
+COMMENT ON COLUMN compat.logging_status.flushes IS 'Number of batches accepted.';
+COMMENT ON COLUMN compat.logging_status.errors IS 'Number of batches not accepted after all attempts.';
+COMMENT ON COLUMN compat.logging_status.last_flush IS 'When a batch was last accepted.';
+COMMENT ON COLUMN compat.logging_status.last_error IS 'When a batch last failed; NULL if never.';

@@ -98,5 +98,6 @@ END
 $$;
 
 COMMENT ON FUNCTION compat.make_logs_view(text) IS
-    'Makes view compat.<prefix>_logs, with the columns of a logger''s own table, over the log records of applications that '
-    'call initialize_logger with this table prefix; its name. Twice is harmless. The owner may call it.';
+    'Creates the view compat.<prefix>_logs, with the columns of a logger''s own table, over the log records of '
+    'applications that call initialize_logger with this table prefix; returns its name. May be called repeatedly. '
+    'Only the owner may call it.';

@@ -27,5 +27,6 @@ END
 $$;
 
 COMMENT ON FUNCTION compat.map_column(text, text, text, text) IS
-    'Adds a column to a relation of schema compat, filled from an attribute of each record (`resource:key` for one of its '
-    'resource); for a column that is there, puts this attribute before those that fill it now. Its owner may call it.';
+    'Adds a column to a relation of schema compat, filled from an attribute of each record (`resource:key`: of its '
+    'resource); for an existing column, gives this attribute precedence over the present ones. Only the owner may '
+    'call it.';

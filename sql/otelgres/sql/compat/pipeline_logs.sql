@@ -41,21 +41,24 @@ $view$);
 
 COMMENT ON VIEW compat.pipeline_logs IS
     'Log records of experiments: those with the attribute experiment_id. Filter by experiment_id or timestamp.';
-COMMENT ON COLUMN compat.pipeline_logs.id IS 'A number for the record, always the same.';
+COMMENT ON COLUMN compat.pipeline_logs.id IS 'Stable id of the record.';
 COMMENT ON COLUMN compat.pipeline_logs."timestamp" IS 'When it was written.';
-COMMENT ON COLUMN compat.pipeline_logs.experiment_id IS 'The experiment: attribute experiment_id; NULL where that is no uuid.';
-COMMENT ON COLUMN compat.pipeline_logs.experiment_name IS 'Its name.';
-COMMENT ON COLUMN compat.pipeline_logs.node_id IS 'The part of the pipeline.';
-COMMENT ON COLUMN compat.pipeline_logs.stage IS 'The stage it was in.';
-COMMENT ON COLUMN compat.pipeline_logs.level IS 'DEBUG, INFO, WARNING, ERROR or CRITICAL; TRACE and NOTSET come from others.';
+COMMENT ON COLUMN compat.pipeline_logs.experiment_id IS
+    'The experiment: attribute experiment_id; NULL if it is not a uuid.';
+COMMENT ON COLUMN compat.pipeline_logs.experiment_name IS 'Name of the experiment.';
+COMMENT ON COLUMN compat.pipeline_logs.node_id IS 'The node of the pipeline.';
+COMMENT ON COLUMN compat.pipeline_logs.stage IS 'The stage.';
+COMMENT ON COLUMN compat.pipeline_logs.level IS
+    'DEBUG, INFO, WARNING, ERROR or CRITICAL; TRACE and NOTSET from other senders.';
 COMMENT ON COLUMN compat.pipeline_logs.logger IS 'Name of the logger.';
-COMMENT ON COLUMN compat.pipeline_logs.message IS 'What it says.';
-COMMENT ON COLUMN compat.pipeline_logs.context IS 'Its fields, those of its context among them: attributes without what other columns have.';
+COMMENT ON COLUMN compat.pipeline_logs.message IS 'The message.';
+COMMENT ON COLUMN compat.pipeline_logs.context IS
+    'Its fields and context: the attributes that have no column of their own.';
 COMMENT ON COLUMN compat.pipeline_logs.error_type IS 'Class of the exception; NULL without one.';
-COMMENT ON COLUMN compat.pipeline_logs.error_message IS 'What the exception said.';
-COMMENT ON COLUMN compat.pipeline_logs.traceback IS 'The whole traceback.';
-COMMENT ON COLUMN compat.pipeline_logs.performance IS 'What was measured with it: attribute performance.';
+COMMENT ON COLUMN compat.pipeline_logs.error_message IS 'Message of the exception.';
+COMMENT ON COLUMN compat.pipeline_logs.traceback IS 'The complete traceback.';
+COMMENT ON COLUMN compat.pipeline_logs.performance IS 'From attribute performance.';
 COMMENT ON COLUMN compat.pipeline_logs.service_name IS 'The service that recorded it.';
-COMMENT ON COLUMN compat.pipeline_logs.flow_id IS 'The flow in which it happened; NULL outside of one.';
+COMMENT ON COLUMN compat.pipeline_logs.flow_id IS 'The flow in which it happened; NULL if none.';
 COMMENT ON COLUMN compat.pipeline_logs.span_id IS 'The span in which it happened.';
 COMMENT ON COLUMN compat.pipeline_logs.created_at IS 'When it was stored.';

@@ -21,4 +21,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_error_rate() IS
-    'Services of whose requests (spans of kind SERVER and CONSUMER) too many fail: value is their share.';
+    'Services with too many failed requests (spans of kind SERVER and CONSUMER): value is the fraction that failed.';

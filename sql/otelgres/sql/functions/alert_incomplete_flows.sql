@@ -22,5 +22,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_incomplete_flows() IS
-    'Flows that began more than five minutes ago and lack a checkpoint that they are expected to pass or, where nobody has '
-    'said which, whose root has not ended, by name: value is how many.';
+    'Flows that started more than five minutes ago and lack an expected checkpoint or, without declared expectations, '
+    'whose root span has not ended, by name: value is their number.';

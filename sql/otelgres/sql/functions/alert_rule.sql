@@ -14,4 +14,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_rule(text, text) IS
-    'What the alert rule p_rule says of p_subject: its own line if it has one, else that for all. No row: switched off.';
+    'The alert rule p_rule for p_subject: the row of the subject if there is one, else the default row. No row if '
+    'disabled.';

@@ -21,4 +21,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_stalled_work() IS
-    'Flows and phases that began and have not ended, by name: value is the age of the oldest in seconds. The summary says which are abandoned.';
+    'Flows and phases that have started and not ended, by name: value is the age of the oldest in seconds. The '
+    'summary includes the state of abandoned and silent ones.';

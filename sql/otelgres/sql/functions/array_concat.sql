@@ -8,4 +8,4 @@ BEGIN
 END
 $$;
 COMMENT ON AGGREGATE otel.array_concat(anycompatiblearray) IS
-    'The arrays of all rows behind each other, in the order in which the rows come. For the histograms of otel.span_stats.';
+    'Concatenates the arrays of all rows, in the order of the rows. For the histograms of otel.span_stats.';

@@ -116,9 +116,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.critical_path(uuid) IS
-    'What decided how long a trace took: the stretches of time, one after the other from the root''s start (offset_ms) to its '
-    'end, and the span that was at work in each; together they are as long as the root. To make the trace faster, make one of '
-    'these shorter. While no root has ended: of the span without a parent that ended last.';
+    'The critical path of a trace: consecutive intervals from the start (offset_ms) to the end of the root span, each '
+    'with the span that was active in it. Their durations add up to that of the root; shortening one makes the trace '
+    'faster. If no root span has ended, the span without a parent that ended last is used.';
 
 CREATE OR REPLACE FUNCTION otel.critical_path(p_trace_id text)
 RETURNS TABLE (

@@ -74,6 +74,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.histogram_buckets(text, timestamptz, timestamptz, interval, text, jsonb) IS
-    'What histograms of a name, explicit or exponential, observed in each step (time is its begin): how many values above '
-    'lower and up to upper. Cumulative histograms are taken apart, beginnings anew included; services, instances and '
-    'attributes are added up.';
+    'Observations of histograms with this name (explicit or exponential) in each step (time is its start): the number '
+    'of values above lower and up to upper. Cumulative histograms are converted to increases, including restarts; '
+    'services, instances and attributes are summed.';

@@ -32,5 +32,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.histogram_quantiles(text, timestamptz, timestamptz, interval, double precision[], text, jsonb) IS
-    'Quantiles (each 0 to 1) of what histograms of a name observed in each step, by straight lines within a bucket: value '
-    'in the metric''s unit, count of values. In the last bucket of explicit bounds the greatest bound; NULL where all is unknown.';
+    'Quantiles (each 0 to 1) of the observations of histograms with this name in each step, interpolated linearly '
+    'within a bucket: value in the unit of the metric, count of observations. In the last bucket of explicit bounds, '
+    'the largest bound; NULL if unknown.';

@@ -37,6 +37,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.latency_quantiles(smallint[], bigint[], double precision[]) IS
-    'Quantiles (each 0 to 1) in milliseconds of a latency histogram as otel.span_stats holds it, within 9 %. Histograms '
-    'of several rows are merged by putting their arrays behind each other: otel.array_concat(latency_buckets). '
-    'NULLs where nothing was counted.';
+    'Quantiles (each 0 to 1) in milliseconds of a latency histogram of otel.span_stats, within 9 %. To merge the '
+    'histograms of several rows, concatenate their arrays: otel.array_concat(latency_buckets). NULLs if the histogram '
+    'is empty.';

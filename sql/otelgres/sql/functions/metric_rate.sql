@@ -44,6 +44,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.metric_rate(text, timestamptz, timestamptz, interval, text, jsonb) IS
-    'How fast a sum grows, per second and as the increase in each step (time is its begin), by service and attributes; of a '
-    'histogram or summary, its count. Cumulative values that begin again, by their start time or because they fall, count '
-    'from zero. Instances of a service are added up. Gauges have no rate.';
+    'Rate of a sum per second, and its increase in each step (time is its start), by service and attributes; for a '
+    'histogram or summary, of its count. A cumulative value that was reset (new start time, or smaller than before) '
+    'counts from zero. Instances of a service are summed. Gauges have no rate.';

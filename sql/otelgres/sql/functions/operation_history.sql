@@ -23,5 +23,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.operation_history(timestamptz, timestamptz, text) IS
-    'Rate, errors and latency of flows (p_type ''flow'') or phases (''phase'') between two times: minute by minute up to '
-    'six hours, else hour by hour. time is the begin of the minute or hour.';
+    'Rate, errors and latency of flows (p_type ''flow'') or phases (''phase'') between two times: by minute up to six '
+    'hours, else by hour. time is the start of the minute or hour.';

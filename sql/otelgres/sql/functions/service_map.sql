@@ -17,4 +17,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.service_map(timestamptz, timestamptz) IS
-    'Which service called which between two times (the last hour), how often, with how many errors and how long it took.';
+    'Calls between services between two times (default: the last hour): caller, callee, count, errors and duration.';

@@ -89,9 +89,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.span_tree(uuid) IS
-    'A trace as a tree, parents before children, siblings in the order of time: n, depth, label (the name, indented), '
-    'offset_ms from the earliest span, duration_ms, self_ms. Spans whose parent is absent stand at depth 0; spans that are '
-    'each other''s parents too, from the earliest of them.';
+    'A trace as a tree, parents before children, siblings in order of time: n, depth, label (the indented name), '
+    'offset_ms from the earliest span, duration_ms, self_ms. Spans whose parent is missing have depth 0; cycles of '
+    'parents start at their earliest span.';
 
 CREATE OR REPLACE FUNCTION otel.span_tree(p_trace_id text)
 RETURNS TABLE (

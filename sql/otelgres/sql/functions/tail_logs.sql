@@ -30,6 +30,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.tail_logs(pg_snapshot, timestamptz, text, integer, text, uuid) IS
-    'Log records that a snapshot taken earlier (pg_current_snapshot()) could not see, of those received since a time; '
-    'optionally of one service, from a severity number on, with a text in the body (upper or lower case), of one flow. '
-    'row_id names a stored row. This is what otelgres tail asks at every NOTIFY otelgres.';
+    'Log records that were not visible in an earlier snapshot (pg_current_snapshot()), of those received since a '
+    'time; optionally of one service, from a severity number on, with a text in the body (case-insensitive), of one '
+    'flow. row_id identifies a stored row. Used by otelgres tail after each NOTIFY otelgres.';

@@ -29,5 +29,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.tail_spans(pg_snapshot, timestamptz, text, boolean, text, uuid, boolean) IS
-    'Spans that a snapshot taken earlier (pg_current_snapshot()) could not see, of those received since a time; optionally '
-    'of one service, failed ones, with a text in name or status message, of one flow, or roots only: flows that have ended.';
+    'Spans that were not visible in an earlier snapshot (pg_current_snapshot()), of those received since a time; '
+    'optionally of one service, failed ones, with a text in name or status message (case-insensitive), of one flow, '
+    'or only roots: flows that have ended.';

@@ -3,8 +3,8 @@
 CREATE SCHEMA IF NOT EXISTS _otel;  -- the migrator keeps its own table there
 CREATE SCHEMA otel;
 
-COMMENT ON SCHEMA _otel IS 'otelgres'' own tables: how telemetry is kept. Not an interface: read schema otel.';
-COMMENT ON SCHEMA otel IS 'Telemetry as people read it: views and functions over what OTLP brought.';
+COMMENT ON SCHEMA _otel IS 'Private tables of otelgres. Not an interface: use schema otel.';
+COMMENT ON SCHEMA otel IS 'Telemetry for reading: views and functions over data received by OTLP.';
 
 -- The database's own name for itself. A receiver that reconnects and finds another name forgets every id it cached.
 CREATE TABLE _otel.identity (

@@ -5,7 +5,7 @@ ALTER TABLE _otel.resources ADD COLUMN tenant text GENERATED ALWAYS AS (attribut
 CREATE INDEX resources_tenant ON _otel.resources (tenant) WHERE tenant IS NOT NULL;
 
 CREATE SCHEMA otel_tenant;
-COMMENT ON SCHEMA otel_tenant IS 'Telemetry as a tenant reads it: its own, and nothing else.';
+COMMENT ON SCHEMA otel_tenant IS 'Telemetry of the tenant that is logged in.';
 
 -- Which login reads as which tenant. Bound by the owner (`otelgres role create NAME --kind tenant --tenant T`).
 CREATE TABLE _otel.tenants (

@@ -3,7 +3,8 @@
 
 CREATE SCHEMA compat;
 
-COMMENT ON SCHEMA compat IS 'Telemetry under the relation and column names of hand-written logging systems. Put it on the search_path.';
+COMMENT ON SCHEMA compat IS
+    'Telemetry under the relation and column names of other logging systems. Put it on the search_path.';
 
 -- How each relation is made; written by the files in sql/compat, read when a mapping changes.
 CREATE TABLE _otel.mapped_views (

@@ -19,4 +19,5 @@ FROM otel.spans s
 WHERE s.resource_attributes ->> 'tenant.id' = (SELECT _otel.current_tenant())
 GROUP BY s.flow_id, s.trace_id;
 COMMENT ON VIEW otel_tenant.flows IS
-    'Flows as the tenant''s own spans make them. Filter by flow_id; a filter by start_time reads all of the tenant''s spans.';
+    'Flows, computed from the tenant''s own spans. Filter by flow_id; a filter by start_time reads all spans of the '
+    'tenant.';

@@ -42,4 +42,4 @@ CROSS JOIN LATERAL (
 ) w
 WHERE NOT p.linked
    OR NOT EXISTS (SELECT FROM _otel.flow_parts e WHERE e.trace_id = p.trace_id AND e.linked AND e.week < p.week);
-COMMENT ON VIEW _otel.merged_flows IS 'flow_parts, with the parts of flows that cross a week put together.';
+COMMENT ON VIEW _otel.merged_flows IS 'flow_parts, with the parts of flows that span several weeks merged.';

@@ -37,9 +37,9 @@ WHERE c.role IS DISTINCT FROM 3
     AND p.service_name <> r.service_name;
 
 COMMENT ON VIEW otel.service_edges IS
-    'Calls between services: one row for each span whose parent (for consumers also: whose linked span) belongs to another '
-    'service and began at most 24 hours before it. Filter by start_time or flow_id; otel.service_map adds up.';
-COMMENT ON COLUMN otel.service_edges.start_time IS 'When the called span began.';
+    'Calls between services: one row per span whose parent (for consumers also: whose linked span) belongs to another '
+    'service and started at most 24 hours earlier. Filter by start_time or flow_id; otel.service_map has totals.';
+COMMENT ON COLUMN otel.service_edges.start_time IS 'Start time of the called span.';
 COMMENT ON COLUMN otel.service_edges.caller IS 'The service of the parent or linked span.';
 COMMENT ON COLUMN otel.service_edges.callee IS 'The service that was called.';
 COMMENT ON COLUMN otel.service_edges.caller_kind IS 'Kind of the calling span: CLIENT, PRODUCER …';
@@ -47,8 +47,8 @@ COMMENT ON COLUMN otel.service_edges.callee_kind IS 'Kind of the called span: SE
 COMMENT ON COLUMN otel.service_edges.caller_operation IS 'Name of the calling span.';
 COMMENT ON COLUMN otel.service_edges.callee_operation IS 'Name of the called span.';
 COMMENT ON COLUMN otel.service_edges.duration_ms IS 'Duration of the called span in milliseconds.';
-COMMENT ON COLUMN otel.service_edges.is_error IS 'Whether the callee ended with status ERROR.';
-COMMENT ON COLUMN otel.service_edges.flow_id IS 'The callee''s trace id as uuid.';
-COMMENT ON COLUMN otel.service_edges.trace_id IS 'The callee''s trace id as 32 hex digits.';
-COMMENT ON COLUMN otel.service_edges.caller_span_id IS 'The calling span as 16 hex digits.';
-COMMENT ON COLUMN otel.service_edges.callee_span_id IS 'The called span as 16 hex digits.';
+COMMENT ON COLUMN otel.service_edges.is_error IS 'Whether the called span ended with status ERROR.';
+COMMENT ON COLUMN otel.service_edges.flow_id IS 'Trace id of the called span as uuid.';
+COMMENT ON COLUMN otel.service_edges.trace_id IS 'Trace id of the called span as 32 hex digits.';
+COMMENT ON COLUMN otel.service_edges.caller_span_id IS 'Span id of the calling span, 16 hex digits.';
+COMMENT ON COLUMN otel.service_edges.callee_span_id IS 'Span id of the called span, 16 hex digits.';

@@ -41,14 +41,15 @@ FROM (
 ) g;
 
 COMMENT ON VIEW otel.service_stats IS
-    'Rate, errors and latency of each service, minute by minute: otel.span_stats without the operations. Filter by minute.';
-COMMENT ON COLUMN otel.service_stats.minute IS 'The minute in which the spans began.';
+    'Rate, errors and latency of each service by minute: otel.span_stats summed over operations. Filter by minute.';
+COMMENT ON COLUMN otel.service_stats.minute IS 'The minute in which the spans started.';
 COMMENT ON COLUMN otel.service_stats.service_name IS 'The service.';
-COMMENT ON COLUMN otel.service_stats.kind IS 'UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER or CONSUMER. What a service was asked to do is SERVER and CONSUMER.';
-COMMENT ON COLUMN otel.service_stats.count IS 'Number of spans; checkpoints do not count.';
-COMMENT ON COLUMN otel.service_stats.error_count IS 'Number of those with status ERROR.';
+COMMENT ON COLUMN otel.service_stats.kind IS
+    'UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER or CONSUMER. Requests to the service are SERVER and CONSUMER.';
+COMMENT ON COLUMN otel.service_stats.count IS 'Number of spans, excluding checkpoints.';
+COMMENT ON COLUMN otel.service_stats.error_count IS 'Number of spans with status ERROR.';
 COMMENT ON COLUMN otel.service_stats.error_ratio IS 'error_count / count, 0 to 1.';
-COMMENT ON COLUMN otel.service_stats.duration_sum_ms IS 'Sum of their durations in milliseconds.';
+COMMENT ON COLUMN otel.service_stats.duration_sum_ms IS 'Sum of the durations in milliseconds.';
 COMMENT ON COLUMN otel.service_stats.avg_ms IS 'Mean duration in milliseconds.';
 COMMENT ON COLUMN otel.service_stats.min_ms IS 'Shortest duration in milliseconds.';
 COMMENT ON COLUMN otel.service_stats.max_ms IS 'Longest duration in milliseconds.';
