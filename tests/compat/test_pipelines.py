@@ -211,7 +211,7 @@ def test_logs_by_level_by_text_and_no_more_than_asked_for(receiver: Serving) -> 
     assert set(messages(", 'WARNING+'")) == {"memory ran out", "exporting", "plain words"}
     assert len(messages(", p_limit := 3")) == 3
     assert messages(", p_search := ''' OR true --'") == []
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="There is no level LOUD"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="unknown level LOUD"):
         messages(", 'LOUD'")
 
 

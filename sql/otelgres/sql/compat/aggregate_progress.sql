@@ -15,7 +15,8 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 50 SET search_path = pg_
         FROM node c JOIN node p ON p.node_id = c.parent_id
         GROUP BY c.parent_id
     ),
-    -- Each node with all below it, and which share of the node each of those is. What is complete stands for all below it.
+    -- Each node with all nodes below it, and the fraction of the node that each of those is. Nodes below a completed
+    -- node are not counted.
     share AS (
         SELECT n.node_id AS top, n.node_id, 1::double precision AS factor, ARRAY[n.node_id] AS path
         FROM node n
@@ -31,7 +32,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 50 SET search_path = pg_
         SELECT s.top,
                sum(s.factor * CASE WHEN f.node_id IS NULL THEN n.own_percent
                                    WHEN n.status IN ('completed', 'skipped') THEN 100 ELSE 0 END) AS percent,
-               -- For a parent that has said nothing of itself.
+               -- For a parent without reports of its own.
                bool_or(n.status = 'failed') AS failed,
                bool_and(CASE WHEN n.status IN ('completed', 'skipped') THEN true WHEN f.node_id IS NULL THEN false
                              ELSE f.missing = 0 END) AS completed,

@@ -19,7 +19,7 @@ SELECT d.day,
            'acceptable', count(*) FILTER (WHERE d.tier = 'acceptable'), 'slow', count(*) FILTER (WHERE d.tier = 'slow'),
            'very_slow', count(*) FILTER (WHERE d.tier = 'very_slow')) AS performance_tiers
 FROM (
-    -- A day at a time: a filter on the day reads the records of that day and no others.
+    -- One day at a time, so that a filter by day reads only the records of that day.
     SELECT g.day AS start, g.day + interval '1 day' AS until, (g.day AT TIME ZONE 'UTC')::date AS day
     FROM generate_series(
         date_bin('1 day', now() - interval '400 days', '2024-01-01 00:00:00+00'), now(), interval '1 day') AS g (day)

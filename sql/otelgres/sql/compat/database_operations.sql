@@ -43,7 +43,7 @@ SELECT hashtextextended(encode(uuid_send(s.trace_id), 'hex') || encode(s.span_id
            'training_labels', jsonb_build_object('operation_successful', o.success)),
        s.trace_id,
        s.attributes{{...}}
--- From the table: its index has these spans alone, and the view's kind is a text that no index knows.
+-- From the table, which has an index of exactly these spans; the view has kind as text, which is not indexed.
 FROM (
     SELECT p.trace_id, p.span_id, p.start_time, p.start_time_unix_nano, p.end_time_unix_nano, p.name, p.status_code,
            p.resource_id, p.attributes

@@ -1,5 +1,5 @@
--- Flows of one week (nearly all) as they stand in the roll-up, without looking for others of their parts: over a year that
--- look is most of the time.
+-- Flows within one week (nearly all) are read from the roll-up without a lookup of other parts, which would take most
+-- of the time of a query over a year.
 CREATE OR REPLACE VIEW compat.execution_outcomes AS
 SELECT p.trace_id AS execution_id,
        p.start_time,

@@ -9,8 +9,8 @@ SELECT _otel.define_view('execution_summary',
   "terminal_details_processed": {"attributes": ["terminal_details_processed"], "type": "integer"},
   "started_by": {"attributes": ["started_by", "user.id", "enduser.id"], "type": "text"},
   "performance_summary": {"attributes": ["performance_summary"], "type": "jsonb"}}', $view$
--- From the flows' roll-up, which a filter by start_time or execution_id finds by an index. What else is asked for is looked
--- up for those flows only: `root` and `n` are left out where none of their columns is.
+-- From the roll-up of flows, which a filter by start_time or execution_id finds by an index. Everything else is looked
+-- up for those flows only; the planner removes `root` and `n` if none of their columns is used.
 SELECT f.trace_id AS execution_id,
        f.start_time,
        e.end_time,
@@ -53,13 +53,13 @@ SELECT f.trace_id AS execution_id,
        f.services{{...}}
 FROM _otel.merged_flows f
 LEFT JOIN LATERAL (
-    -- An aggregate: so the planner knows that there is one row, and works it out once for all columns that rest on it.
+    -- An aggregate, so that the planner knows that there is one row, and computes it once for all columns.
     SELECT coalesce((array_agg(CASE WHEN s.role = 1 THEN s.attributes ELSE (
                SELECT i.attributes FROM _otel.spans i
                WHERE i.trace_id = f.trace_id AND i.role = 1 AND i.start_time >= f.start_time AND i.start_time <= f.until
                ORDER BY i.start_time_unix_nano LIMIT 1
            ) END))[1], CASE WHEN f.root_span_id IS NULL THEN (
-               -- Of a run whose root has not ended, what it has said on its way.
+               -- For a run whose root has not ended, the attributes of its events.
                SELECT jsonb_object_agg(v.key, v.value ORDER BY o.time_unix_nano)
                FROM _otel.logs o CROSS JOIN LATERAL jsonb_each(o.attributes) v
                WHERE o.trace_id = f.trace_id AND o.event_name = 'otelgres.run'
@@ -85,11 +85,11 @@ LEFT JOIN LATERAL (
     ) l
 ) n ON true
 LEFT JOIN LATERAL (
-    -- Within CASE: a filter would still walk through the partitions, for each of the many runs that have ended.
+    -- In CASE: a filter would still visit the partitions for each of the many runs that have ended.
     SELECT max(u.known[1]::integer) AS state,
            max(CASE WHEN f.root_span_id IS NULL THEN greatest(
                _otel.time_of(f.end_time_unix_nano), u.known[2]::timestamptz, (
-                   -- Not of the bare column: for that the planner walks the index on time, back through everybody's logs.
+                   -- Not of the bare column: the planner would scan the index on time backwards through all logs.
                    SELECT max(o.time + interval '0') FROM _otel.logs o
                    WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
                )) ELSE _otel.time_of(f.end_time_unix_nano) END) AS last_time
@@ -107,7 +107,7 @@ CROSS JOIN LATERAL (
     SELECT CASE
                WHEN f.root_span_id IS NOT NULL THEN 'ended'
                WHEN w.state IS NOT NULL THEN ('{running,silent,abandoned}'::text[])[w.state]
-               -- Of a process that does not tell whether it lives.
+               -- For a process that reports no liveness.
                WHEN w.last_time > now() - interval '1 day' THEN 'running'
                ELSE 'abandoned'
            END AS state

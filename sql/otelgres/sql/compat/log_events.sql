@@ -8,7 +8,7 @@ SELECT _otel.define_view('log_events',
 SELECT hashtextextended(coalesce(l.uid::text, (l.trace_id, l.span_id, l.time_unix_nano, l.body)::text), 0) AS id,
        l.time AS "timestamp",
        l.trace_id AS execution_id,
-       -- The index logs_problems has this expression, word for word.
+       -- Must be identical to the expression of the index logs_problems.
        CASE
            WHEN l.severity_number BETWEEN 1 AND 4 THEN 'TRACE'
            WHEN l.severity_number BETWEEN 5 AND 8 THEN 'DEBUG'
@@ -24,7 +24,7 @@ SELECT hashtextextended(coalesce(l.uid::text, (l.trace_id, l.span_id, l.time_uni
            AS module,
        coalesce(attributes ->> 'code.function.name', attributes ->> 'code.function') AS function_name,
        {{line_number}} AS line_number,
-       -- A phase that the record does not name is that in whose span it was written, once that has ended.
+       -- If the record names no phase: the phase in whose span it was written, after that has ended.
        coalesce({{execution_phase}}, (
            SELECT p.name FROM _otel.spans p
            WHERE p.trace_id = l.trace_id AND p.span_id = l.span_id AND p.role = 2

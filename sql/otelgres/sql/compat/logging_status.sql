@@ -6,20 +6,20 @@ SELECT r.attributes ->> 'otelgres.table_prefix' AS table_prefix,
             THEN (r.attributes ->> 'process.pid')::integer END AS process_id,
        max(f.time) AS reported_at,
        max(f.value) FILTER (WHERE f.name = 'queued')::bigint AS queued,
-       coalesce(sum(f.value) FILTER (WHERE f.fate = 'sent'), 0)::bigint AS sent,
-       coalesce(sum(f.value) FILTER (WHERE f.fate = 'spooled'), 0)::bigint AS spooled,
-       coalesce(sum(f.value) FILTER (WHERE f.fate = 'replayed'), 0)::bigint AS replayed,
-       coalesce(sum(f.value) FILTER (WHERE f.fate = 'console'), 0)::bigint AS console,
-       coalesce(sum(f.value) FILTER (WHERE f.fate = 'stderr'), 0)::bigint AS stderr,
-       coalesce(sum(f.value) FILTER (WHERE f.fate = 'refused'), 0)::bigint AS refused,
-       coalesce(sum(f.value) FILTER (WHERE f.fate = 'dropped'), 0)::bigint AS dropped,
-       coalesce(sum(f.value) FILTER (WHERE f.fate = 'overflowed'), 0)::bigint AS overflowed,
+       coalesce(sum(f.value) FILTER (WHERE f.disposition = 'sent'), 0)::bigint AS sent,
+       coalesce(sum(f.value) FILTER (WHERE f.disposition = 'spooled'), 0)::bigint AS spooled,
+       coalesce(sum(f.value) FILTER (WHERE f.disposition = 'replayed'), 0)::bigint AS replayed,
+       coalesce(sum(f.value) FILTER (WHERE f.disposition = 'console'), 0)::bigint AS console,
+       coalesce(sum(f.value) FILTER (WHERE f.disposition = 'stderr'), 0)::bigint AS stderr,
+       coalesce(sum(f.value) FILTER (WHERE f.disposition = 'refused'), 0)::bigint AS refused,
+       coalesce(sum(f.value) FILTER (WHERE f.disposition = 'dropped'), 0)::bigint AS dropped,
+       coalesce(sum(f.value) FILTER (WHERE f.disposition = 'overflowed'), 0)::bigint AS overflowed,
        max(f.value) FILTER (WHERE f.name = 'flushes')::bigint AS flushes,
        max(f.value) FILTER (WHERE f.name = 'errors')::bigint AS errors,
        to_timestamp(max(f.value) FILTER (WHERE f.name = 'last_flush')) AS last_flush,
        to_timestamp(max(f.value) FILTER (WHERE f.name = 'last_error')) AS last_error
 FROM (
-    SELECT s.resource_id, substr(m.name, 17) AS name, s.attributes ->> 'otelgres.disposition' AS fate, p.time, p.value
+    SELECT s.resource_id, substr(m.name, 17) AS name, s.attributes ->> 'otelgres.disposition' AS disposition, p.time, p.value
     FROM _otel.metrics m
     JOIN _otel.series s ON s.metric_id = m.id
     CROSS JOIN LATERAL (

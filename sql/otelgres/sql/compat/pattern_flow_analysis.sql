@@ -3,8 +3,8 @@ SELECT _otel.define_view('pattern_flow_analysis',
   "pattern_name": {"attributes": ["pattern_name", "pattern"], "type": "text"},
   "confidence": {"attributes": ["confidence"], "type": "numeric"},
   "user_count": {"attributes": ["user_count"], "type": "integer"}}', $view$
--- From the flows, which know their times and checkpoints: a filter by start_time finds few of them by an index, and only
--- those are looked into; a question that asks for none of the mapped columns looks into none.
+-- From the flows, which have their times and checkpoints: a filter by start_time finds them by an index, and spans are
+-- read for those only; a query that uses none of the mapped columns reads no spans.
 SELECT f.flow_id,
        f.start_time,
        f.last_checkpoint_time AS end_time,

@@ -1,5 +1,5 @@
--- A day at a time: a filter on the day reads the flows of that day and no others. The mapped columns of
--- pattern_flow_analysis are not asked for, so the spans stay unread; the name of the flow is that of its first checkpoint.
+-- One day at a time, so that a filter by day reads only the flows of that day. No spans are read, because the mapped
+-- columns of pattern_flow_analysis are not used; a flow is named after its first checkpoint.
 CREATE OR REPLACE VIEW compat.pattern_latency_trends AS
 SELECT d.day,
        s.first_checkpoint,
@@ -35,7 +35,8 @@ COMMENT ON VIEW compat.pattern_latency_trends IS
 COMMENT ON COLUMN compat.pattern_latency_trends.day IS 'Start of the day, in UTC.';
 COMMENT ON COLUMN compat.pattern_latency_trends.first_checkpoint IS 'The first checkpoint.';
 COMMENT ON COLUMN compat.pattern_latency_trends.flows IS 'Number of flows.';
-COMMENT ON COLUMN compat.pattern_latency_trends.avg_latency_ms IS 'Mean of total_latency_ms (see pattern_flow_analysis).';
+COMMENT ON COLUMN compat.pattern_latency_trends.avg_latency_ms IS
+    'Mean of total_latency_ms (see pattern_flow_analysis).';
 COMMENT ON COLUMN compat.pattern_latency_trends.p50_latency_ms IS 'Median of total_latency_ms.';
 COMMENT ON COLUMN compat.pattern_latency_trends.p95_latency_ms IS '95th percentile of total_latency_ms.';
 COMMENT ON COLUMN compat.pattern_latency_trends.p99_latency_ms IS '99th percentile of total_latency_ms.';

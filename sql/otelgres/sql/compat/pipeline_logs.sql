@@ -5,7 +5,7 @@ SELECT _otel.define_view('pipeline_logs',
   "performance": {"attributes": ["performance"], "type": "jsonb"}}', $view$
 SELECT hashtextextended(coalesce(l.uid::text, (l.trace_id, l.span_id, l.time_unix_nano, l.body)::text), 0) AS id,
        l.time AS "timestamp",
-       -- The index logs_experiments has this expression, word for word, and logs_problems the next but five.
+       -- Must be identical to the expression of the index logs_experiments; level below to that of logs_problems.
        CASE WHEN attributes ->> 'experiment_id' ~ '^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$'
             THEN (attributes ->> 'experiment_id')::uuid END AS experiment_id,
        {{experiment_name}} AS experiment_name,

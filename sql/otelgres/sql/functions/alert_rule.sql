@@ -1,4 +1,4 @@
--- The rule of a subject, else that of all; no row if it is switched off. SECURITY DEFINER: the table is not public.
+-- The rule of a subject, else the default rule; no row if it is disabled. SECURITY DEFINER: the table is private.
 CREATE OR REPLACE FUNCTION otel.alert_rule(p_rule text, p_subject text)
 RETURNS TABLE (threshold double precision, "window" interval, minimum bigint, hold interval, severity text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$

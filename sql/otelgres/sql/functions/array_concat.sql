@@ -1,4 +1,4 @@
--- An aggregate that PostgreSQL lacks: array_agg makes an array of more dimensions out of arrays, and only of equal length.
+-- PostgreSQL has no such aggregate: array_agg of arrays adds a dimension and requires equal lengths.
 DO $$
 BEGIN
     IF to_regprocedure('otel.array_concat(anycompatiblearray)') IS NULL THEN

@@ -1,5 +1,5 @@
--- Each point gives its own buckets and, if it counts on from the point before, takes away that one's: what is left is what
--- was observed between the two. Exponential buckets of a finer scale fall into those of a coarser one exactly.
+-- Each point contributes its buckets minus those of the previous point, if it continues its count: the difference is
+-- what was observed in between. Exponential buckets of a finer scale map exactly to those of a coarser one.
 CREATE OR REPLACE FUNCTION otel.histogram_buckets(
     p_metric text, p_from timestamptz, p_to timestamptz, p_step interval, p_service text DEFAULT NULL,
     p_attributes jsonb DEFAULT '{}')

@@ -20,7 +20,7 @@ BEGIN
     )
     SELECT h.time, h.quantile,
            CASE
-               -- The open buckets say no more than where they begin.
+               -- Of an open bucket only the finite bound is known.
                WHEN h.upper = 'Infinity' THEN nullif(h.lower, '-Infinity')
                WHEN h.lower = '-Infinity' AND h.upper <= 0 THEN h.upper
                ELSE (SELECT l.low + (h.upper - l.low) * greatest(h.quantile * h.total - h.below, 0) / h.count

@@ -1,5 +1,5 @@
--- Quantiles of a latency histogram. plpgsql and one call for several quantiles, because span_stats asks for each of its
--- rows: as SQL, each call would start an executor of its own (measured 80 µs against 10).
+-- Quantiles of a latency histogram. In plpgsql, and several quantiles per call, because span_stats calls it for each
+-- row: an SQL function would start an executor for each call (measured 80 µs against 10).
 CREATE OR REPLACE FUNCTION otel.latency_quantiles(p_buckets smallint[], p_counts bigint[], p_quantiles double precision[])
 RETURNS double precision[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -14,7 +14,7 @@ DECLARE
     v_result double precision[] := '{}';
 BEGIN
     FOR v_i IN 2 .. coalesce(v_length, 0) LOOP
-        IF v_buckets[v_i] < v_buckets[v_i - 1] THEN  -- several histograms, one behind the other
+        IF v_buckets[v_i] < v_buckets[v_i - 1] THEN  -- several concatenated histograms
             SELECT array_agg(b.bucket ORDER BY b.bucket), array_agg(b.count ORDER BY b.bucket)
             INTO v_buckets, v_counts
             FROM unnest(p_buckets, p_counts) AS b (bucket, count);

@@ -1,4 +1,5 @@
--- From the view, so that whoever may read it may ask. Points of ten minutes before p_from say what the first ones add to.
+-- Reads the view, so that everyone who may read it may call this. Points of ten minutes before p_from are the base of
+-- the first ones.
 CREATE OR REPLACE FUNCTION otel.metric_rate(
     p_metric text, p_from timestamptz, p_to timestamptz, p_step interval, p_service text DEFAULT NULL,
     p_attributes jsonb DEFAULT '{}')
@@ -27,7 +28,7 @@ BEGIN
                p.service_name, p.attributes,
                CASE
                    WHEN p.temporality = 'DELTA' THEN p.value
-                   -- It began again: what it shows has come since then.
+                   -- It was reset: its value is the increase since then.
                    WHEN p.start_time_unix_nano >= coalesce(p.before_nano, v_from_nano) THEN p.value
                    WHEN p.before IS NULL THEN NULL
                    WHEN p.is_monotonic IS NOT false AND p.value < p.before THEN p.value

@@ -1,4 +1,4 @@
--- plpgsql: each branch is planned for its own table. Above a day the hours themselves are detail enough.
+-- plpgsql: each branch is planned for its own table. Above a day, hours are detailed enough.
 CREATE OR REPLACE FUNCTION otel.service_history(p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (
     "time" timestamptz, service_name text, count bigint, error_count bigint, duration_sum_ms double precision,

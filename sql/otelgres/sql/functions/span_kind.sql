@@ -1,4 +1,4 @@
--- OTLP's number of a span kind as its word. Inlined: see _otel.time_of.
+-- The name of an OTLP span kind. Inlined: see _otel.time_of.
 CREATE OR REPLACE FUNCTION _otel.span_kind(p_kind integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE p_kind

@@ -1,4 +1,4 @@
--- OTLP's number of a span status as its word. Inlined: see _otel.time_of.
+-- The name of an OTLP status code. Inlined: see _otel.time_of.
 CREATE OR REPLACE FUNCTION _otel.span_status(p_code integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE coalesce(p_code, 0)

@@ -1,4 +1,4 @@
--- See tail_logs.sql for what the first two arguments are.
+-- For the first two arguments see tail_logs.sql.
 CREATE OR REPLACE FUNCTION otel.tail_spans(
     p_seen pg_snapshot, p_since timestamptz, p_service text DEFAULT NULL, p_errors_only boolean DEFAULT false,
     p_contains text DEFAULT NULL, p_flow_id uuid DEFAULT NULL, p_roots_only boolean DEFAULT false)

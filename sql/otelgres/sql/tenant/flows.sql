@@ -1,4 +1,4 @@
--- From the spans, not from the roll-up: a flow may have spans of several tenants, and each sees what its own make of it.
+-- From the spans, not from the roll-up: a flow may have spans of several tenants, and each tenant may see only its own.
 CREATE OR REPLACE VIEW otel_tenant.flows WITH (security_barrier) AS
 SELECT s.flow_id,
        s.trace_id,

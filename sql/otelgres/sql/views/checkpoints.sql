@@ -7,7 +7,7 @@ SELECT s.trace_id AS flow_id,
        s.start_time_unix_nano AS time_unix_nano,
        (s.start_time_unix_nano - f.start_time_unix_nano)::double precision / 1e6 AS since_start_ms,
        (s.start_time_unix_nano - CASE
-           -- The flow's own row knows its latest 256 checkpoints; only what is older must be looked up in the spans.
+           -- The row of the flow has its latest 256 checkpoints; only older ones are looked up in the spans.
            WHEN cardinality(f.checkpoints) < 256
                OR NOT f.linked AND s.start_time_unix_nano > (f.checkpoints[1]).time_unix_nano
            THEN (

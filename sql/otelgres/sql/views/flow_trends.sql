@@ -1,4 +1,4 @@
--- A day at a time: a filter on the day reads the hours of that day and no others.
+-- One day at a time, so that a filter by day reads only the hours of that day.
 CREATE OR REPLACE VIEW otel.flow_trends AS
 SELECT d.day,
        s.name,

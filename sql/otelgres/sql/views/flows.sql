@@ -2,7 +2,7 @@ CREATE OR REPLACE VIEW otel.flows AS
 SELECT f.trace_id AS flow_id,
        encode(uuid_send(f.trace_id), 'hex') AS trace_id,
        coalesce(f.root_name, f.flow_name, (
-           -- Only for flows that nobody has named yet: the earliest span, read from the one day that holds it.
+           -- Only for flows without a name yet: the earliest span, read from the partition of its day.
            SELECT s.name FROM _otel.spans s
            WHERE s.trace_id = f.trace_id AND s.start_time = f.start_time
            ORDER BY s.start_time_unix_nano, s.span_id LIMIT 1

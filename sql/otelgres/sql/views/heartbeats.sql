@@ -1,4 +1,4 @@
--- The latest of each sender. Two days back, which is where the index is warm: what has been silent for longer is gone.
+-- The latest heartbeat of each sender, limited to two days, which reads only a small part of the index.
 CREATE OR REPLACE VIEW otel.heartbeats AS
 SELECT h.source_system,
        h.service_name,
@@ -12,7 +12,7 @@ FROM (
     FROM (
         SELECT coalesce(l.attributes ->> 'source_system', r.service_name) AS source_system, r.service_name,
                l.time AS last_time,
-               -- Within what an interval can be: what one sender says must not fail the view for all.
+               -- Limited to the range of an interval, so that an invalid value of one sender does not fail the view.
                least(greatest(coalesce(_otel.number_of(l.attributes ->> 'otelgres.heartbeat.interval'), 60), 0), 1e7) AS seconds,
                coalesce(l.body_value, '{}') AS stats
         FROM _otel.logs l LEFT JOIN _otel.resources r ON r.id = l.resource_id

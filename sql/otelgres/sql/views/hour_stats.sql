@@ -1,4 +1,4 @@
--- Hours that are added up, from there; those whose minutes have changed since (the present one always), from the minutes.
+-- Rolled-up hours from hour_stats; hours whose minutes have changed since (always the current one) from span_stats.
 CREATE OR REPLACE VIEW otel.hour_stats AS
 SELECT g.hour,
        g.service_name,

@@ -1,5 +1,5 @@
--- What is open is looked up span by span, in the one day that would hold it; an anti-join would read every span of the time.
--- Of starts that were looked at before, only those that were open then are looked at: see _otel.refresh_open_starts.
+-- Each start is looked up in the partition of the span's day; an anti-join would read every span of the period. Of
+-- starts that were checked before, only those found open are checked again: see _otel.refresh_open_starts.
 CREATE OR REPLACE VIEW otel.in_flight AS
 SELECT w.trace_id AS flow_id,
        encode(uuid_send(w.trace_id), 'hex') AS trace_id,
@@ -18,8 +18,8 @@ SELECT w.trace_id AS flow_id,
        t.state,
        CASE
            WHEN p.ended THEN format('its process ended at %s', to_char(p.time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
-           WHEN s.every IS NULL THEN 'its process does not tell whether it lives'
-           WHEN t.state <> 'running' THEN format('no report for %s; one is due every %s',
+           WHEN s.every IS NULL THEN 'its process reports no liveness'
+           WHEN t.state <> 'running' THEN format('no report for %s; expected every %s',
                                                  make_interval(secs => floor(extract(epoch FROM now() - s.last_seen))), s.every)
        END AS reason,
        s.last_seen,
@@ -42,7 +42,7 @@ FROM (
         SELECT o.time, n.time_unix_nano, o.trace_id, o.span_id, n.attributes, n.resource_id
         FROM _otel.open_starts o
         CROSS JOIN LATERAL (
-            -- LIMIT makes it look each one up: without statistics the planner may read all starts for a few that are open.
+            -- LIMIT forces a lookup of each: without statistics the planner may read all starts for a few open ones.
             SELECT s.time_unix_nano, s.attributes, s.resource_id, s.received_at
             FROM _otel.logs s
             WHERE s.trace_id = o.trace_id AND s.time = o.time AND s.span_id = o.span_id
@@ -63,7 +63,7 @@ LEFT JOIN LATERAL (
 ) p ON true
 CROSS JOIN LATERAL (
     SELECT greatest(w.start_time, p.time) AS last_seen,
-           -- NULL where it gives none: greatest() passes over NULL.
+           -- NULL if it reports no interval: greatest() ignores NULL.
            make_interval(secs => nullif(least(greatest(_otel.number_of(
                coalesce(p.seconds, w.attributes ->> 'otelgres.report.interval')), 0), 1e7), 0)) AS every
 ) s

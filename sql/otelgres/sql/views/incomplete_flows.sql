@@ -1,5 +1,5 @@
--- Incomplete: a checkpoint that it is expected to pass is not there; where nobody has said which, its root has not ended.
--- Of checkpoints alone, outside of any flow(), no root was ever promised: without expectations nobody can tell.
+-- Incomplete: an expected checkpoint is missing; without declared expectations, the root has not ended. A flow of
+-- checkpoints only, outside flow(), has no root: without expectations it is never incomplete.
 CREATE OR REPLACE VIEW otel.incomplete_flows AS
 SELECT f.flow_id,
        f.name,

@@ -1,5 +1,5 @@
--- The four point tables as one. Each branch is one plain SELECT with equal column types: only then does the planner see
--- through UNION ALL to the partitions and indexes below.
+-- The union of the four point tables. Each branch is a simple SELECT with equal column types: otherwise the planner
+-- would not push filters through UNION ALL to the partitions and indexes.
 CREATE OR REPLACE VIEW otel.metric_points AS
 SELECT p.time,
        _otel.time_of(nullif(p.start_time_unix_nano, 0)) AS start_time,

@@ -1,7 +1,7 @@
 CREATE OR REPLACE VIEW otel.migrations AS
 SELECT m.name, m.checksum, m.applied_at FROM _otel.migrations m
 UNION ALL
-SELECT a.folder, a.checksum, a.applied_at FROM _otel.applied_again a;
+SELECT a.folder, a.checksum, a.applied_at FROM _otel.repeatable_migrations a;
 
 COMMENT ON VIEW otel.migrations IS 'The applied version of the schema, for comparison with that of a program.';
 COMMENT ON COLUMN otel.migrations.name IS

@@ -3,14 +3,14 @@ SELECT p.name AS table_name,
        count(c.oid)::integer AS partitions,
        min(d.day) AS oldest,
        max(d.day) AS newest,
-       -- The newest one ends a stride after its begin.
+       -- The newest partition ends one stride after its start.
        (max(d.day) + extract(day FROM p.stride)::integer - (now() AT TIME ZONE 'UTC')::date - 1)::integer AS days_ahead,
        p.name IN ('spans', 'logs', 'number_points', 'histogram_points', 'exponential_histogram_points', 'summary_points',
                   'digests', 'losses') AS made_ahead,
        coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes,
        greatest(coalesce(sum(c.reltuples) FILTER (WHERE c.reltuples > 0), 0), 0)::bigint AS estimated_rows
 FROM _otel.partitioned p
--- By the catalog: a name's look-up would ask for the reader's rights on the schema.
+-- Through the catalog: resolving a name would require the reader's rights on the schema.
 JOIN pg_namespace n ON n.nspname = '_otel'
 LEFT JOIN pg_class t ON t.relname = p.name AND t.relnamespace = n.oid
 LEFT JOIN pg_inherits i ON i.inhparent = t.oid

@@ -1,9 +1,9 @@
--- Three parts, joined so that each filter finds its way: `s`, one row a span, prunes days by start_time; `f`, one row a
--- flow, is found by flow_id and tells which days its spans lie in; `t` works a whole flow out at once by sorting (never by
--- comparing spans in pairs, which a flow with 10,000 spans would not survive).
+-- Three parts, joined so that every filter is effective: `s`, one row per span, prunes days by start_time; `f`, one row
+-- per flow, is found by flow_id and gives the days of its spans; `t` computes a whole flow at once by sorting, because
+-- comparing spans in pairs would be too slow for a flow with 10,000 spans.
 --
--- In `t` each span appears twice: under its own id as a parent, under its parent's id as a child. So one sort brings every
--- parent together with its children, without a join.
+-- In `t` each span appears twice: under its own id as a parent, under its parent's id as a child. So one sort groups
+-- every parent with its children, without a join.
 CREATE OR REPLACE VIEW otel.phase_timing AS
 SELECT f.trace_id AS flow_id,
        encode(uuid_send(f.trace_id), 'hex') AS trace_id,
@@ -29,7 +29,7 @@ JOIN LATERAL (
            coalesce(max(k.wait_ns) FILTER (WHERE k.is_child), 0) AS wait_ns
     FROM (
         SELECT j.span_id, j.start_time, j.is_child,
-               -- The union of the children: each adds what reaches beyond all that began before it.
+               -- The union of the children: each adds the part that extends beyond all earlier ones.
                sum(greatest(least(j.end_ns, j.parent_end_ns) - greatest(j.start_ns, j.parent_start_ns, j.reached_ns), 0))
                    FILTER (WHERE j.is_child) OVER (PARTITION BY j.key)::bigint AS covered_ns,
                greatest(j.start_ns - coalesce(j.sibling_end_ns, j.parent_start_ns), 0) AS wait_ns

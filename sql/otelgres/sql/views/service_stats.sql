@@ -1,4 +1,4 @@
--- Hours that are added up, from there; the others (the present one always) from span_stats.
+-- Rolled-up hours from service_stats; the others (always the current one) from span_stats.
 CREATE OR REPLACE VIEW otel.service_stats AS
 SELECT g.minute,
        g.service_name,
@@ -10,7 +10,7 @@ SELECT g.minute,
        g.duration_sum_ns / 1e6 / g.count AS avg_ms,
        g.duration_min_ns / 1e6::double precision AS min_ms,
        g.duration_max_ns / 1e6::double precision AS max_ms,
-       -- The ends of a histogram are known exactly.
+       -- Minimum and maximum are known exactly, so the quantiles are limited to them.
        greatest(least(g.quantiles[1], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)
            AS p50_ms,
        greatest(least(g.quantiles[2], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)

@@ -1,4 +1,4 @@
--- From what is already counted: never from the spans themselves.
+-- From roll-ups, without reading spans.
 CREATE OR REPLACE VIEW otel.services AS
 SELECT r.service_name,
        r.first_seen,
@@ -46,6 +46,6 @@ COMMENT ON COLUMN otel.services.span_count IS 'Number of spans of the last 24 ho
 COMMENT ON COLUMN otel.services.error_count IS 'Number of those with status ERROR.';
 COMMENT ON COLUMN otel.services.error_ratio IS 'error_count / span_count, 0 to 1; NULL without spans.';
 COMMENT ON COLUMN otel.services.avg_ms IS 'Mean duration of those spans in milliseconds.';
-COMMENT ON COLUMN otel.services.p50_ms IS 'Median duration of those spans in milliseconds, within 9 %.';
-COMMENT ON COLUMN otel.services.p95_ms IS '95th percentile of the durations of those spans in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.services.p50_ms IS 'Median of those durations in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.services.p95_ms IS '95th percentile of those durations in milliseconds, within 9 %.';
 COMMENT ON COLUMN otel.services.instance_count IS 'Number of different resources (instances, versions, hosts).';

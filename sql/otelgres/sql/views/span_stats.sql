@@ -10,7 +10,7 @@ SELECT g.minute,
        g.duration_sum_ns / 1e6 / g.count AS avg_ms,
        g.duration_min_ns / 1e6::double precision AS min_ms,
        g.duration_max_ns / 1e6::double precision AS max_ms,
-       -- The ends of a histogram are known exactly.
+       -- Minimum and maximum are known exactly, so the quantiles are limited to them.
        greatest(least(g.quantiles[1], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)
            AS p50_ms,
        greatest(least(g.quantiles[2], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)

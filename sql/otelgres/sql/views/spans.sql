@@ -56,7 +56,8 @@ COMMENT ON COLUMN otel.spans.status_message IS 'Status message, usually of an er
 COMMENT ON COLUMN otel.spans.attributes IS 'Attributes, an object.';
 COMMENT ON COLUMN otel.spans.events IS
     'Array of {time_unix_nano, name, attributes, dropped_attributes_count}; includes exceptions.';
-COMMENT ON COLUMN otel.spans.links IS 'Array of {trace_id, span_id, trace_state, flags, attributes, dropped_attributes_count}.';
+COMMENT ON COLUMN otel.spans.links IS
+    'Array of {trace_id, span_id, trace_state, flags, attributes, dropped_attributes_count}.';
 COMMENT ON COLUMN otel.spans.resource_attributes IS 'Resource attributes: host, process, deployment …';
 COMMENT ON COLUMN otel.spans.scope_name IS 'Name of the instrumentation scope.';
 COMMENT ON COLUMN otel.spans.scope_version IS 'Version of the instrumentation scope.';
