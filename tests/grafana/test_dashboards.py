@@ -161,7 +161,7 @@ def test_a_panel_reads_the_time_shown_and_no_more(filled: Filled, query: Query) 
         connection.execute("SET enable_seqscan = off")
         sql = query.sql(filled.since, filled.until, known)
         (plan,) = connection.execute(b"EXPLAIN (ANALYZE, FORMAT JSON) " + sql.encode()).fetchone() or ({},)
-    for node in _nodes(plan[0]["ChaosPlan"]):
+    for node in _nodes(plan[0]["Plan"]):
         if node.get("Relation Name") in old and node["Actual Loops"]:
             # By the flow's id it may be looked up in every day, by an index.
             assert node["Node Type"] != "Seq Scan", node
@@ -212,7 +212,7 @@ def test_metrics_of_each_kind_are_shown(filled: Filled) -> None:
         metrics: dict[str, str] = dict(named)
     for title, kinds in (
         ("Values", ("gauge", "sum")),
-        ("Rate, per second", ("sum", "histogram")),
+        ("Rate per second", ("sum", "histogram")),
         ("Quantiles", ("histogram",)),
         ("Heat map", ("histogram",)),
     ):

@@ -37,7 +37,7 @@ def test_invalid_points_are_refused_and_their_neighbours_stored(writer: Postgres
     [outcome] = writer.write([raw.batch(both)])
     assert isinstance(outcome, Accepted)
     assert outcome.rejected == 4
-    for reason in ("time_unix_nano is 0", "no value", "2 bucket_counts do not fit 2", "no data of a known type"):
+    for reason in ("time_unix_nano is 0", "neither a value", "2 bucket_counts do not fit 2", "no data of a known type"):
         assert reason in outcome.message
     assert value(reader, "SELECT count(*) FROM _otel.number_points") == 1
     assert losses(reader) == {("refused", "metrics", "invalid_data_point"): 4}

@@ -131,7 +131,7 @@ def scans(connection: Connection, query: str, *parameters: Any, of: str) -> list
         for child in node.get("Plans", []):
             walk(child, table)
 
-    walk(row[0][0]["ChaosPlan"])
+    walk(row[0][0]["Plan"])
     return found
 
 

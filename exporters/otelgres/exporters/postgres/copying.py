@@ -19,7 +19,7 @@ def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: 
 def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes], group: Group) -> int:
     """Inserts the rows that are not stored yet and returns the number of duplicates.
 
-    A row with a stored key but different content is counted as a loss in ``group.ledger``.
+    A row with a stored key but different content is counted as a loss in ``group.losses``.
     """
     cursor.execute(
         _statement(
@@ -57,7 +57,7 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
         )
         row = cursor.fetchone()
         if row and row[0]:
-            group.ledger.add(Entry("dropped", table, "same_key_other_content"), row[0])
+            group.losses.add(Entry("dropped", table, "same_key_other_content"), row[0])
     return duplicates
 
 

@@ -133,9 +133,9 @@ class PostgresWriter:
 
     def record_loss(self, effect: str, signal: str, reason: str, count: int, sample: str) -> None:
         """Adds a loss that happened outside the database to otel.losses. Raises ``psycopg.Error``."""
-        ledger = LossCounts()
-        ledger.add(Entry(effect, signal, reason), count, sample)
-        self._store_losses(ledger)
+        losses = LossCounts()
+        losses.add(Entry(effect, signal, reason), count, sample)
+        self._store_losses(losses)
 
     def close(self) -> None:
         """Closes the connection; the next write opens a new one."""
@@ -197,10 +197,10 @@ class PostgresWriter:
             return
         index, batch, _ = work[0]
         outcomes[index] = Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")
-        ledger = LossCounts()
-        ledger.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
+        losses = LossCounts()
+        losses.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
         try:
-            self._store_losses(ledger)
+            self._store_losses(losses)
         except psycopg.Error:
             log.exception("could not record a rejected request in otel.losses")
 
@@ -217,7 +217,7 @@ class PostgresWriter:
         self._partitions.ensure(connection, {**group.days, "digests": days, "losses": days})
         accepted = [digest for index, _, digest in fresh if isinstance(answers[index], Accepted)]
         duplicates = 0
-        if accepted or group.ledger.counts:
+        if accepted or group.losses.counts:
             with connection.transaction(), connection.cursor() as cursor:
                 for table, columns in COLUMNS.items():
                     if group.counts[table]:
@@ -226,8 +226,8 @@ class PostgresWriter:
                             duplicates += stage(cursor, table, columns, rows, group)
                         else:
                             copy(cursor, table, columns, rows)
-                if group.ledger.counts:
-                    self._add_losses(connection, group.ledger)
+                if group.losses.counts:
+                    self._add_losses(connection, group.losses)
                 copy(cursor, "digests", ("digest", "day"), _digest_rows(accepted, days))
         self._pending_losses.clear()
         for index, batch, digest in work:
@@ -272,7 +272,7 @@ class PostgresWriter:
             self._fill_series(connection, group)
             self._pending_losses += group.series_repairs
         for reason, count in self._pending_losses.items():
-            group.ledger.add(Entry(effect_of(reason), "dimensions", reason), count)
+            group.losses.add(Entry(effect_of(reason), "dimensions", reason), count)
         return group, answers
 
     def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
@@ -280,30 +280,30 @@ class PostgresWriter:
         ids = self._known.resources if beyond.kind == "resource_overflow" else self._known.series
         self._overflow_ids += [(ids, key) for key in beyond.keys]
         if beyond.keys:
-            group.ledger.add(Entry("repaired", "dimensions", beyond.kind), len(beyond.keys))
+            group.losses.add(Entry("repaired", "dimensions", beyond.kind), len(beyond.keys))
 
     def _fill_series(self, connection: psycopg.Connection[Any], group: Group) -> None:
         self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
         for table, index, key in group.pending:
             group.parts[table][index] = pg.int8(self._known.series[key])
 
-    def _store_losses(self, ledger: LossCounts) -> None:
+    def _store_losses(self, losses: LossCounts) -> None:
         connection = self._connected()
         self._partitions.ensure(connection, {"losses": digest_days(datetime.now(UTC))})
-        self._add_losses(connection, ledger)
+        self._add_losses(connection, losses)
 
-    def _add_losses(self, connection: psycopg.Connection[Any], ledger: LossCounts) -> None:
-        entries = list(ledger.counts)
+    def _add_losses(self, connection: psycopg.Connection[Any], losses: LossCounts) -> None:
+        entries = list(losses.counts)
         connection.execute(
             query("add_losses"),
             {
-                "count": [ledger.counts[entry] for entry in entries],
+                "count": [losses.counts[entry] for entry in entries],
                 "effect": [entry.effect for entry in entries],
                 "source": ["rows"] * len(entries),
                 "signal": [entry.signal for entry in entries],
                 "reason": [entry.reason for entry in entries],
                 "detail": [None] * len(entries),
-                "sample": [ledger.samples[entry] or None for entry in entries],
+                "sample": [losses.samples[entry] or None for entry in entries],
             },
         )
 
@@ -349,7 +349,7 @@ def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
 
 
 def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:
-    group.ledger.add(Entry("refused", batch.signal, "malformed_request"), 1, str(error))
+    group.losses.add(Entry("refused", batch.signal, "malformed_request"), 1, str(error))
     return Invalid(str(error))
 
 

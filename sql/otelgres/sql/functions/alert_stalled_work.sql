@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20 SET search_path = pg_catalog, pg_t
 BEGIN
     RETURN QUERY
     SELECT 'stalled_work', s.name, a.severity, s.age, a.threshold, s.age > a.threshold,
-           format('%s %s of %s began %s ago and has not ended%s',
+           format('%s %s of %s started %s ago and has not ended%s',
                   s.type, s.name, s.service_name, make_interval(secs => floor(s.age)),
                   CASE s.state WHEN 'abandoned' THEN ': abandoned, ' || s.reason WHEN 'silent' THEN ': ' || s.reason ELSE '' END)
     FROM (

@@ -30,13 +30,13 @@ BEGIN
                    OR p.start_time_unix_nano >= coalesce(b.time_unix_nano, v_from_nano)
                    OR (b.n IS NOT NULL AND (
                        p.count < b.count OR p.explicit_bounds IS DISTINCT FROM b.explicit_bounds OR coalesce(p.scale > b.scale, false)))
-                   AS anew
+                   AS is_reset
         FROM points p LEFT JOIN points b ON b.series_id = p.series_id AND b.n = p.n - 1
         WHERE p.time > p_from
     ), shares AS (
-        SELECT s.time, s.series_id, s.n, s.scale, 1 AS sign FROM steps s WHERE s.anew OR s.before_n IS NOT NULL
+        SELECT s.time, s.series_id, s.n, s.scale, 1 AS sign FROM steps s WHERE s.is_reset OR s.before_n IS NOT NULL
         UNION ALL
-        SELECT s.time, s.series_id, s.before_n, s.scale, -1 FROM steps s WHERE NOT s.anew AND s.before_n IS NOT NULL
+        SELECT s.time, s.series_id, s.before_n, s.scale, -1 FROM steps s WHERE NOT s.is_reset AND s.before_n IS NOT NULL
     ), buckets AS (
         SELECT s.time, s.sign * e.count AS count,
                coalesce(p.explicit_bounds[e.i - 1], '-Infinity') AS lower,

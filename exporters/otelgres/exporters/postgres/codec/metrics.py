@@ -95,11 +95,11 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Rej
                     points = map(kind.message.FromString, others)
                 out_of_range += _add_points(points, kind, stream, known, caches, group, rejected_items, repairs)
     for reason, number in repairs.items():
-        group.ledger.add(Entry(effect_of(reason), Signal.METRICS, reason), number)
+        group.losses.add(Entry(effect_of(reason), Signal.METRICS, reason), number)
     if out_of_range:
-        group.ledger.add(Entry("repaired", Signal.METRICS, "time_out_of_bounds"), out_of_range)
+        group.losses.add(Entry("repaired", Signal.METRICS, "time_out_of_bounds"), out_of_range)
     for reason, number in rejected_items.reasons.items():
-        group.ledger.add(Entry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
+        group.losses.add(Entry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
     return rejected_items
 
 

@@ -65,7 +65,7 @@ class Group:
     parts: dict[str, list[bytes]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     days: dict[str, set[int]] = field(default_factory=dict)
-    ledger: LossCounts = field(default_factory=LossCounts)
+    losses: LossCounts = field(default_factory=LossCounts)
     # (table, index of the part that will be the series_id field, series): points whose series has no id yet.
     pending: list[tuple[str, int, SeriesKey]] = field(default_factory=list)
     new_series: dict[SeriesKey, SeriesRow] = field(default_factory=dict)

@@ -148,11 +148,11 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Rejec
                 count += 1
     group.counts[TABLE] += count
     for reason, number in repairs.items():
-        group.ledger.add(Entry(effect_of(reason), Signal.TRACES, reason), number)
+        group.losses.add(Entry(effect_of(reason), Signal.TRACES, reason), number)
     if out_of_range:
-        group.ledger.add(Entry("repaired", Signal.TRACES, "time_out_of_bounds"), out_of_range)
+        group.losses.add(Entry("repaired", Signal.TRACES, "time_out_of_bounds"), out_of_range)
     for reason, number in rejected_items.reasons.items():
-        group.ledger.add(Entry("refused", Signal.TRACES, "invalid_span"), number, reason)
+        group.losses.add(Entry("refused", Signal.TRACES, "invalid_span"), number, reason)
     return rejected_items
 
 
