@@ -318,7 +318,7 @@ def test_only_the_owner_cleans_up_and_today_is_kept(receiver: Serving) -> None:
         assert connection.execute("SELECT cleanup_old_logs(30)").fetchone() == (0,)
         assert connection.execute("SELECT cleanup_old_logs(1)").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM pipeline_logs").fetchone() == before
-        with pytest.raises(psycopg.errors.InvalidParameterValue, match="at least one day"):
+        with pytest.raises(psycopg.errors.InvalidParameterValue, match="days must be at least 1"):
             connection.execute("SELECT cleanup_old_logs(0)")
         connection.execute("SET ROLE otelgres_reader")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="Only the owner"):

@@ -23,10 +23,10 @@ DATASOURCE = {"type": "grafana-postgresql-datasource", "uid": "otelgres"}
 # What only shows when something is wrong, or when it is there at all: no rows are right.
 MAY_BE_EMPTY = {
     "receiver: Losses",
-    "receiver: Ledger of losses",
+    "receiver: Losses by reason",
     "metrics: Exemplars",
     "metrics: Values",
-    "metrics: Rate, per second",
+    "metrics: Rate per second",
     "metrics: Quantiles",
     "metrics: Heat map",
 }
