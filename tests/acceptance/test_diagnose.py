@@ -183,7 +183,7 @@ def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
         ("missing_heartbeat feed", f"{RUNBOOKS}/missing-heartbeat.md"),
         ("incomplete_flows PUBLISHED", f"{RUNBOOKS}/incomplete-flows.md"),
     }
-    assert any("lack DELIVERED" in finding["what"] for finding in found["alerts"])
+    assert any("have not passed DELIVERED" in finding["what"] for finding in found["alerts"])
 
 
 def test_a_service_that_fell_silent(receiver: Serving) -> None:

@@ -127,7 +127,7 @@ def test_a_process_that_stops_is_silent_before_it_is_abandoned_and_comes_back(re
         application.in_state("running")
         application.process.send_signal(signal.SIGSTOP)
         (row, _) = application.in_state("silent")
-        assert "one is due every" in row["reason"]
+        assert "expected every" in row["reason"]
         application.in_state("abandoned")
         application.process.send_signal(signal.SIGCONT)
         application.in_state("running")

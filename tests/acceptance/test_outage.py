@@ -317,7 +317,7 @@ def test_migrations_run_while_data_arrives(empty_database: str, tmp_path: Path) 
         receiver.until_ready()
         for _ in range(3):
             with psycopg.connect(empty_database) as connection:
-                connection.execute("DELETE FROM _otel.applied_again")
+                connection.execute("DELETE FROM _otel.repeatable_migrations")
             again = [pool.submit(migrate, empty_database) for _ in range(2)]
             load(lambda: not all(each.done() for each in again))  # noqa: B023 (called within this round)
             for each in again:

@@ -137,7 +137,7 @@ def test_the_newest_are_an_index_scan(filled: Connection) -> None:
     "prefix", ["", "A", "1a", "a-b", 'a"b', "a'b", "a; DROP VIEW compat.mine_logs", "x" * 59, "{{prefix}}", "é", None]
 )
 def test_a_prefix_that_is_none_is_refused(filled: Connection, prefix: str | None) -> None:
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="A table prefix is 1 to 58 lower-case letters"):
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="a table prefix must be 1 to 58 lower-case letters"):
         filled.execute("SELECT compat.make_logs_view(%s)", [prefix])
 
 
@@ -158,7 +158,7 @@ def test_a_column_of_ones_own_and_an_upgrade(database: str) -> None:
         assert columns(connection, "compat.app_logs") == {**COLUMNS, "user_id": "integer"}
         # What tells all of it from nothing: a view whose shape is another.
         connection.execute("DROP VIEW otel.service_edges; CREATE VIEW otel.service_edges AS SELECT 1 AS older")
-        connection.execute("UPDATE _otel.applied_again SET checksum = 'older'")
+        connection.execute("UPDATE _otel.repeatable_migrations SET checksum = 'older'")
         migrate(database)
         assert columns(connection, "compat.app_logs") == {**COLUMNS, "user_id": "integer"}
         comments = connection.execute(

@@ -24,10 +24,10 @@ DATASOURCE = {"type": "grafana-postgresql-datasource", "uid": "otelgres"}
 # What only shows when something is wrong, or when it is there at all: no rows are right.
 MAY_BE_EMPTY = {
     "receiver: Losses",
-    "receiver: Ledger of losses",
+    "receiver: Losses by reason",
     "metrics: Exemplars",
     "metrics: Values",
-    "metrics: Rate, per second",
+    "metrics: Rate per second",
     "metrics: Quantiles",
     "metrics: Heat map",
 }
@@ -213,7 +213,7 @@ def test_metrics_of_each_kind_are_shown(filled: Filled) -> None:
         metrics: dict[str, str] = dict(named)
     for title, kinds in (
         ("Values", ("gauge", "sum")),
-        ("Rate, per second", ("sum", "histogram")),
+        ("Rate per second", ("sum", "histogram")),
         ("Quantiles", ("histogram",)),
         ("Heat map", ("histogram",)),
     ):

@@ -156,7 +156,7 @@ def test_a_request_of_too_many_items_is_refused_alone(database: str) -> None:
     good, bad, other = write(writer, trace("a"), trace(*"abcdef"), trace("b"))
     assert (good, other) == (Accepted(), Accepted())
     assert isinstance(bad, Invalid)
-    assert "6 items; at most 5" in bad.message
+    assert "6 items, more than the limit of 5" in bad.message
     writer.close()
     assert rows(database, "SELECT count(*) AS n FROM otel.spans") == [{"n": 2}]
     assert any(effect == "refused" for effect, _ in losses(database))

@@ -20,7 +20,7 @@ def test_invalid_spans_are_refused_and_their_neighbours_stored(writer: PostgresW
     one, other = writer.write([batch(span("a"), *bad, span("b")), batch(span("c"))])
     assert isinstance(one, Accepted)
     assert one.rejected == 5
-    assert one.message.startswith("5 refused: ")
+    assert one.message.startswith("5 rejected: ")
     for reason in ("trace_id has 0 bytes, not 16 (1)", "span_id has 9 bytes, not 8 (1)", "all zeros (2)"):
         assert reason in one.message
     assert other == Accepted()
@@ -37,7 +37,7 @@ def test_invalid_points_are_refused_and_their_neighbours_stored(writer: Postgres
     [outcome] = writer.write([raw.batch(both)])
     assert isinstance(outcome, Accepted)
     assert outcome.rejected == 4
-    for reason in ("time_unix_nano is 0", "no value", "2 bucket_counts do not fit 2", "no data of a known type"):
+    for reason in ("time_unix_nano is 0", "neither a value", "2 bucket_counts do not fit 2", "no data of a known type"):
         assert reason in outcome.message
     assert value(reader, "SELECT count(*) FROM _otel.number_points") == 1
     assert losses(reader) == {("refused", "metrics", "invalid_data_point"): 4}

@@ -86,7 +86,7 @@ def test_the_alert_says_what_is_missing(connection: Connection, ask: Ask) -> Non
     connection.execute("INSERT INTO otel.flow_expectations VALUES ('PUBLISHED', '{PUBLISHED,DELIVERED}')")
     (row,) = ask("SELECT subject, value, summary FROM otel.alert_incomplete_flows() WHERE firing")
     assert (row["subject"], row["value"]) == ("PUBLISHED", 1)
-    assert row["summary"] == "1 flows PUBLISHED lack DELIVERED, most stopped after PUBLISHED"
+    assert row["summary"] == "1 flows PUBLISHED have not passed DELIVERED, most stopped after PUBLISHED"
 
 
 def test_what_an_application_expects_comes_first(connection: Connection, ask: Ask) -> None:

@@ -50,4 +50,5 @@ def test_one_receiver_adds_up_at_a_time(connection: Connection, database: str) -
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(hashtext('_otel.hour_stats'))")
         assert roll_up_hours(connection) == 0
+        other.execute("SELECT pg_advisory_unlock(hashtext('_otel.hour_stats'))")  # closing releases it too, but later
     assert roll_up_hours(connection) == 1

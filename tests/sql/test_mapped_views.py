@@ -87,6 +87,6 @@ def test_an_upgrade_keeps_mappings_and_relations_made_at_run_time(
 ) -> None:
     connection.execute("SELECT compat.map_column('things', 'host', 'resource:host.name')")
     connection.execute("DROP VIEW otel.service_edges; CREATE VIEW otel.service_edges AS SELECT 1 AS older")
-    connection.execute("UPDATE _otel.applied_again SET checksum = 'older'")
+    connection.execute("UPDATE _otel.repeatable_migrations SET checksum = 'older'")
     migrate(database)
     assert ask("SELECT host FROM compat.things WHERE n = 1") == [{"host": "h1"}]

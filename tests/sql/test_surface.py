@@ -13,7 +13,7 @@ from tests.sql.rows import Connection
 VIEWS = {
     "spans", "logs", "metric_points", "flows", "checkpoints", "phase_timing", "span_stats", "services", "service_edges",
 }  # fmt: skip
-AGAIN = "UPDATE _otel.applied_again SET checksum = 'older'"
+AGAIN = "UPDATE _otel.repeatable_migrations SET checksum = 'older'"
 
 
 def test_the_views_are_there(ask: Ask) -> None:
@@ -67,7 +67,7 @@ def test_no_b_tree_holds_what_senders_say(ask: Ask) -> None:
         JOIN pg_class x ON x.oid = i.indexrelid
         JOIN pg_attribute a ON a.attrelid = x.oid
         WHERE c.relnamespace = '_otel'::regnamespace AND NOT c.relispartition AND c.relname NOT IN (
-                'alert_rules', 'applied_again', 'flow_expectations', 'logs_views', 'migrations', 'partitioned',
+                'alert_rules', 'repeatable_migrations', 'flow_expectations', 'logs_views', 'migrations', 'partitioned',
                 'retention')
             AND x.relam = (SELECT oid FROM pg_am WHERE amname = 'btree')
             AND a.atttypid::regtype::text IN ('text', 'jsonb', 'text[]')

@@ -45,7 +45,7 @@ def _read(payload: bytes, known: Known) -> Any:
         group.parts[table][place] = copybinary.int8(known.series[series])
     rows = {table: Counter(_rows(b"".join(parts))) for table, parts in group.parts.items()}
     assert {table: found.total() for table, found in rows.items() if found} == +group.counts
-    return rows, group.days, refusals, group.ledger.counts
+    return rows, group.days, refusals, group.losses.counts
 
 
 def _give_ids(ids: dict[Any, int], new: Iterable[Any]) -> None:

@@ -1,1 +1,1 @@
-"""Where a batch of telemetry may go. Refuses to know who received it or who made it."""
+"""Exporters: the destinations a batch of telemetry can be sent or written to."""

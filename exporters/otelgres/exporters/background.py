@@ -1,6 +1,6 @@
-"""A exporter whose waiting is done by a thread of its own, so that whoever gives it a batch can stop waiting.
+"""An exporter that sends on a background thread, so that the caller can stop waiting for the result.
 
-One try for each batch; when to come back is the caller's. Refuses to know what is on the other side.
+Each batch is tried once; the caller decides when to retry.
 """
 
 import contextlib
@@ -13,17 +13,17 @@ from typing import Final, Protocol
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Outcome, Unavailable
 
-# A name server that does not answer is bound by no timeout of the transports: after this much more nobody waits.
+# Name resolution is not covered by the timeouts of the transports: wait this many seconds longer, then give up.
 _GRACE: Final = 2.0
 _RETRY_AFTER: Final = 1.0
-_ABORTED: Final = Unavailable(_RETRY_AFTER, "no answer before the process ended")
+_ABORTED: Final = Unavailable(_RETRY_AFTER, "aborted before the answer arrived")
 
 
 class Transport(Protocol):
     """One connection. Used by one thread."""
 
     def send(self, batch: Batch) -> Outcome:
-        """One try. What it raises counts as Unavailable."""
+        """Tries once. An exception counts as Unavailable."""
         ...
 
     def close(self) -> None:
@@ -40,10 +40,10 @@ class _Call:
 
 
 class BackgroundExporter:
-    """For one thread at a time, except ``abort``. After a fork, make a new one and keep the old."""
+    """For one thread at a time, except ``abort``. After a fork, create a new one and keep a reference to the old."""
 
     def __init__(self, name: str, timeouts: Mapping[Signal, float], connect: Callable[[Signal], Transport]) -> None:
-        """``timeouts``: seconds that one try may take, for each signal; ``connect`` makes a signal's transport."""
+        """``timeouts``: seconds for one try, by signal. ``connect`` creates the transport of a signal."""
         self._name = name
         self._timeouts = dict(timeouts)
         self._connect = connect
@@ -53,13 +53,13 @@ class BackgroundExporter:
         self._sender: _SenderThread | None = None
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """One try for each batch; what became of each, in order. Never raises for data or network."""
+        """Tries each batch once and returns the outcomes in order. Never raises for data or network errors."""
         return [self._send(batch) for batch in batches]
 
     def abort(self) -> None:
-        """Ends the wait for an answer, from any thread: that batch and all further ones are Unavailable at once.
+        """Stops waiting, from any thread: the current batch and all later ones are Unavailable immediately.
 
-        The request itself may still arrive.
+        A request that was already sent may still arrive.
         """
         with self._lock:
             self._aborted = True
@@ -67,7 +67,7 @@ class BackgroundExporter:
                 self._call.answered.set()
 
     def close(self) -> None:
-        """Closes the connections; the next write opens others."""
+        """Closes the connections; the next write opens new ones."""
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.stop()
@@ -85,11 +85,11 @@ class BackgroundExporter:
             self._call = call
         if self._sender is None:
             self._sender = _SenderThread(self._name, self._connect)
-        if not self._sender.take(call):
+        if not self._sender.submit(call):
             self._sender = None
-            return Unavailable(_RETRY_AFTER, "no thread can be started")
+            return Unavailable(_RETRY_AFTER, "cannot start a thread")
         if not call.answered.wait(timeout + _GRACE):
-            # Stuck where no timeout reaches. It is left behind with its connection, which it closes if it comes back.
+            # The thread is stuck outside any timeout. It is abandoned, and closes its connection if it ever returns.
             self._sender.stop()
             self._sender = None
         with self._lock:
@@ -99,7 +99,7 @@ class BackgroundExporter:
 
 
 class _SenderThread:
-    """A daemon thread that does the waiting."""
+    """The daemon thread that sends and waits."""
 
     def __init__(self, name: str, connect: Callable[[Signal], Transport]) -> None:
         self._connect = connect
@@ -108,9 +108,9 @@ class _SenderThread:
         self._thread = threading.Thread(target=self._run, name=f"otelgres-{name}", daemon=True)
         self._started = False
 
-    def take(self, call: _Call) -> bool:
+    def submit(self, call: _Call) -> bool:
         if not self._started:
-            with contextlib.suppress(RuntimeError):  # an interpreter on its way out, or a limit of the machine
+            with contextlib.suppress(RuntimeError):  # interpreter shutdown, or the system's limit of threads
                 self._thread.start()
                 self._started = True
         self._calls.put(call)
@@ -123,7 +123,7 @@ class _SenderThread:
         while (call := self._calls.get()) is not None:
             try:
                 call.outcome = call.context.run(self._transport(call.batch.signal).send, call.batch)
-            except Exception as error:  # noqa: BLE001 — nothing about a network may end this thread
+            except Exception as error:  # noqa: BLE001 — no network error may end this thread
                 call.outcome = Unavailable(_RETRY_AFTER, f"{type(error).__name__}: {error}")
             call.answered.set()
         for transport in self._transports.values():

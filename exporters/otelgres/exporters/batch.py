@@ -1,14 +1,11 @@
-"""The one currency between the rooms: a signal and the OTLP protobuf bytes of one export request.
-
-Refuses to know what is inside the bytes, where they came from and where they go.
-"""
+"""The unit of telemetry passed between all parts: a signal and the OTLP protobuf bytes of one export request."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Signal(StrEnum):
-    """The three OTLP signals; the value is the last part of the OTLP/HTTP path (``/v1/traces``)."""
+    """The three OTLP signals; the value is the last segment of the OTLP/HTTP path (``/v1/traces``)."""
 
     TRACES = "traces"
     METRICS = "metrics"

@@ -1,7 +1,4 @@
-"""Sinks in order: what one cannot take just now goes to the next. And what a exporter is.
-
-Refuses to know what the exporters are and who counts.
-"""
+"""The ``Exporter`` protocol, and a chain of exporters: a batch that one cannot take now is passed to the next."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -11,24 +8,24 @@ from otelgres.exporters.outcome import Outcome, Overloaded, Unavailable
 
 
 class Exporter(Protocol):
-    """Where batches may go. One thread at a time, unless a exporter says otherwise."""
+    """A destination of batches. For one thread at a time, unless an exporter documents otherwise."""
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """What became of each batch, in order. Never raises for data or for the world behind the exporter."""
+        """Returns the outcome of each batch, in order. Never raises for data or for errors of the destination."""
         ...
 
     def close(self) -> None:
-        """Lets go of what is open; the next write opens it again. A second call does nothing."""
+        """Closes open resources; the next write opens them again. A second call does nothing."""
         ...
 
 
 def is_retryable(outcome: Outcome) -> bool:
-    """Whether the batch was not taken but may be, there later or elsewhere now."""
+    """Whether the batch was not accepted but may be: later by the same exporter, or now by another."""
     return isinstance(outcome, Overloaded | Unavailable)
 
 
 class Chain:
-    """Tries ``steps`` (by name, in order). ``observer`` hears of every answer of every step: step, batch, outcome."""
+    """Tries the exporters ``steps`` (by name, in order). ``observer`` is called with each step, batch and outcome."""
 
     def __init__(
         self,
@@ -39,21 +36,21 @@ class Chain:
         self._observer = observer
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """The first answer of each batch that is final, else the last step's. A step that raises is passed over."""
-        outcomes: list[Outcome] = [Unavailable(1.0, "there is nowhere to send to")] * len(batches)
-        left = list(range(len(batches)))
+        """The first final outcome of each batch, else that of the last step. An exception counts as Unavailable."""
+        outcomes: list[Outcome] = [Unavailable(1.0, "no exporter is configured")] * len(batches)
+        remaining = list(range(len(batches)))
         for name, exporter in self._steps.items():
-            if not left:
+            if not remaining:
                 break
-            given = [batches[place] for place in left]
+            given = [batches[index] for index in remaining]
             try:
                 answers = exporter.write(given)
-            except Exception as error:  # noqa: BLE001 — a broken step must not keep a batch from the next one
+            except Exception as error:  # noqa: BLE001 — a broken step must not block the next one
                 answers = [Unavailable(1.0, f"{name} raised {type(error).__name__}: {error}")] * len(given)
-            for place, batch, answer in zip(left, given, answers, strict=True):
-                outcomes[place] = answer
+            for index, batch, answer in zip(remaining, given, answers, strict=True):
+                outcomes[index] = answer
                 self._observer(name, batch, answer)
-            left = [place for place in left if is_retryable(outcomes[place])]
+            remaining = [index for index in remaining if is_retryable(outcomes[index])]
         return outcomes
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""A exporter that prints batches as lines on stdout or stderr: the last resorts of an application.
+"""An exporter that prints batches as lines on stdout or stderr: the last resort of an application.
 
-Writes to the file descriptor and not through ``sys.stdout``: a thread that holds the stream's lock while the
-interpreter ends would abort the process. Refuses to know what is in a batch.
+It writes to the file descriptor, because a thread that holds the lock of ``sys.stdout`` at interpreter shutdown would
+abort the process.
 """
 
 import io
@@ -18,17 +18,17 @@ _RETRY_AFTER = 5.0
 
 
 class ConsoleExporter:
-    """Prints on ``stream``, whatever ``sys`` has under that name at the time."""
+    """Prints on the stream that ``sys`` has under the name ``stream`` at the time of writing."""
 
     def __init__(self, stream: Literal["stdout", "stderr"] = "stdout") -> None:
         self._stream = stream
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """Accepted once its lines are written; Invalid if a batch is no request; Unavailable if there is no stream."""
+        """Accepted: the lines are written. Invalid: not an OTLP request. Unavailable: the stream cannot be written."""
         return [self._print(batch) for batch in batches]
 
     def close(self) -> None:
-        """Nothing: the stream is the application's."""
+        """Does nothing: the stream belongs to the application."""
 
     def _print(self, batch: Batch) -> Outcome:
         shown = lines(batch)
@@ -40,8 +40,8 @@ class ConsoleExporter:
         try:
             _write(stream, "".join(f"{line}\n" for line in shown))
         except BlockingIOError as error:
-            return Overloaded(_RETRY_AFTER, f"{self._stream} takes no more: {error}")
-        except Exception as error:  # noqa: BLE001 — closed, detached, None, or an application's own object
+            return Overloaded(_RETRY_AFTER, f"{self._stream} is blocked: {error}")
+        except Exception as error:  # noqa: BLE001 — closed, detached, None, or an object of the application
             return Unavailable(_RETRY_AFTER, f"{self._stream} cannot be written: {error}")
         return Accepted()
 
@@ -49,7 +49,7 @@ class ConsoleExporter:
 def _write(stream: Any, text: str) -> None:
     try:
         descriptor = stream.fileno()
-    except io.UnsupportedOperation:  # a notebook's or a test's
+    except io.UnsupportedOperation:  # a stream without a file, as in notebooks and tests
         stream.write(text)
         stream.flush()
         return

@@ -1,7 +1,6 @@
-"""A batch as lines that a person can read: one for each log record, span and metric point.
+"""A batch as readable text: one line for each log record, span and metric point.
 
-Everything from outside is shown so that it stays on its line and cannot steer a terminal. Refuses to know where the
-lines go.
+Control characters are escaped, so that data cannot break a line or control the terminal.
 """
 
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ _CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7
 
 
 def lines(batch: Batch) -> list[str] | None:
-    """The lines of ``batch``, without line ends; None if its bytes are no request."""
+    """The lines of ``batch``, without line ends; None if it is not an OTLP request."""
     request = parse(batch)
     if request is None:
         return None

@@ -1,4 +1,4 @@
-"""How many spans, log records or metric points are in a request. Refuses to know where it goes."""
+"""Counts the spans, log records or metric points of a request."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ REQUESTS: Final[dict[Signal, type[Message]]] = {
 
 
 def parse(batch: Batch) -> Any:
-    """The request that ``batch`` holds, or None if its bytes are none."""
+    """The parsed request of ``batch``, or None if its bytes are not a request of its signal."""
     try:
         return REQUESTS[batch.signal].FromString(batch.payload)
     except DecodeError:
@@ -26,7 +26,7 @@ def parse(batch: Batch) -> Any:
 
 
 def count_items(batch: Batch) -> int:
-    """Spans, log records or metric points in ``batch``; 0 if its bytes are no request."""
+    """The number of spans, log records or metric points in ``batch``; 0 if its bytes are not a request."""
     try:
         if batch.signal is Signal.METRICS:
             return sum(

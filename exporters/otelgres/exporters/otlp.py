@@ -1,7 +1,7 @@
-"""A exporter that sends batches to an OTLP receiver, over gRPC or HTTP, and says what it answered.
+"""An exporter that sends batches to an OTLP receiver, over gRPC or HTTP, and returns its answers.
 
-The bytes of a batch go out as they are: a receiver that recognises a request by its bytes recognises one sent again.
-One try for each batch; when to come back is the caller's. Refuses to know what is in the bytes.
+The bytes of a batch are sent unchanged, so that the receiver can recognise a retried request by its bytes. Each batch
+is tried once; the caller decides when to retry.
 """
 
 import gzip
@@ -22,12 +22,15 @@ _METHODS: Final = {
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-# What the protocol recommends as the bound of a response.
+# The maximum size of a response that the protocol recommends.
 _RESPONSE_BYTES: Final = 4 * 1024 * 1024
 
 
 class OtlpExporter(BackgroundExporter):
-    """Sends to ``targets``. For one thread at a time, except ``cut``. After a fork, make a new one and keep the old."""
+    """Sends to ``targets``. For one thread at a time, except ``abort``.
+
+    After a fork, create a new one and keep a reference to the old.
+    """
 
     def __init__(self, targets: Mapping[Signal, Target]) -> None:
         known = dict(targets)
@@ -44,7 +47,7 @@ class _Grpc:
         self._channel: Any = None
 
     def send(self, batch: Batch) -> Outcome:
-        import grpc  # type: ignore[import-untyped]  # late: it takes a tenth of a second, which HTTP need not wait for
+        import grpc  # type: ignore[import-untyped]  # late: importing takes 0.1 s, which HTTP does not need
 
         if self._channel is None:
             self._channel = self._open(grpc)
@@ -54,7 +57,7 @@ class _Grpc:
         except grpc.RpcError as error:
             code = error.code().name
             if code == "UNAVAILABLE":
-                # A channel that failed waits ever longer before it looks again; a new one looks at once.
+                # A failed channel backs off before it reconnects; a new one connects at once.
                 self.close()
             return of_grpc(code, str(error.details()), dict(error.trailing_metadata() or ()))
         return taken(batch.signal, body)
@@ -69,7 +72,7 @@ class _Grpc:
         options = [
             ("grpc.primary_user_agent", f"otelgres/{version()}"),
             ("grpc.use_local_subchannel_pool", 1),
-            # An http_proxy meant for the world outside would otherwise be asked for the loopback interface.
+            # Without this, http_proxy would also be used for the loopback interface.
             *([("grpc.enable_http_proxy", 0)] if target.loopback else []),
         ]
         compression = grpc.Compression.Gzip if target.compression == "gzip" else grpc.Compression.NoCompression
@@ -91,7 +94,7 @@ class _Http:
         self._target = target
         self._failure = requests.exceptions.ConnectionError
         self._session = requests.Session()
-        # A proxy meant for the world outside, or a .netrc, must not be asked for the loopback interface.
+        # Proxy settings and .netrc must not be used for the loopback interface.
         self._session.trust_env = not target.loopback
         if target.certificate:
             self._session.verify = target.certificate
@@ -114,7 +117,7 @@ class _Http:
         try:
             return self._post(batch.signal, data)
         except self._failure:
-            # Most likely a kept connection that the other side had closed: once more, on a new one.
+            # Usually a kept-alive connection that the server has closed: try once more on a new one.
             try:
                 return self._post(batch.signal, data)
             except self._failure as error:
@@ -149,7 +152,7 @@ def _read(path: str | None) -> bytes | None:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause: what wraps it repeats the address three times."""
+    """The message of the innermost cause: the outer exceptions repeat the address three times."""
     while isinstance(inner := getattr(error, "reason", None) or (error.args[0] if error.args else None), BaseException):
         error = inner
     return str(error)

@@ -1,9 +1,9 @@
 """OTLP/JSON to OTLP protobuf bytes and back, for one export request of one signal.
 
 OTLP's JSON is protobuf's JSON with three differences: ``traceId``, ``spanId`` and ``parentSpanId`` are hex, enums are
-integers, unknown keys are ignored. Which bytes are ids is decided by the message a field stands in, so an attribute
-that happens to be called ``traceId`` stays what it is. Values are
-not judged: an id of the wrong length passes, and the codec rejects the item.
+integers, unknown keys are ignored. Ids are recognised by the fields of the OTLP messages, so an attribute called
+``traceId`` is left alone. Values are not validated here: an id of the wrong length passes, and the codec rejects the
+item.
 """
 
 import base64
@@ -22,27 +22,27 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.otlp_json_readers import ID_NAMES, Fault, reader_of
 
-# A parsed JSON object takes up to fifty times its text (`{},`), so the size of the text alone bounds no memory. A
-# million are about 35 MiB of ordinary telemetry (50,000 spans), and cost half a GiB at worst (measured).
+# A parsed JSON object takes up to 50 times the memory of its text (`{},`), so a limit on the size of the text is not
+# enough. One million are about 35 MiB of ordinary telemetry (50,000 spans) and at worst 0.5 GiB (measured).
 MAX_CONTAINERS: Final = 1_000_000
 
 
-class InvalidJson(ValueError):  # noqa: N818 (named for what the sender is told)
-    """The text is not an OTLP/JSON request; the message says where, as a JSON path."""
+class InvalidJson(ValueError):  # noqa: N818 (named after the answer to the client)
+    """The text is not an OTLP/JSON request; the message contains the JSON path."""
 
 
 class JsonTooLarge(ValueError):  # noqa: N818
-    """More objects and arrays than may be held at once; half of the request may well pass."""
+    """Too many objects and arrays in one request; smaller requests may be accepted."""
 
 
 def request_from_json(signal: Signal, data: bytes) -> bytes:
-    """The encoded ``Export…ServiceRequest`` that ``data`` (UTF-8 JSON) describes.
+    """The encoded ``Export…ServiceRequest`` for ``data`` (UTF-8 JSON).
 
-    ``null`` is an unset field, the last of duplicate keys wins, snake_case keys and enum names are tolerated, and a
+    ``null`` is an unset field, the last of duplicate keys wins, snake_case keys and enum names are accepted, and a
     lone surrogate (which protobuf cannot hold) becomes U+FFFD. Raises InvalidJson or JsonTooLarge.
     """
     if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
-        raise JsonTooLarge(f"the request holds more than {MAX_CONTAINERS:,} JSON objects and arrays; send it in parts")
+        raise JsonTooLarge(f"the request contains more than {MAX_CONTAINERS:,} JSON objects and arrays; split it")
     tree = _parsed(data)
     message = _REQUESTS[signal]
     try:
@@ -56,7 +56,7 @@ def request_from_json(signal: Signal, data: bytes) -> bytes:
 
 
 def request_to_json(signal: Signal, payload: bytes) -> bytes:
-    """The inverse: one line of OTLP/JSON. Fields the installed opentelemetry-proto does not know are left out.
+    """The inverse: one line of OTLP/JSON. Fields unknown to the installed opentelemetry-proto are omitted.
 
     Raises ValueError if ``payload`` is not an encoded request of ``signal``.
     """
@@ -90,7 +90,7 @@ def _parsed(data: bytes) -> Any:
 
 
 def _without_lone_surrogate(escape: re.Match[bytes]) -> bytes:
-    # Six bytes that start like a surrogate are half of a pair that is not there; whole pairs have twelve.
+    # A match of six bytes is a lone surrogate; a pair has twelve.
     text = escape.group()
     return b"\\ufffd" if len(text) == 6 else text
 
@@ -122,7 +122,7 @@ def _writer_of_field(field: FieldDescriptor) -> Callable[[Any], Any]:
         return _double_to_json
     if field.type == FieldDescriptor.TYPE_BYTES:
         return bytes.hex if field.name in ID_NAMES else _base64_to_json
-    return _as_it_is
+    return _unchanged
 
 
 def _double_to_json(value: float) -> float | str:
@@ -135,5 +135,5 @@ def _base64_to_json(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _as_it_is(value: Any) -> Any:
+def _unchanged(value: Any) -> Any:
     return value

@@ -1,8 +1,7 @@
-"""What an OTLP receiver's answer means for the batch: the one table from statuses of gRPC and HTTP to ``Outcome``.
+"""Maps the answer of an OTLP receiver (a gRPC or HTTP status) to an ``Outcome``.
 
-Where an answer speaks of the door and not of the data (a token that is missing or spent, a redirect), the batch is told
-to come back: dropping telemetry because a token ran out would lose what a new one can still deliver. Refuses to know
-sockets.
+Authentication errors and redirects are retryable, because they say nothing about the data: a batch must not be dropped
+because a token has expired.
 """
 
 import math
@@ -27,17 +26,17 @@ _RESPONSES: Final[dict[Signal, tuple[Any, str]]] = {
     Signal.METRICS: (ExportMetricsServiceResponse, "rejected_data_points"),
     Signal.LOGS: (ExportLogsServiceResponse, "rejected_log_records"),
 }
-_GRPC_AGAIN: Final = frozenset(
+_GRPC_RETRYABLE: Final = frozenset(
     {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
 )
-_GRPC_DOOR: Final = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
-_HTTP_AGAIN: Final = frozenset({502, 503, 504})
-_HTTP_DOOR: Final = frozenset({401, 403, 407})
+_GRPC_AUTHENTICATION: Final = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED"})
+_HTTP_RETRYABLE: Final = frozenset({502, 503, 504})
+_HTTP_AUTHENTICATION: Final = frozenset({401, 403, 407})
 _LONGEST_MESSAGE: Final = 300
 
 
 def taken(signal: Signal, body: bytes) -> Accepted:
-    """The answer to a request that was taken, at least in part; ``body`` is the protobuf response."""
+    """The outcome of a request that was accepted, at least in part; ``body`` is the protobuf response."""
     message, rejected = _RESPONSES[signal]
     try:
         partial = message.FromString(body).partial_success
@@ -47,28 +46,28 @@ def taken(signal: Signal, body: bytes) -> Accepted:
 
 
 def of_grpc(code: str, details: str, trailers: Mapping[str, bytes | str]) -> Outcome:
-    """The answer to a call that failed; ``code`` is the name of the status."""
+    """The outcome of a failed gRPC call; ``code`` is the name of the status code."""
     message = _short(f"{code}: {details}")
     wait = _retry_info(trailers)
     if code == "RESOURCE_EXHAUSTED":
-        # Without RetryInfo it means "never": that is how the protocol tells the two apart.
+        # By the OTLP specification, RESOURCE_EXHAUSTED is retryable only with RetryInfo.
         return TooLarge(message) if wait is None else Overloaded(wait, message)
-    if code in _GRPC_AGAIN or code in _GRPC_DOOR:
+    if code in _GRPC_RETRYABLE or code in _GRPC_AUTHENTICATION:
         return Unavailable(RETRY_AFTER if wait is None else wait, message)
     return Invalid(message)
 
 
 def of_http(signal: Signal, status: int, headers: Mapping[str, str], body: bytes) -> Outcome:
-    """The answer to a POST. ``headers`` are looked up case-insensitively by their holder."""
+    """The outcome of a POST. ``headers`` must be a case-insensitive mapping."""
     protobuf = headers.get("content-type", "").partition(";")[0].strip().lower() == "application/x-protobuf"
     if 200 <= status < 300:
         return taken(signal, body) if protobuf else Accepted()
-    message = _short(f"HTTP {status}: {_said(body, protobuf)}")
+    message = _short(f"HTTP {status}: {_message(body, protobuf)}")
     wait = _retry_after(headers.get("retry-after", ""))
     if status == 429:
         return Overloaded(wait, message)
-    # A redirect is not followed: most of them would turn the POST into a GET, and the batch into nothing.
-    if status in _HTTP_AGAIN or status in _HTTP_DOOR or 300 <= status < 400:
+    # A redirect is not followed: most redirects turn a POST into a GET without a body.
+    if status in _HTTP_RETRYABLE or status in _HTTP_AUTHENTICATION or 300 <= status < 400:
         return Unavailable(wait, message)
     return TooLarge(message) if status == 413 else Invalid(message)
 
@@ -105,7 +104,7 @@ def _retry_after(value: str) -> float:
         return RETRY_AFTER
 
 
-def _said(body: bytes, protobuf: bool) -> str:
+def _message(body: bytes, protobuf: bool) -> str:
     if protobuf:
         try:
             return str(Status.FromString(body).message)

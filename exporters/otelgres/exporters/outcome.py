@@ -1,7 +1,6 @@
-"""What became of one batch: the words every exporter answers with and every transport translates.
+"""The outcome of one batch, as returned by every exporter.
 
-Two kinds matter to a sender: an answer that is final (``Accepted``, ``Invalid``, ``TooLarge``) and one that asks it to
-come back (``Overloaded``, ``Unavailable``). Refuses to know status codes of any protocol and SQLSTATEs of any database.
+``Accepted``, ``Invalid`` and ``TooLarge`` are final; ``Overloaded`` and ``Unavailable`` are retryable.
 """
 
 from dataclasses import dataclass
@@ -10,7 +9,11 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The batch is durable. ``rejected`` items were refused for good; ``message`` says why (or warns, with 0)."""
+    """The exporter has taken the batch: PostgreSQL has committed it, the spool has fsynced it, an OTLP receiver has
+    acknowledged it, the console has printed it.
+
+    ``rejected`` items were rejected permanently; ``message`` gives the reasons (or a warning, if ``rejected`` is 0).
+    """
 
     rejected: int = 0
     message: str = ""
@@ -18,21 +21,21 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Nothing of it can ever be taken: do not send it again."""
+    """The batch can never be accepted: do not retry."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """Over the size limit, before or after inflation: do not send it again as it is."""
+    """The batch exceeds a size limit, before or after decompression: do not retry without splitting it."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Overloaded:
-    """Nothing was taken because too much is waiting: send it again after ``retry_after`` seconds."""
+    """Nothing was accepted because the destination is overloaded: retry after ``retry_after`` seconds."""
 
     retry_after: float
     message: str
@@ -40,7 +43,7 @@ class Overloaded:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Nothing was taken because the store is away: send it again after ``retry_after`` seconds."""
+    """Nothing was accepted because the destination is unavailable: retry after ``retry_after`` seconds."""
 
     retry_after: float
     message: str

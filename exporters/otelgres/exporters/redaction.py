@@ -1,7 +1,6 @@
-"""What must not be sent or stored: passwords, tokens, keys and card numbers, by attribute name and by look.
+"""Redaction of passwords, tokens, keys and card numbers, by attribute name and by pattern.
 
-Works on one value at a time. Refuses to know spans and log records, and to be a proof against
-leaks: it knows the usual names and shapes.
+Works on one value at a time. It recognises the usual names and formats and is no guarantee against leaks.
 """
 
 import re
@@ -9,16 +8,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 REDACTED: Final = "[redacted]"
-# Names repeat, so each is looked at once. An application that makes names up by the million must not fill the memory.
+# Names repeat, so the result for each is cached. Bounded: an application may generate names without end.
 _REMEMBERED_NAMES: Final = 4096
 
-# Anywhere in a name, as a word of it: user.password, password_hash, http.request.header.cookie.
+# As a word anywhere in a name: user.password, password_hash, http.request.header.cookie.
 _ANYWHERE: Final = (
     r"passw(?:or)?d|passphrase|pwd|passcode|secrets?|credentials?|authorization|cookies?|cvv2?|cvc2?|ssn"
     r"|(?:api|access|secret|private|signing|encryption|account)[_.]?key|connection[_.]?string"
     r"|card[_.]?(?:number|no|num|pin)|pin[_.]?(?:code|number|block)"
 )
-# At its end only: auth.token is one, token.count and gen_ai.usage.output_tokens are not.
+# Only at the end of a name: auth.token, but not token.count or gen_ai.usage.output_tokens.
 _AT_THE_END: Final = r"token|jwt|otp|api_?token|bearer"
 _NAME: Final = re.compile(rf"(?:^|[_.])(?:{_ANYWHERE})(?:[_.]|$)|(?:^|[_.])(?:{_AT_THE_END})$")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -28,8 +27,8 @@ _ASSIGNED: Final = (
     r"passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret|private|account)[_-]?key"
     r"|x-amz-(?:signature|credential|security-token)"
 )
-# What must be in the lower-cased text for the pattern to be worth a try; group 1 is kept. None may take more than
-# linear time, whatever the text: no repetition starts inside a run that it repeats.
+# (substrings of the lower-cased text, one of which must occur before the pattern is tried; pattern). Group 1 is kept.
+# Every pattern must take linear time for any text: no repetition starts inside a run that it repeats.
 _SHAPES: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("authorization",), r"(authorization[\"']?\s*[:=]\s*[\"']?(?:[a-z]+\s+)?)[^\s\"',;]+"),
     (("bearer",), r"(bearer\s+)(?=[^\s\"',;]*[\d.]|[^\s\"',;]{16})[\w.~+/=-]{8,}"),
@@ -45,7 +44,7 @@ _SHAPES: Final[tuple[tuple[tuple[str, ...], str], ...]] = (
     (("sk-", "sk_", "xox"), r"()(?<![\w-])(?:sk[-_][\w-]{20,}|xox[abprs]-[\w-]{10,})"),
     (("private key",), r"()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"),
 )
-# Visa, Mastercard, American Express, Discover, JCB and Diners Club, in one piece or as printed on the card.
+# Visa, Mastercard, American Express, Discover, JCB and Diners Club, unformatted or grouped as on the card.
 _CARD: Final = re.compile(
     r"(?<![\w.-])(?:"
     r"(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|64[4-9]\d|65\d{2}|35[2-8]\d)(?P<gap>[ -]?)\d{4}(?P=gap)\d{4}(?P=gap)\d{4}"
@@ -57,7 +56,7 @@ _SHORTEST: Final = 8
 
 
 class Redaction:
-    """The rules: the defaults unless switched off, and the caller's own."""
+    """The redaction rules: the defaults, unless switched off, and those of the caller."""
 
     def __init__(
         self, names: Iterable[re.Pattern[str]] = (), values: Iterable[re.Pattern[str]] = (), *, defaults: bool = True
@@ -72,7 +71,7 @@ class Redaction:
         self._names: dict[str, bool] = {}
 
     def hides(self, name: str) -> bool:
-        """Whether the value of an attribute of this name is a secret, whatever it is."""
+        """Whether every value of an attribute with this name is a secret."""
         known = self._names.get(name)
         if known is None:
             if len(self._names) >= _REMEMBERED_NAMES:
@@ -81,7 +80,7 @@ class Redaction:
         return known
 
     def text(self, text: str) -> str:
-        """``text`` itself, or with its secrets replaced."""
+        """``text`` with its secrets replaced."""
         if len(text) < _SHORTEST:
             return text
         if self._defaults:
@@ -108,10 +107,10 @@ class Redaction:
 
 
 def rules(given: Mapping[Any, Any]) -> Redaction:
-    """From ``{"keys": [regex, …], "values": [regex, …], "defaults": bool}``. Raises ValueError for anything else."""
+    """Rules from ``{"keys": [regex, …], "values": [regex, …], "defaults": bool}``. Raises ValueError if invalid."""
     unknown = set(given) - {"keys", "values", "defaults"}
     if unknown:
-        raise ValueError(f"unknown rules {sorted(map(str, unknown))}: there are keys, values and defaults")
+        raise ValueError(f"unknown rules {sorted(map(str, unknown))}; known are keys, values and defaults")
     return Redaction(_patterns(given, "keys"), _patterns(given, "values"), defaults=bool(given.get("defaults", True)))
 
 

@@ -1,7 +1,4 @@
-"""Where telemetry goes: one signal's OTLP endpoint and how it is spoken to, or a database that all of it goes into.
-
-Refuses to know who asked for it, and to connect.
-"""
+"""Export targets: the OTLP endpoint of one signal with its connection settings, or a database for all signals."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -14,9 +11,9 @@ Compression: TypeAlias = Literal["none", "gzip", "deflate"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one signal goes. ``timeout`` is seconds for one export; the last three are paths of PEM files.
+    """The OTLP target of one signal. ``timeout`` is seconds for one export; the last three are paths of PEM files.
 
-    ``endpoint`` is ``host:port`` or a URL for gRPC, the whole URL of the signal (``…/v1/logs``) for HTTP.
+    ``endpoint`` is ``host:port`` or a URL for gRPC, the full URL of the signal (``…/v1/logs``) for HTTP.
     """
 
     protocol: Protocol
@@ -33,9 +30,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A PostgreSQL that takes all signals. ``endpoint`` is what may be shown of ``dsn``, which may hold a password.
+    """A PostgreSQL database for all signals. ``endpoint`` is ``dsn`` without its password, for messages.
 
-    ``timeout`` is seconds for one batch, ``connect_timeout`` for a connection before it.
+    ``timeout`` is seconds for one batch, ``connect_timeout`` seconds for connecting before it.
     """
 
     dsn: str = field(repr=False)
@@ -45,7 +42,7 @@ class Database:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether ``host`` is this machine by name or address."""
+    """Whether ``host`` is a loopback name or address."""
     if not host:
         return False
     try:

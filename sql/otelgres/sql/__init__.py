@@ -1,1 +1,1 @@
-"""The database as files: migrations, functions, views and named queries, and the few functions that read them."""
+"""The database schema as files: migrations, functions, views and named queries, and the code that applies them."""

@@ -1,8 +1,7 @@
-"""Brings a database to the schema of this version: migrations once, functions and views every time.
+"""Upgrades a database to the schema of this version.
 
-A migration is applied once and never edited afterwards: its checksum is kept, and a changed file is an error. Functions
-and views are told anew each time in the order of their ``_order`` file, so what is there is always the present truth.
-Refuses to know what the schema is for.
+A migration is applied once and not edited afterwards: its checksum is stored, and a changed file is an error. If a file
+of the functions or views has changed, all of them are applied again, in the order of their ``_order`` files.
 """
 
 import hashlib
@@ -12,20 +11,20 @@ from importlib.resources.abc import Traversable
 
 import psycopg
 
-# Told again whenever one of their files has changed, in this order.
-_AGAIN = ("functions", "views", "compat", "tenant")
-_LOCK = 0x6F74656C67726573  # "otelgres": two migrating processes take turns
+# Applied again, in this order, whenever one of their files has changed.
+_REPEATABLE = ("functions", "views", "compat", "tenant")
+_LOCK = 0x6F74656C67726573  # "otelgres": only one process migrates at a time
 
 
 class SchemaError(Exception):
-    """The database cannot be brought to this version; the message says why and what to do."""
+    """The database cannot be upgraded to this version; the message says why and what to do."""
 
 
 def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str]:
-    """Brings the database at ``dsn`` to this version and returns the names of the migrations applied now.
+    """Upgrades the database at ``dsn`` to this version; returns the names of the migrations applied now.
 
-    Everything happens in one transaction: it is all there or nothing is. Raises :class:`SchemaError` for a database
-    that is newer than this program or whose applied migrations differ from the files, ``psycopg.Error`` otherwise.
+    Everything happens in one transaction. Raises :class:`SchemaError` for a database that is newer than this program or
+    whose applied migrations differ from the files, ``psycopg.Error`` otherwise.
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
         version = connection.info.server_version
@@ -34,20 +33,20 @@ def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             raise SchemaError(
-                f"The database is encoded as {encoding}, which cannot hold every text: "
+                f"The database is encoded as {encoding}, which cannot represent every text: "
                 "create one with ENCODING 'UTF8' (and TEMPLATE template0)."
             )
         if progress:
-            connection.add_notice_handler(lambda said: _warn(said, progress))
+            connection.add_notice_handler(lambda notice: _warn(notice, progress))
         if up_to_date(connection):
-            # Nothing is written, so that a receiver may have no right to.
+            # Returns before writing, so that a receiver needs no right to change the schema.
             return []
         try:
             return _migrate(connection, progress)
         except psycopg.errors.InsufficientPrivilege as error:
             names = ", ".join(pending(connection)[:3])
             raise SchemaError(
-                f"The schema is not that of this program yet ({names}, …), and this role may not change it "
+                f"The schema is older than this program ({names}, …), and this role may not upgrade it "
                 f"({str(error).splitlines()[0]}): run `otelgres migrate` as the schema's owner."
             ) from error
 
@@ -65,8 +64,8 @@ def _migrate(connection: psycopg.Connection[tuple[object, ...]], progress: Calla
             if script.name in applied:
                 if applied[script.name] != checksum:
                     raise SchemaError(
-                        f"Migration {script.name} was changed after it had been applied to this database. "
-                        "Restore the file of the released version and put the change into a migration of its own."
+                        f"Migration {script.name} was changed after it was applied to this database. "
+                        "Restore the released file and put the change into a new migration."
                     )
                 continue
             if progress:
@@ -74,22 +73,22 @@ def _migrate(connection: psycopg.Connection[tuple[object, ...]], progress: Calla
             _run(connection, text)
             connection.execute("INSERT INTO _otel.migrations (name, checksum) VALUES (%s, %s)", (script.name, checksum))
             new.append(script.name)
-        state = _again_checksum()
-        if new or _again_applied(connection) != state:
+        checksum = _repeatable_checksum()
+        if new or _repeatable_applied(connection) != checksum:
             if progress:
                 progress("functions and views")
             _reapply(connection)
             connection.execute("SELECT _otel.grant_rights()")
             connection.execute(
-                "INSERT INTO _otel.applied_again (folder, checksum) VALUES ('functions and views', %s) "
+                "INSERT INTO _otel.repeatable_migrations (folder, checksum) VALUES ('functions and views', %s) "
                 "ON CONFLICT (folder) DO UPDATE SET checksum = excluded.checksum, applied_at = now()",
-                (state,),
+                (checksum,),
             )
         return new
 
 
 def up_to_date(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    """Whether all is there as the files say. Raises SchemaError for a database that is newer than this program."""
+    """Whether the database agrees with the files. Raises SchemaError for a database that is newer than this program."""
     if pending(connection):
         return False
     rows = connection.execute("SELECT name, checksum FROM _otel.migrations").fetchall()
@@ -105,40 +104,40 @@ def _check_known(applied: Mapping[str, str]) -> None:
     unknown = sorted(set(applied) - {script.name for script in _ordered("migrations")})
     if unknown:
         raise SchemaError(
-            f"The database has migrations that this version does not know ({', '.join(unknown)}): "
-            "it was written by a newer otelgres. Upgrade this program."
+            f"The database has migrations that are unknown to this version ({', '.join(unknown)}): "
+            "it was migrated by a newer otelgres. Upgrade this program."
         )
 
 
-def _warn(said: psycopg.errors.Diagnostic, progress: Callable[[str], None]) -> None:
-    if said.severity_nonlocalized == "WARNING":
-        progress(said.message_primary or "")
+def _warn(notice: psycopg.errors.Diagnostic, progress: Callable[[str], None]) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        progress(notice.message_primary or "")
 
 
 def pending(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
-    """The names of what :func:`migrate` would apply: migrations, and "functions and views" when those differ."""
+    """The names of what :func:`migrate` would apply: migrations, and "functions and views" if they differ."""
     row = connection.execute("SELECT to_regclass('_otel.migrations') IS NOT NULL").fetchone()
-    if not row or not row[0] or not _has_state(connection):
+    if not row or not row[0] or not _has_repeatable(connection):
         return [*(script.name for script in _ordered("migrations")), "functions and views"]
     applied = {row[0] for row in connection.execute("SELECT name FROM _otel.migrations").fetchall()}
     names = [script.name for script in _ordered("migrations") if script.name not in applied]
-    if _again_applied(connection) != _again_checksum():
+    if _repeatable_applied(connection) != _repeatable_checksum():
         names.append("functions and views")
     return names
 
 
 def pending_by_view(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
-    """As :func:`pending`, for a role that may read views alone. Raises ``psycopg.Error`` where there are none yet."""
+    """As :func:`pending`, for a role that may only read views. Raises ``psycopg.Error`` if there are none yet."""
     rows = connection.execute("SELECT name, checksum FROM otel.migrations").fetchall()
     applied = {str(name): str(checksum) for name, checksum in rows}
     names = [script.name for script in _ordered("migrations") if script.name not in applied]
-    return names if applied.get("functions and views") == _again_checksum() else [*names, "functions and views"]
+    return names if applied.get("functions and views") == _repeatable_checksum() else [*names, "functions and views"]
 
 
 def _reapply(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    # In place where that goes: people's own views on ours, and their grants, stay. CREATE OR REPLACE refuses to change
-    # a shape, so then all of otel and compat is dropped and told from nothing; it never cascades to what is not ours.
-    scripts = [script for folder in _AGAIN for script in _ordered(folder)]
+    # In place if possible, to keep grants and dependent views of other schemas. CREATE OR REPLACE cannot change the
+    # columns of a view: then otel and compat are dropped and created again, without CASCADE.
+    scripts = [script for folder in _REPEATABLE for script in _ordered(folder)]
     try:
         with connection.transaction():
             for script in scripts:
@@ -147,7 +146,7 @@ def _reapply(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         _drop_surface(connection)
         for script in scripts:
             _run(connection, script.read_text(encoding="utf-8"))
-        # Relations that were made at run time have no file of their own.
+        # Relations that were created at run time have no file.
         connection.execute(
             "SELECT _otel.make_mapped_view(relation) FROM _otel.mapped_views "
             "WHERE to_regclass(format('compat.%I', relation)) IS NULL"
@@ -171,13 +170,13 @@ def _drop_surface(connection: psycopg.Connection[tuple[object, ...]]) -> None:
             connection.execute(f"DROP ROUTINE {functions[0]}".encode())
     except psycopg.errors.DependentObjectsStillExist as error:
         raise SchemaError(
-            "This version changes views of schema otel on which others rest "
-            f"({error.diag.message_detail}). Drop those, migrate, and create them again."
+            "This version changes views of schema otel on which other objects depend "
+            f"({error.diag.message_detail}). Drop them, migrate, and create them again."
         ) from error
 
 
 def _run(connection: psycopg.Connection[tuple[object, ...]], script: str) -> None:
-    # Several statements in one string need the simple protocol, which psycopg uses when there are no parameters.
+    # Several statements in one string require the simple protocol, which psycopg uses without parameters.
     connection.execute(script.encode())
 
 
@@ -188,41 +187,41 @@ def _applied(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, st
         "(name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
     connection.execute(
-        "CREATE TABLE IF NOT EXISTS _otel.applied_again "
+        "CREATE TABLE IF NOT EXISTS _otel.repeatable_migrations "
         "(folder text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
     rows = connection.execute("SELECT name, checksum FROM _otel.migrations").fetchall()
     return {str(name): str(checksum) for name, checksum in rows}
 
 
-def _has_state(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
-    row = connection.execute("SELECT to_regclass('_otel.applied_again') IS NOT NULL").fetchone()
+def _has_repeatable(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
+    row = connection.execute("SELECT to_regclass('_otel.repeatable_migrations') IS NOT NULL").fetchone()
     return bool(row and row[0])
 
 
-def _again_applied(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
-    row = connection.execute("SELECT checksum FROM _otel.applied_again").fetchone()
+def _repeatable_applied(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
+    row = connection.execute("SELECT checksum FROM _otel.repeatable_migrations").fetchone()
     return str(row[0]) if row else None
 
 
-def _again_checksum() -> str:
+def _repeatable_checksum() -> str:
     digest = hashlib.sha256()
-    for folder in _AGAIN:
+    for folder in _REPEATABLE:
         for script in _ordered(folder):
             digest.update(f"{folder}/{script.name}\n{script.read_text(encoding='utf-8')}\n".encode())
     return digest.hexdigest()
 
 
 def _ordered(folder: str) -> list[Traversable]:
-    """The scripts of a folder: migrations by name, the others as their ``_order`` file says."""
-    place = files("otelgres.sql") / folder
-    found = {entry.name: entry for entry in place.iterdir() if entry.name.endswith(".sql")}
+    """The scripts of a folder: migrations by name, the others in the order of their ``_order`` file."""
+    directory = files("otelgres.sql") / folder
+    found = {entry.name: entry for entry in directory.iterdir() if entry.name.endswith(".sql")}
     if folder == "migrations":
         return [found[name] for name in sorted(found)]
-    order = (place / "_order").read_text(encoding="utf-8").split()
+    order = (directory / "_order").read_text(encoding="utf-8").split()
     if sorted(order) != sorted(found):
         raise SchemaError(
-            f"sql/{folder}/_order and the files beside it differ: {sorted(set(order) ^ set(found))}. "
-            "Every script must be named there once."
+            f"sql/{folder}/_order and the files in that folder differ: {sorted(set(order) ^ set(found))}. "
+            "List every script there once."
         )
     return [found[name] for name in order]

@@ -1,6 +1,6 @@
-"""Drops everything of ours from a database, so that it can be made anew. Says what that would be, and refuses to guess.
+"""Drops the otelgres schemas from a database, so that they can be created again, and lists what would be dropped.
 
-Nothing that others have built on our views is ever dropped with them.
+Objects of other schemas that depend on otelgres views are never dropped.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from psycopg.sql import SQL, Identifier
 
 from otelgres.sql.migrate import SchemaError
 
-_OURS: Final = ["_otel", "otel", "compat", "otel_tenant"]
-# Up to here rows are counted; beyond, the planner's estimate must do.
+_SCHEMAS: Final = ["_otel", "otel", "compat", "otel_tenant"]
+# Rows are counted up to this number; above it, the planner's estimate is used.
 _COUNTED: Final = 1_000_000
-# Without rows in these there is no telemetry in the database.
+# The tables that contain telemetry sent by applications.
 _TELEMETRY: Final = frozenset({
     "spans", "logs", "number_points", "histogram_points", "exponential_histogram_points", "summary_points",
 })  # fmt: skip
@@ -27,7 +27,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = ANY (%s) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 ORDER BY n.nspname, c.relname
 """
-_OTHERS: Final = """
+_DEPENDENT_VIEWS: Final = """
 SELECT DISTINCT format('%%I.%%I', n.nspname, v.relname)
 FROM pg_depend d
 JOIN pg_rewrite w ON w.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
@@ -42,26 +42,26 @@ ORDER BY 1
 
 @dataclass(frozen=True)
 class Contents:
-    """What there is: our schemas, rows by table where there are any, and views of others that rest on ours."""
+    """Existing otelgres schemas, rows of tables that are not empty, and views of other schemas that depend on them."""
 
     database: str
     schemas: list[str]
     rows: dict[str, int]
-    others: list[str]
+    dependent_views: list[str]
 
     @property
     def has_telemetry(self) -> bool:
-        """Whether anything that applications have sent would be lost."""
+        """Whether telemetry sent by applications would be lost."""
         return any(table.partition(".")[2] in _TELEMETRY for table in self.rows)
 
 
 def contents(connection: psycopg.Connection[Any]) -> Contents:
-    """What :func:`drop` would drop. Rows beyond a million are estimates. Raises psycopg.Error."""
+    """What :func:`drop` would drop. Row counts above one million are estimates. Raises psycopg.Error."""
     schemas = connection.execute(
-        "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s) ORDER BY 1", [_OURS]
+        "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s) ORDER BY 1", [_SCHEMAS]
     ).fetchall()
     rows: dict[str, int] = {}
-    for schema, table, estimate in connection.execute(_TABLES, [_OURS]).fetchall():
+    for schema, table, estimate in connection.execute(_TABLES, [_SCHEMAS]).fetchall():
         number = estimate
         if estimate < _COUNTED:
             query = SQL("SELECT count(*) FROM (SELECT FROM {} LIMIT {}) r")
@@ -69,22 +69,24 @@ def contents(connection: psycopg.Connection[Any]) -> Contents:
             number = max(estimate, row[0]) if row and row[0] >= _COUNTED else row[0] if row else 0
         if number:
             rows[f"{schema}.{table}"] = int(number)
-    others = connection.execute(_OTHERS, [_OURS, _OURS]).fetchall()
-    return Contents(connection.info.dbname, [row[0] for row in schemas], rows, [row[0] for row in others])
+    dependent = connection.execute(_DEPENDENT_VIEWS, [_SCHEMAS, _SCHEMAS]).fetchall()
+    return Contents(connection.info.dbname, [row[0] for row in schemas], rows, [row[0] for row in dependent])
 
 
 def drop(connection: psycopg.Connection[Any]) -> None:
-    """Drops our schemas with all that is in them, in one transaction.
+    """Drops the otelgres schemas with their contents, in one transaction.
 
-    Raises SchemaError where others' views rest on ours, or where somebody is writing; psycopg.Error otherwise.
+    Raises SchemaError if other views depend on them or if they are in use; psycopg.Error otherwise.
     """
     found = contents(connection)
-    if found.others:
-        raise SchemaError(f"Views of others rest on ours ({', '.join(found.others)}): drop those first.")
+    if found.dependent_views:
+        raise SchemaError(
+            f"Other views depend on otelgres views ({', '.join(found.dependent_views)}): drop them first."
+        )
     try:
         with connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '10s'")
             for schema in found.schemas:
                 connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(schema)))
     except psycopg.errors.LockNotAvailable as error:
-        raise SchemaError("Somebody is using the tables: stop the receivers, then try again.") from error
+        raise SchemaError("The tables are in use: stop the receivers, then try again.") from error

@@ -1,1 +1,1 @@
-"""The PostgreSQL exporter: OTLP bytes to rows (``codec``), rows to committed transactions (``writer``)."""
+"""The PostgreSQL exporter: OTLP bytes to rows (``codec``) and rows to committed transactions (``writer``)."""

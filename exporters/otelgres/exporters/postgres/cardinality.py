@@ -1,7 +1,7 @@
-"""How many series and resources may be new in a minute: whoever makes names up must not fill the database with them.
+"""Cardinality limits: how many new series and resources are created per minute.
 
-What is beyond is not lost: it is filed under an overflow series or resource, and counted in the ledger. Only what the
-database does not know counts, so a restart costs nothing. Refuses to know rows and SQL.
+Data beyond the limit is stored under an overflow series or resource and counted in otel.losses. Only what the database
+does not contain counts as new, so a restart does not use up the limit.
 """
 
 import threading
@@ -27,7 +27,7 @@ from otelgres.exporters.postgres.codec.limits import Limits
 SERIES: Final = "series_ids"
 RESOURCES: Final = "resource_ids"
 _MINUTE: Final = 60.0
-# As the SDKs mark theirs.
+# The attribute with which the SDKs mark their own overflow.
 _SERIES_OVERFLOW: Final = framed(
     b"\x0a", [KeyValue(key="otel.metric.overflow", value=AnyValue(bool_value=True)).SerializeToString()]
 )
@@ -35,7 +35,7 @@ _RESOURCE_OVERFLOW: Final = KeyValue(key="otelgres.resource.overflow", value=Any
 
 
 class CardinalityLimiter:
-    """Counts what is new, minute by minute; for any thread. 0: no limit."""
+    """Counts new series and resources per minute. Thread-safe. 0 means no limit."""
 
     def __init__(self, *, series: int = 0, resources: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._most = {SERIES: series, RESOURCES: resources}
@@ -45,11 +45,11 @@ class CardinalityLimiter:
         self._lock = threading.Lock()
 
     def limits(self, kind: str) -> bool:
-        """Whether there is a limit for this kind at all."""
+        """Whether this kind has a limit."""
         return bool(self._most.get(kind))
 
     def take(self, kind: str, wanted: int) -> int:
-        """How many of ``wanted`` new ones may be made now; they count as made."""
+        """How many of ``wanted`` new ones may be created now; they are counted as created."""
         with self._lock:
             minute = int(self._clock() // _MINUTE)
             if minute != self._minute:
@@ -61,17 +61,17 @@ class CardinalityLimiter:
 
     @property
     def minute(self) -> int:
-        """Which minute it is: what overflowed in another one deserves another look."""
+        """The number of the current minute. Overflow of an earlier minute must be checked again."""
         return int(self._clock() // _MINUTE)
 
 
 def overflow_series(key: SeriesKey) -> SeriesRow:
-    """The series that takes the points of one that is too many: its metric, resource and scope, and a mark."""
+    """The overflow series of ``key``: same metric, resource and scope, marked by an attribute."""
     return series_row(key._replace(attributes=_SERIES_OVERFLOW), Repairs(), AttributeCache())
 
 
 def overflow_resource(row: ResourceRow) -> ResourceRow:
-    """The resource that stands for those of a service that are too many."""
+    """The overflow resource of the service of ``row``."""
     resource = Resource()
     resource.attributes.add(key="service.name").value.string_value = row.service_name
     resource.attributes.append(_RESOURCE_OVERFLOW)

@@ -1,7 +1,4 @@
-"""Rows onto a connection: by COPY, or by way of a staging table where some of them may be there already.
-
-Refuses to know where rows come from and what happens when it fails.
-"""
+"""Writes rows on a connection: by COPY or, if some may be stored already, through a staging table."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +11,16 @@ from otelgres.exporters.postgres.codec.rows import Entry, Group
 
 
 def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes]) -> None:
-    """Rows of COPY BINARY into a table of schema _otel. Raises psycopg.Error, for one that is there already too."""
+    """Copies COPY BINARY ``rows`` into a table of schema _otel. Raises psycopg.Error, also if a row is stored."""
     with cursor.copy(_statement("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
         copy.write(b"".join(rows))
 
 
 def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes], group: Group) -> int:
-    """Writes what is not stored yet; returns how many rows were. One with a stored key but other content is a loss."""
+    """Inserts the rows that are not stored yet and returns the number of duplicates.
+
+    A row with a stored key but different content is counted as a loss in ``group.losses``.
+    """
     cursor.execute(
         _statement(
             "CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS",
@@ -37,13 +37,13 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
     )
     duplicates = group.counts[table] - cursor.rowcount
     if duplicates:
-        # LIMIT makes it look each key up by its index. A join may read whole partitions, and is what the planner takes
-        # while a new partition has no statistics.
+        # LIMIT forces an index lookup for each key. While a new partition has no statistics, the planner would choose
+        # a join that reads whole partitions.
         cursor.execute(
             psql.SQL(
                 "SELECT count(*) FROM {stage} s "
                 "CROSS JOIN LATERAL (SELECT * FROM {table} t WHERE {same_key} LIMIT 1) t "
-                "WHERE ({ours}) IS DISTINCT FROM ({theirs})"
+                "WHERE ({new}) IS DISTINCT FROM ({stored})"
             ).format(
                 table=psql.Identifier("_otel", table),
                 stage=psql.Identifier(f"stage_{table}"),
@@ -51,13 +51,13 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
                     psql.SQL("{} = {}").format(psql.Identifier("s", column), psql.Identifier("t", column))
                     for column in KEYS[table]
                 ),
-                ours=psql.SQL(", ").join(psql.Identifier("s", column) for column in columns),
-                theirs=psql.SQL(", ").join(psql.Identifier("t", column) for column in columns),
+                new=psql.SQL(", ").join(psql.Identifier("s", column) for column in columns),
+                stored=psql.SQL(", ").join(psql.Identifier("t", column) for column in columns),
             )
         )
         row = cursor.fetchone()
         if row and row[0]:
-            group.ledger.add(Entry("dropped", table, "same_key_other_content"), row[0])
+            group.losses.add(Entry("dropped", table, "same_key_other_content"), row[0])
     return duplicates
 
 

@@ -1,7 +1,7 @@
-"""Ids of resources, scopes, metrics and series from the database. Refuses to know how their rows are made from bytes.
+"""Gets the ids of resources, scopes, metrics and series from the database, inserting what is missing.
 
-Rows are added in transactions of their own, before the rows that point at them: a row that nobody points at harms
-nobody, and an id that was seen committed can be cached without fear of a rollback.
+These rows are committed before the rows that refer to them: an unreferenced row does no harm, and a committed id can be
+cached, because no rollback can remove it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,12 +23,12 @@ from otelgres.sql.queries import query
 _Key = TypeVar("_Key")
 _Row = TypeVar("_Row", ResourceRow, SeriesRow)
 
-# Rows a statement: keeps the parameters of one statement to a few megabytes.
+# Rows per statement: limits the parameters of one statement to a few megabytes.
 _CHUNK = 2000
 
 
 class Overflowed(NamedTuple):
-    """How many series and resources were too many, and the keys under which their ids are known for this minute."""
+    """The keys of one kind that are beyond the limit; for this minute they map to the id of an overflow row."""
 
     kind: str
     keys: list[Any]
@@ -37,7 +37,7 @@ class Overflowed(NamedTuple):
 def resolve(
     connection: psycopg.Connection[Any], missing: Missing, known: Known, guard: CardinalityLimiter
 ) -> Overflowed:
-    """Gives every missing resource, scope and metric an id in ``known``; what resources were too many."""
+    """Adds the id of every missing resource, scope and metric to ``known``; returns the resources beyond the limit."""
     resources, beyond = _within(connection, RESOURCES, missing.resources, guard, lambda _, row: overflow_resource(row))
     _resolve(connection, "resource_ids", resources, known.resources)
     _resolve(connection, "scope_ids", missing.scopes, known.scopes)
@@ -48,7 +48,7 @@ def resolve(
 def resolve_series(
     connection: psycopg.Connection[Any], rows: Mapping[SeriesKey, SeriesRow], known: Known, guard: CardinalityLimiter
 ) -> Overflowed:
-    """Gives every series an id in ``known``; which were too many."""
+    """Adds the id of every series to ``known``; returns those beyond the limit."""
     within, beyond = _within(connection, SERIES, rows, guard, lambda key, _: overflow_series(key))
     _resolve(connection, "series_ids", within, known.series)
     return Overflowed("series_overflow", beyond)
@@ -61,7 +61,7 @@ def _within(
     guard: CardinalityLimiter,
     overflow: Callable[[_Key, _Row], _Row],
 ) -> tuple[Mapping[_Key, _Row], list[_Key]]:
-    """The rows, those that are new and too many replaced by their overflow; and the keys of those."""
+    """The rows, with new ones beyond the limit replaced by their overflow row; and the keys of the replaced ones."""
     if not rows or not guard.limits(kind):
         return rows, []
     hashes = {row.hash for row in rows.values()}
@@ -70,8 +70,8 @@ def _within(
     room = guard.take(kind, len(new))
     if room >= len(new):
         return rows, []
-    made = set(sorted(new)[:room])
-    beyond = [key for key, row in rows.items() if row.hash in new and row.hash not in made]
+    created = set(sorted(new)[:room])
+    beyond = [key for key, row in rows.items() if row.hash in new and row.hash not in created]
     replaced = dict(rows)
     for key in beyond:
         replaced[key] = overflow(key, rows[key])
@@ -79,7 +79,7 @@ def _within(
 
 
 def _resolve(connection: psycopg.Connection[Any], name: str, rows: Mapping[_Key, Any], ids: dict[_Key, int]) -> None:
-    # Several keys may be one content: the same attributes in another order.
+    # Several keys may have the same content: the same attributes in a different order.
     by_hash = {row.hash: row for row in rows.values()}
     found: dict[UUID, int] = {}
     distinct = list(by_hash.values())
@@ -93,6 +93,6 @@ def _ids(connection: psycopg.Connection[Any], name: str, rows: Sequence[Any]) ->
     parameters = {column: list(values) for column, values in zip(rows[0]._fields, zip(*rows, strict=True), strict=True)}
     while True:
         found = dict(connection.execute(query(name), parameters).fetchall())
-        # A row that another session added after our snapshot is in neither half of the query: ask once more.
+        # A row that another session committed after our snapshot is in neither half of the query: repeat it.
         if None not in found.values():
             return found

@@ -1,7 +1,6 @@
-"""A process that stores its own telemetry: batches straight into PostgreSQL, with no receiver between.
+"""An exporter that writes batches directly to PostgreSQL, without a receiver, using the receiver's writer.
 
-The same writer as the receiver's, so the same rows. The schema is made before the first batch, if it is not there and
-the role may. Refuses to know who made the batches and what happens to one that was not taken.
+Before the first batch it creates or upgrades the schema, if that is necessary and the role has the rights.
 """
 
 import threading
@@ -19,12 +18,12 @@ from otelgres.exporters.target import Database
 from otelgres.sql.migrate import SchemaError, migrate
 
 _RETRY_AFTER: Final = 1.0
-# Several connections of one process find the same schema missing at the same moment.
+# Several connections of one process may find the schema missing at the same time.
 _migrating = threading.Lock()
 
 
 class PostgresExporter(BackgroundExporter):
-    """Stores into ``database``. For one thread at a time, except ``cut``. After a fork, make a new one."""
+    """Writes to ``database``. For one thread at a time, except ``abort``. After a fork, create a new one."""
 
     def __init__(self, database: Database, signals: Iterable[Signal]) -> None:
         timeout = database.timeout + database.connect_timeout
@@ -40,20 +39,20 @@ class _Direct:
         self._dsn = dsn
         self._writer = PostgresWriter(dsn)
         self._prepared = False
-        self._unprepared = ""
+        self._schema_problem = ""
 
     def send(self, batch: Batch) -> Outcome:
         if not self._prepared:
             try:
-                self._unprepared = prepare(self._dsn)
+                self._schema_problem = prepare(self._dsn)
             except psycopg.Error as error:
                 return Unavailable(_RETRY_AFTER, f"{advice(error)} ({str(error).strip().partition(chr(10))[0]})")
             self._prepared = True
         outcome = self._writer.write([batch])[0]
         if isinstance(outcome, Unavailable):
-            # Whoever was away may come back as another, or be migrated meanwhile.
+            # When it is available again, it may be another database or have been migrated.
             self._prepared = False
-            return Unavailable(outcome.retry_after, self._writer.problem or self._unprepared or outcome.message)
+            return Unavailable(outcome.retry_after, self._writer.problem or self._schema_problem or outcome.message)
         return outcome
 
     def close(self) -> None:
@@ -61,11 +60,11 @@ class _Direct:
 
 
 def prepare(dsn: str) -> str:
-    """Makes or upgrades the schema where it must be and may; else why that was not done. Raises ``psycopg.Error``."""
+    """Creates or upgrades the schema if necessary. Returns why it could not, or "". Raises ``psycopg.Error``."""
     with _migrating:
         try:
             migrate(dsn)
         except SchemaError as error:
-            # Rows may be taken all the same, by a schema somewhat older or newer.
+            # A somewhat older or newer schema may still accept the rows.
             return str(error)
     return ""

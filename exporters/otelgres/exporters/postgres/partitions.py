@@ -1,4 +1,4 @@
-"""Day and week partitions, made before the rows that need them. Refuses to know what the rows say."""
+"""Creates day and week partitions before the rows that need them are written."""
 
 import time
 from collections.abc import Iterable
@@ -10,13 +10,13 @@ import psycopg
 
 from otelgres.exporters.postgres.codec.rows import NS_PER_DAY, Bounds
 
-# What spans' trigger writes needs its own partition of the same day.
+# The trigger on spans writes to these tables, which need a partition of the same day.
 _ROLLUPS: Final = {"spans": ("flow_parts", "span_stats")}
 _SECONDS_PER_DAY: Final = 86_400
 
 
 class Partitions:
-    """Which partitions are known to be there, for one connection."""
+    """Remembers which partitions exist, for one connection."""
 
     def __init__(self, past_days: int, future_days: int) -> None:
         self._past_days = past_days
@@ -24,28 +24,28 @@ class Partitions:
         self._made: set[tuple[str, int]] = set()
 
     def bounds(self) -> Bounds:
-        """The times that get a partition of their day, as of now."""
+        """The range of times that get a partition of their day, as of now."""
         now = time.time_ns()
         today = now // NS_PER_DAY
         return Bounds((today - self._past_days) * NS_PER_DAY, (today + self._future_days + 1) * NS_PER_DAY, now)
 
     def forget(self) -> None:
-        """Some may have been dropped: ask again."""
+        """Forgets all partitions, because some may have been dropped."""
         self._made.clear()
 
     def ensure(self, connection: psycopg.Connection[Any], days: dict[str, set[int]]) -> None:
-        """Makes the partitions of these days (counted from 1970-01-01) where they are missing."""
+        """Creates the missing partitions of these days (counted from 1970-01-01), by table."""
         for table, wanted in days.items():
             for day in wanted:
                 for name in (table, *_ROLLUPS.get(table, ())):
                     if (name, day) not in self._made:
                         at = datetime.fromtimestamp(day * _SECONDS_PER_DAY, UTC)
-                        # Two sessions may both find it missing: the one that comes second is told that it is there.
+                        # Two sessions may both find it missing; the second one gets DuplicateTable.
                         with suppress(psycopg.errors.DuplicateTable):
                             connection.execute("SELECT _otel.make_partition(%s, %s)", (name, at))
                         self._made.add((name, day))
 
     def ensure_ahead(self, connection: psycopg.Connection[Any], tables: Iterable[str], days: int) -> None:
-        """Makes the partitions of today and the next ``days``, so that midnight finds them there."""
+        """Creates the partitions of today and the next ``days``, so that none is missing at midnight."""
         today = int(time.time()) // _SECONDS_PER_DAY
         self.ensure(connection, {table: set(range(today, today + days + 1)) for table in tables})

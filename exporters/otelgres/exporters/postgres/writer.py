@@ -1,7 +1,7 @@
-"""Batches to committed transactions: one writer has one connection and belongs to one thread.
+"""Writes batches in committed transactions. A writer has one connection and belongs to one thread.
 
-:meth:`PostgresWriter.write` returns when every row of every accepted batch, its digest and the roll-ups are committed,
-and returns the outcome of each batch.
+:meth:`PostgresWriter.write` returns the outcome of each batch, after the rows, digests and roll-ups of all
+accepted batches are committed.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.limits import Limits, effect_of
 from otelgres.exporters.postgres.codec.rows import Caches, Entry, Group, LossCounts
 from otelgres.exporters.postgres.copying import copy, stage
-from otelgres.exporters.postgres.errors import ErrorClass, advice, meaning
+from otelgres.exporters.postgres.errors import ErrorClass, advice, classify
 from otelgres.exporters.postgres.partitions import Partitions
 from otelgres.sql.queries import query
 
@@ -36,19 +36,19 @@ log = logging.getLogger(__name__)
 _ATTEMPTS: Final = 5
 _RETRY_AFTER: Final = 1.0
 _EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).date()
-# A digest is entered under the day of an hour ago as well: see the comment on _otel.digests.
+# A digest is also stored under the day of one hour ago: see the comment on _otel.digests.
 _DIGEST_OVERLAP: Final = timedelta(hours=1)
 _SESSION: Final = {
     "application_name": "otelgres writer",
     "connect_timeout": "5",
-    # A server that vanished must be noticed by TCP, not by a sender's deadline.
+    # A server that disappears must be detected by TCP before clients time out.
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
-# Set once connected. synchronous_commit off would make an acknowledgement a lie, and what we send is UTF-8 whatever the
-# environment (PGCLIENTENCODING) or the database prefers; the rest bounds what one stuck transaction can hold up.
+# Set after connecting. With synchronous_commit off, acknowledged data could be lost. The encoding of the rows is UTF-8,
+# whatever PGCLIENTENCODING or the database says. The timeouts limit what one stuck transaction can block.
 _SETTINGS: Final = """
 SELECT set_config('lock_timeout', '10s', false), set_config('statement_timeout', '60s', false),
        set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false),
@@ -60,7 +60,7 @@ SELECT set_config('lock_timeout', '10s', false), set_config('statement_timeout',
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What one transaction took, for whoever watches: rows by table, and what was stored already."""
+    """Figures of one committed transaction, for metrics: rows by table, duplicates, seconds and retries."""
 
     rows: dict[str, int]
     requests: int
@@ -78,7 +78,7 @@ class PostgresWriter:
     """Writes batches into one database.
 
     ``on_commit`` is called after every commit, ``on_failure`` with each batch that an attempt did not store; both in
-    the writer's thread.
+    the writing thread.
     """
 
     def __init__(
@@ -98,35 +98,35 @@ class PostgresWriter:
         self._connection: psycopg.Connection[Any] | None = None
         self._known = Known()
         self._guard = guard or CardinalityLimiter()
-        # Ids that stand for another one until the minute is over.
+        # Keys that map to the id of an overflow row until the minute ends.
         self._overflow_ids: list[tuple[dict[Any, int], Any]] = []
         self._minute = 0
         self._caches = Caches(limits)
-        # Repairs of dimension rows, which are committed before the group: kept until a ledger entry is committed too.
+        # Repairs of dimension rows, which are committed before the group: kept until their loss counts are committed.
         self._pending_losses = Repairs()
         self._partitions = Partitions(past_days, future_days)
-        # Why the database took nothing the last time, and what to do about it.
+        # Why the last write failed, and what to do about it.
         self.problem = ""
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """Commits the batches together and says what became of each, in order. Never raises for data or database."""
+        """Commits the batches together; returns the outcomes in order. Never raises for data or database errors."""
         digests = [request_digest(batch) for batch in batches]
         first: dict[UUID, int] = {}
-        for place, (batch, digest) in enumerate(zip(batches, digests, strict=True)):
+        for index, (batch, digest) in enumerate(zip(batches, digests, strict=True)):
             if batch.payload:
-                first.setdefault(digest, place)
-        outcomes = self._commit([(place, batches[place], digest) for digest, place in first.items()])
-        for place in first.values():
-            if not isinstance(outcomes.get(place), Accepted):
-                self._on_failure(batches[place])
-        # A request that is twice in this group has one outcome.
+                first.setdefault(digest, index)
+        outcomes = self._commit([(index, batches[index], digest) for digest, index in first.items()])
+        for index in first.values():
+            if not isinstance(outcomes.get(index), Accepted):
+                self._on_failure(batches[index])
+        # A repeated request within this group has the outcome of the first one.
         return [
             outcomes.get(first[digest], _unavailable()) if batch.payload else Accepted()
             for batch, digest in zip(batches, digests, strict=True)
         ]
 
     def check(self, batch: Batch) -> Accepted | Invalid:
-        """What :meth:`write` would answer for the data alone. Touches no database."""
+        """The outcome that :meth:`write` would return for the data itself. Does not use the database."""
         try:
             rejected_items = check(batch, self._caches, self._partitions.bounds())
         except MalformedError as error:
@@ -134,7 +134,7 @@ class PostgresWriter:
         return Accepted(rejected_items.count, rejected_items.message())
 
     def probe(self) -> bool:
-        """Whether the database can be reached and written to. Never raises."""
+        """Whether the database is reachable and writable. Never raises."""
         try:
             row = self._connected().execute("SHOW transaction_read_only").fetchone()
         except psycopg.Error:
@@ -143,24 +143,24 @@ class PostgresWriter:
         return row is not None and row[0] == "off"
 
     def record_loss(self, effect: str, signal: str, reason: str, count: int, sample: str) -> None:
-        """Enters something lost outside the database in the ledger. Raises ``psycopg.Error``."""
-        ledger = LossCounts()
-        ledger.add(Entry(effect, signal, reason), count, sample)
-        self._enter(ledger)
+        """Adds a loss that happened outside the database to otel.losses. Raises ``psycopg.Error``."""
+        losses = LossCounts()
+        losses.add(Entry(effect, signal, reason), count, sample)
+        self._store_losses(losses)
 
     def close(self) -> None:
-        """Closes the connection; the next write opens another."""
+        """Closes the connection; the next write opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _commit(self, work: list[_Work]) -> dict[int, Outcome]:
-        """Commits ``work`` as one transaction; finds what poisons it by halving.
+        """Commits ``work`` in one transaction; isolates requests that cannot be stored by halving.
 
-        Returns the outcomes by place. What has none was not stored, because the database is away.
+        Returns the outcomes by index; a missing one means that the database is unavailable.
         """
-        staged = anew = False
-        met: ErrorClass | None = None
+        staged = reconnected = False
+        failure: ErrorClass | None = None
         started = time.monotonic()
         for attempt in range(_ATTEMPTS):
             if not work:
@@ -169,20 +169,20 @@ class PostgresWriter:
             try:
                 committed, outcomes = self._transaction(work, staged=staged)
             except psycopg.Error as error:
-                met = meaning(error)
-                match met:
+                failure = classify(error)
+                match failure:
                     case ErrorClass.DUPLICATE:
                         staged = True
                     case ErrorClass.NO_PARTITION:
                         self._partitions.forget()
-                    case ErrorClass.AGAIN:
+                    case ErrorClass.CONFLICT:
                         pass
                     case ErrorClass.POISON:
                         return self._halve(work, error)
-                    case ErrorClass.AWAY if before is not None and before.closed and not anew:
-                        # It may have been cut while nothing was written: one new one before senders are asked to wait.
-                        anew = True
-                    case ErrorClass.AWAY:
+                    case ErrorClass.UNAVAILABLE if before is not None and before.closed and not reconnected:
+                        # The connection may have been cut while idle: reconnect once before answering Unavailable.
+                        reconnected = True
+                    case ErrorClass.UNAVAILABLE:
                         self.problem = f"{advice(error)} ({_first_line(error)})"
                         log.warning("%s", self.problem)
                         self.close()
@@ -190,10 +190,10 @@ class PostgresWriter:
             else:
                 self._on_commit(replace(committed, seconds=time.monotonic() - started, retries=attempt))
                 return outcomes
-        if met is ErrorClass.DUPLICATE and len(work) > 1:
-            # Another receiver is storing the same requests one after the other: a smaller group meets fewer of them.
+        if failure is ErrorClass.DUPLICATE and len(work) > 1:
+            # Another receiver is storing the same requests: a smaller group conflicts with fewer of them.
             return self._commit_halves(work)
-        log.warning("a group of %d requests lost %d races in a row; senders are asked to retry", len(work), _ATTEMPTS)
+        log.warning("a group of %d requests conflicted %d times in a row; clients must retry", len(work), _ATTEMPTS)
         return {}
 
     def _commit_halves(self, work: list[_Work]) -> dict[int, Outcome]:
@@ -203,14 +203,14 @@ class PostgresWriter:
     def _halve(self, work: list[_Work], error: psycopg.Error) -> dict[int, Outcome]:
         if len(work) > 1:
             return self._commit_halves(work)
-        place, batch, _ = work[0]
-        ledger = LossCounts()
-        ledger.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
+        index, batch, _ = work[0]
+        losses = LossCounts()
+        losses.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
         try:
-            self._enter(ledger)
+            self._store_losses(losses)
         except psycopg.Error:
-            log.exception("the ledger entry of a refused request could not be written")
-        return {place: Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")}
+            log.exception("could not record a rejected request in otel.losses")
+        return {index: Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")}
 
     def _transaction(self, work: list[_Work], *, staged: bool) -> tuple[Committed, dict[int, Outcome]]:
         """What was committed, and the outcome of each batch by its place. Raises ``psycopg.Error``."""
@@ -219,12 +219,12 @@ class PostgresWriter:
             row[0] for row in connection.execute(query("known_digests"), {"digests": [digest for _, _, digest in work]})
         }
         fresh = [item for item in work if item[2] not in stored]
-        group, answers = self._rows(connection, [(place, batch) for place, batch, _ in fresh])
+        group, answers = self._rows(connection, [(index, batch) for index, batch, _ in fresh])
         days = digest_days(datetime.now(UTC))
         self._partitions.ensure(connection, {**group.days, "digests": days, "losses": days})
-        taken = [digest for place, _, digest in fresh if isinstance(answers[place], Accepted)]
+        accepted = [digest for index, _, digest in fresh if isinstance(answers[index], Accepted)]
         duplicates = 0
-        if taken or group.ledger.counts:
+        if accepted or group.losses.counts:
             with connection.transaction(), connection.cursor() as cursor:
                 for table, columns in COLUMNS.items():
                     if group.counts[table]:
@@ -233,26 +233,26 @@ class PostgresWriter:
                             duplicates += stage(cursor, table, columns, rows, group)
                         else:
                             copy(cursor, table, columns, rows)
-                if group.ledger.counts:
-                    self._add_losses(connection, group.ledger)
-                copy(cursor, "digests", ("digest", "day"), _digest_rows(taken, days))
+                if group.losses.counts:
+                    self._add_losses(connection, group.losses)
+                copy(cursor, "digests", ("digest", "day"), _digest_rows(accepted, days))
         self._pending_losses.clear()
         outcomes: dict[int, Outcome] = {
-            place: self._duplicate(batch) if digest in stored else answers[place] for place, batch, digest in work
+            index: self._duplicate(batch) if digest in stored else answers[index] for index, batch, digest in work
         }
         self._known.trim()
         stored_rows = {table: group.counts[table] for table in COLUMNS}
         return Committed(stored_rows, len(work), 0.0, 0, len(stored), duplicates), outcomes
 
     def _duplicate(self, batch: Batch) -> Accepted:
-        """What a request that is stored already was answered: the same items are refused for the same reasons."""
+        """The outcome of a request that is stored already: the same items are rejected for the same reasons."""
         outcome = self.check(batch)
         return outcome if isinstance(outcome, Accepted) else Accepted()
 
     def _rows(
         self, connection: psycopg.Connection[Any], work: list[tuple[int, Batch]]
     ) -> tuple[Group, dict[int, Outcome]]:
-        """The rows of the batches, and what each will be answered once they are committed."""
+        """The rows of the batches, and the outcome of each after the commit."""
         group = Group(self._partitions.bounds())
         if self._overflow_ids and self._guard.minute != self._minute:
             for ids, key in self._overflow_ids:
@@ -262,25 +262,25 @@ class PostgresWriter:
         answers: dict[int, Outcome] = {}
         parsed: list[tuple[int, Batch, Any]] = []
         missing = Missing(limits=self._caches.limits)
-        for place, batch in work:
+        for index, batch in work:
             try:
-                parsed.append((place, batch, parse(batch, self._known, missing)))
+                parsed.append((index, batch, parse(batch, self._known, missing)))
             except MalformedError as error:
-                answers[place] = _malformed(batch, error, group)
+                answers[index] = _malformed(batch, error, group)
         if missing:
             self._overflowed(dimension_store.resolve(connection, missing, self._known, self._guard), group)
             self._pending_losses += missing.repairs
-        for place, batch, request in parsed:
+        for index, batch, request in parsed:
             try:
                 rejected_items = add_rows(batch, request, self._known, self._caches, group)
-                answers[place] = Accepted(rejected_items.count, rejected_items.message())
+                answers[index] = Accepted(rejected_items.count, rejected_items.message())
             except MalformedError as error:
-                answers[place] = _malformed(batch, error, group)
+                answers[index] = _malformed(batch, error, group)
         if group.pending:
             self._fill_series(connection, group)
             self._pending_losses += group.series_repairs
         for reason, count in self._pending_losses.items():
-            group.ledger.add(Entry(effect_of(reason), "dimensions", reason), count)
+            group.losses.add(Entry(effect_of(reason), "dimensions", reason), count)
         return group, answers
 
     def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
@@ -288,30 +288,30 @@ class PostgresWriter:
         ids = self._known.resources if beyond.kind == "resource_overflow" else self._known.series
         self._overflow_ids += [(ids, key) for key in beyond.keys]
         if beyond.keys:
-            group.ledger.add(Entry("repaired", "dimensions", beyond.kind), len(beyond.keys))
+            group.losses.add(Entry("repaired", "dimensions", beyond.kind), len(beyond.keys))
 
     def _fill_series(self, connection: psycopg.Connection[Any], group: Group) -> None:
         self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
-        for table, place, key in group.pending:
-            group.parts[table][place] = pg.int8(self._known.series[key])
+        for table, index, key in group.pending:
+            group.parts[table][index] = pg.int8(self._known.series[key])
 
-    def _enter(self, ledger: LossCounts) -> None:
+    def _store_losses(self, losses: LossCounts) -> None:
         connection = self._connected()
         self._partitions.ensure(connection, {"losses": digest_days(datetime.now(UTC))})
-        self._add_losses(connection, ledger)
+        self._add_losses(connection, losses)
 
-    def _add_losses(self, connection: psycopg.Connection[Any], ledger: LossCounts) -> None:
-        entries = list(ledger.counts)
+    def _add_losses(self, connection: psycopg.Connection[Any], losses: LossCounts) -> None:
+        entries = list(losses.counts)
         connection.execute(
             query("add_losses"),
             {
-                "count": [ledger.counts[entry] for entry in entries],
+                "count": [losses.counts[entry] for entry in entries],
                 "effect": [entry.effect for entry in entries],
                 "source": ["rows"] * len(entries),
                 "signal": [entry.signal for entry in entries],
                 "reason": [entry.reason for entry in entries],
                 "detail": [None] * len(entries),
-                "sample": [ledger.samples[entry] or None for entry in entries],
+                "sample": [losses.samples[entry] or None for entry in entries],
             },
         )
 
@@ -327,8 +327,7 @@ class PostgresWriter:
         except psycopg.Error:
             connection.close()
             raise
-        # What answers now may be another database, or the same as it was before: restored, or a replica that lagged.
-        # Ids from then would name other content, or none.
+        # This may be another database, a restored one, or a replica that lagged: cached ids may be wrong there.
         self._known.forget()
         self._partitions.forget()
         self._connection = connection
@@ -336,13 +335,13 @@ class PostgresWriter:
 
 
 def request_digest(batch: Batch) -> UUID:
-    """What a request is recognised by when it is sent again."""
-    # SHA-256 rather than a faster hash: a sender must not be able to make two requests of one digest.
+    """The digest by which a retried request is recognised."""
+    # SHA-256 instead of a faster hash: a client must not be able to construct two requests with the same digest.
     return UUID(bytes=hashlib.sha256(batch.signal.encode() + b"\0" + batch.payload).digest()[:16])
 
 
 def digest_days(now: datetime) -> set[int]:
-    """The days, counted from 1970-01-01, under which a request that is written ``now`` is entered."""
+    """The days (counted from 1970-01-01) under which the digest of a request written ``now`` is stored."""
     return {(moment.date() - _EPOCH_DAY).days for moment in (now, now - _DIGEST_OVERLAP)}
 
 
@@ -350,7 +349,7 @@ def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
     epoch_2000 = (datetime(2000, 1, 1, tzinfo=UTC).date() - _EPOCH_DAY).days
     rows = [
         b"\x00\x02" + pg.text(digest.bytes) + pg.int4(day - epoch_2000)
-        # In key order, so that two writers with the same requests wait for each other instead of deadlocking.
+        # In key order, so that two writers with the same requests do not deadlock.
         for digest in sorted(digests)
         for day in sorted(days)
     ]
@@ -358,12 +357,12 @@ def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
 
 
 def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:
-    group.ledger.add(Entry("refused", batch.signal, "malformed_request"), 1, str(error))
+    group.losses.add(Entry("refused", batch.signal, "malformed_request"), 1, str(error))
     return Invalid(str(error))
 
 
 def _unavailable() -> Unavailable:
-    return Unavailable(_RETRY_AFTER, "the database cannot take this now; send it again")
+    return Unavailable(_RETRY_AFTER, "the database is unavailable; retry")
 
 
 def _first_line(error: psycopg.Error) -> str:

@@ -34,27 +34,31 @@ LEFT JOIN LATERAL (
 ORDER BY i.start_time;
 
 COMMENT ON VIEW compat.active_pipeline_monitoring IS
-    'Work of experiments that began in the last seven days and has not ended, the oldest first: since when, how far, and whether its process lives.';
+    'Work of experiments that started in the last seven days and has not ended, oldest first, with its progress and '
+    'the liveness of its process.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.experiment_id IS 'The experiment.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.experiment_name IS 'Its name.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.node_id IS 'The node that it was begun in; its own for a phase, step or substep.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.stage IS 'The stage it was in.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.level IS 'pipeline, phase, step or substep; of other work flow or phase.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.name IS 'What it is called.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.status IS 'What its node said last.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.progress_percent IS 'How far its node is, 0 to 100; NULL without a word of progress.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.completed_units IS 'Units done.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.total_units IS 'Units there are to do.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.message IS 'What its node said last.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.started_at IS 'When it began.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.running IS 'How long ago that was.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.last_progress IS 'When its node, or one below it, was last told of.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.last_seen IS 'The latest report of its process.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.experiment_name IS 'Name of the experiment.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.node_id IS
+    'The node in which it started; its own for a phase, step or substep.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.stage IS 'The stage.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.level IS
+    'pipeline, phase, step or substep; for other work flow or phase.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.name IS 'The name.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.status IS 'Latest status of the node.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.progress_percent IS
+    'Progress of the node, 0 to 100; NULL if none is reported.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.completed_units IS 'Number of completed units.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.total_units IS 'Total number of units.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.message IS 'Latest message of the node.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.started_at IS 'Start time.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.running IS 'Time since started_at.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.last_progress IS 'Latest report of the node or a node below it.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.last_seen IS 'Latest report of its process.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.state IS 'running, silent or abandoned, as in otel.in_flight.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.abandoned IS 'Whether its process is gone.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.abandoned IS 'Whether its process has ended or no longer reports.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.reason IS 'Why it is not running; NULL otherwise.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.service_name IS 'The service that began it.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.host_name IS 'Where its process runs.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.service_name IS 'The service that started it.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.host_name IS 'Host of its process.';
 COMMENT ON COLUMN compat.active_pipeline_monitoring.pid IS 'Its process id.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.flow_id IS 'The flow in which it began.';
-COMMENT ON COLUMN compat.active_pipeline_monitoring.span_id IS 'The span that is open.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.flow_id IS 'The flow in which it started.';
+COMMENT ON COLUMN compat.active_pipeline_monitoring.span_id IS 'The open span.';

@@ -15,7 +15,8 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 50 SET search_path = pg_
         FROM node c JOIN node p ON p.node_id = c.parent_id
         GROUP BY c.parent_id
     ),
-    -- Each node with all below it, and which share of the node each of those is. What is complete stands for all below it.
+    -- Each node with all nodes below it, and the fraction of the node that each of those is. Nodes below a completed
+    -- node are not counted.
     share AS (
         SELECT n.node_id AS top, n.node_id, 1::double precision AS factor, ARRAY[n.node_id] AS path
         FROM node n
@@ -31,7 +32,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 50 SET search_path = pg_
         SELECT s.top,
                sum(s.factor * CASE WHEN f.node_id IS NULL THEN n.own_percent
                                    WHEN n.status IN ('completed', 'skipped') THEN 100 ELSE 0 END) AS percent,
-               -- For a parent that has said nothing of itself.
+               -- For a parent without reports of its own.
                bool_or(n.status = 'failed') AS failed,
                bool_and(CASE WHEN n.status IN ('completed', 'skipped') THEN true WHEN f.node_id IS NULL THEN false
                              ELSE f.missing = 0 END) AS completed,
@@ -54,7 +55,7 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 50 SET search_path = pg_
 $$;
 
 COMMENT ON FUNCTION compat.aggregate_progress(uuid) IS
-    'The nodes of an experiment with their progress added up from below: a leaf''s is its own (percent, else units done of total, '
-    'else 100 when it is completed), a parent''s the mean of its children by weight, parts that are expected and not there '
-    'counting 0; what is completed or skipped is 100. What a node said last, by time in nanoseconds, holds, field by field, in '
-    'whatever order it arrived.';
+    'The nodes of an experiment with aggregated progress: for a leaf its own (percent, else completed of total units, '
+    'else 100 if completed), for a parent the weighted mean of its children, where expected but missing parts count '
+    'as 0; a completed or skipped node is 100. For each field the latest report by time in nanoseconds counts, '
+    'whatever the order of arrival.';

@@ -2,17 +2,17 @@ CREATE OR REPLACE FUNCTION compat.cleanup_old_logs(days integer) RETURNS integer
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF days IS NULL OR days < 1 THEN
-        RAISE EXCEPTION 'cleanup_old_logs keeps the logs of at least one day, not of %', coalesce(days::text, 'NULL')
-            USING HINT = 'SELECT compat.cleanup_old_logs(30) keeps thirty days.', ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'days must be at least 1, not %', coalesce(days::text, 'NULL')
+            USING HINT = 'SELECT compat.cleanup_old_logs(30) keeps 30 days.', ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- Drops whole days only: nothing is read, and the room is there at once.
+    -- Drops whole days only: this reads no rows and frees the space at once.
     RETURN _otel.drop_partitions('logs', now() - days * interval '1 day');
 EXCEPTION WHEN insufficient_privilege THEN
-    RAISE EXCEPTION 'Only the owner of the schema may drop logs'
-        USING HINT = 'Ask a member of otelgres_owner, or let OTELGRES_RETENTION_DAYS have the receiver do it.', ERRCODE = 'insufficient_privilege';
+    RAISE EXCEPTION 'only the owner of the schema may drop logs'
+        USING HINT = 'Run it as a member of otelgres_owner, or set OTELGRES_RETENTION_DAYS for the receiver.', ERRCODE = 'insufficient_privilege';
 END
 $$;
 
 COMMENT ON FUNCTION compat.cleanup_old_logs(integer) IS
-    'Drops the days of log records, of all applications, of which nothing is younger than so many days; returns how many days '
-    'were dropped. The owner of the schema may call it.';
+    'Drops the days of log records, of all applications, that are older than this many days; returns the number of '
+    'days dropped. Only the owner of the schema may call it.';

@@ -19,7 +19,7 @@ SELECT d.day,
            'acceptable', count(*) FILTER (WHERE d.tier = 'acceptable'), 'slow', count(*) FILTER (WHERE d.tier = 'slow'),
            'very_slow', count(*) FILTER (WHERE d.tier = 'very_slow')) AS performance_tiers
 FROM (
-    -- A day at a time: a filter on the day reads the records of that day and no others.
+    -- One day at a time, so that a filter by day reads only the records of that day.
     SELECT g.day AS start, g.day + interval '1 day' AS until, (g.day AT TIME ZONE 'UTC')::date AS day
     FROM generate_series(
         date_bin('1 day', now() - interval '400 days', '2024-01-01 00:00:00+00'), now(), interval '1 day') AS g (day)
@@ -44,19 +44,21 @@ CROSS JOIN LATERAL (
 ) d
 GROUP BY d.day;
 
-COMMENT ON VIEW compat.daily_summary IS 'Operations of each day (UTC): how many, how well, how fast. The last 400 days. Filter by day.';
+COMMENT ON VIEW compat.daily_summary IS
+    'Operations by day (UTC): number, success and duration. The last 400 days. Filter by day.';
 COMMENT ON COLUMN compat.daily_summary.day IS 'The day, in UTC.';
-COMMENT ON COLUMN compat.daily_summary.total_operations IS 'Database operations.';
-COMMENT ON COLUMN compat.daily_summary.successful_operations IS 'Those that succeeded.';
-COMMENT ON COLUMN compat.daily_summary.failed_operations IS 'Those that failed.';
-COMMENT ON COLUMN compat.daily_summary.success_rate IS 'The share that succeeded, 0 to 1.';
-COMMENT ON COLUMN compat.daily_summary.avg_execution_time_ms IS 'Mean time of a database operation in milliseconds.';
-COMMENT ON COLUMN compat.daily_summary.p95_execution_time_ms IS '95th percentile of that time.';
-COMMENT ON COLUMN compat.daily_summary.duplicates_detected IS 'Database operations that met a record that was there already.';
-COMMENT ON COLUMN compat.daily_summary.sync_operations IS 'Synchronisations.';
-COMMENT ON COLUMN compat.daily_summary.leads_synced IS 'Records that went through in synchronisations.';
-COMMENT ON COLUMN compat.daily_summary.leads_failed IS 'Records that did not.';
-COMMENT ON COLUMN compat.daily_summary.migration_operations IS 'Migrations.';
-COMMENT ON COLUMN compat.daily_summary.errors IS 'Errors recorded.';
-COMMENT ON COLUMN compat.daily_summary.sessions IS 'Sessions that did anything.';
+COMMENT ON COLUMN compat.daily_summary.total_operations IS 'Number of database operations.';
+COMMENT ON COLUMN compat.daily_summary.successful_operations IS 'Number of those that succeeded.';
+COMMENT ON COLUMN compat.daily_summary.failed_operations IS 'Number of those that failed.';
+COMMENT ON COLUMN compat.daily_summary.success_rate IS 'Fraction that succeeded, 0 to 1.';
+COMMENT ON COLUMN compat.daily_summary.avg_execution_time_ms IS
+    'Mean duration of a database operation in milliseconds.';
+COMMENT ON COLUMN compat.daily_summary.p95_execution_time_ms IS '95th percentile of that duration.';
+COMMENT ON COLUMN compat.daily_summary.duplicates_detected IS 'Database operations that found an existing record.';
+COMMENT ON COLUMN compat.daily_summary.sync_operations IS 'Number of synchronisations.';
+COMMENT ON COLUMN compat.daily_summary.leads_synced IS 'Records synchronised successfully.';
+COMMENT ON COLUMN compat.daily_summary.leads_failed IS 'Records that failed to synchronise.';
+COMMENT ON COLUMN compat.daily_summary.migration_operations IS 'Number of migrations.';
+COMMENT ON COLUMN compat.daily_summary.errors IS 'Number of recorded errors.';
+COMMENT ON COLUMN compat.daily_summary.sessions IS 'Number of sessions with operations.';
 COMMENT ON COLUMN compat.daily_summary.performance_tiers IS 'Database operations by performance tier.';

@@ -43,7 +43,7 @@ SELECT hashtextextended(encode(uuid_send(s.trace_id), 'hex') || encode(s.span_id
            'training_labels', jsonb_build_object('operation_successful', o.success)),
        s.trace_id,
        s.attributes{{...}}
--- From the table: its index has these spans alone, and the view's kind is a text that no index knows.
+-- From the table, which has an index of exactly these spans; the view has kind as text, which is not indexed.
 FROM (
     SELECT p.trace_id, p.span_id, p.start_time, p.start_time_unix_nano, p.end_time_unix_nano, p.name, p.status_code,
            p.resource_id, p.attributes
@@ -64,17 +64,17 @@ $view$);
 
 COMMENT ON VIEW compat.database_operations IS
     'Database operations: those recorded by otel_setup.operations, and the spans of instrumented database drivers. Filter by timestamp.';
-COMMENT ON COLUMN compat.database_operations.id IS 'A number for the record, always the same.';
+COMMENT ON COLUMN compat.database_operations.id IS 'Stable id of the record.';
 COMMENT ON COLUMN compat.database_operations."timestamp" IS 'When it was recorded.';
-COMMENT ON COLUMN compat.database_operations.session_id IS 'Which operations belong together.';
+COMMENT ON COLUMN compat.database_operations.session_id IS 'Session of the operation.';
 COMMENT ON COLUMN compat.database_operations.service_name IS 'The service that recorded it.';
-COMMENT ON COLUMN compat.database_operations.operation_type IS 'What was done: add_lead, select …';
-COMMENT ON COLUMN compat.database_operations.success IS 'Whether it was.';
-COMMENT ON COLUMN compat.database_operations.records_affected IS 'How many records it touched.';
-COMMENT ON COLUMN compat.database_operations.execution_time_ms IS 'How long it took, in milliseconds.';
-COMMENT ON COLUMN compat.database_operations.duplicate_detected IS 'Whether it met a record that was there already.';
+COMMENT ON COLUMN compat.database_operations.operation_type IS 'The operation: add_lead, select …';
+COMMENT ON COLUMN compat.database_operations.success IS 'Whether it succeeded.';
+COMMENT ON COLUMN compat.database_operations.records_affected IS 'Number of records affected.';
+COMMENT ON COLUMN compat.database_operations.execution_time_ms IS 'Duration in milliseconds.';
+COMMENT ON COLUMN compat.database_operations.duplicate_detected IS 'Whether it found an existing record.';
 COMMENT ON COLUMN compat.database_operations.performance_tier IS 'excellent, good, acceptable, slow or very_slow.';
-COMMENT ON COLUMN compat.database_operations.training_labels IS 'Labels for training, as in the document.';
-COMMENT ON COLUMN compat.database_operations.document IS 'The whole document, as it stands in the JSON-lines files.';
-COMMENT ON COLUMN compat.database_operations.flow_id IS 'The flow in which it happened; NULL outside of one.';
-COMMENT ON COLUMN compat.database_operations.attributes IS 'Attributes of the record, those of its context among them.';
+COMMENT ON COLUMN compat.database_operations.training_labels IS 'Training labels, as in the document.';
+COMMENT ON COLUMN compat.database_operations.document IS 'The complete document, as in the JSON-lines files.';
+COMMENT ON COLUMN compat.database_operations.flow_id IS 'The flow in which it happened; NULL if none.';
+COMMENT ON COLUMN compat.database_operations.attributes IS 'Attributes of the record, including its context.';

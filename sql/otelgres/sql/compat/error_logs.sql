@@ -17,15 +17,15 @@ $view$);
 
 COMMENT ON VIEW compat.error_logs IS
     'Errors recorded by otel_setup.operations. Filter by timestamp.';
-COMMENT ON COLUMN compat.error_logs.id IS 'A number for the record, always the same.';
+COMMENT ON COLUMN compat.error_logs.id IS 'Stable id of the record.';
 COMMENT ON COLUMN compat.error_logs."timestamp" IS 'When it was recorded.';
-COMMENT ON COLUMN compat.error_logs.session_id IS 'Which operations belong together.';
+COMMENT ON COLUMN compat.error_logs.session_id IS 'Session of the operation.';
 COMMENT ON COLUMN compat.error_logs.service_name IS 'The service that recorded it.';
 COMMENT ON COLUMN compat.error_logs.error_type IS 'Class of the exception.';
-COMMENT ON COLUMN compat.error_logs.error_message IS 'What it said.';
-COMMENT ON COLUMN compat.error_logs.stack_trace IS 'Where it was raised; NULL if it was told as text.';
-COMMENT ON COLUMN compat.error_logs.error_context IS 'What the caller said about it.';
-COMMENT ON COLUMN compat.error_logs.training_labels IS 'Labels for training, as in the document.';
-COMMENT ON COLUMN compat.error_logs.document IS 'The whole document, as it stands in the JSON-lines files.';
-COMMENT ON COLUMN compat.error_logs.flow_id IS 'The flow in which it happened; NULL outside of one.';
-COMMENT ON COLUMN compat.error_logs.attributes IS 'Attributes of the record, those of its context among them.';
+COMMENT ON COLUMN compat.error_logs.error_message IS 'Message of the exception.';
+COMMENT ON COLUMN compat.error_logs.stack_trace IS 'Stack trace; NULL if the error was recorded as text.';
+COMMENT ON COLUMN compat.error_logs.error_context IS 'Context given by the caller.';
+COMMENT ON COLUMN compat.error_logs.training_labels IS 'Training labels, as in the document.';
+COMMENT ON COLUMN compat.error_logs.document IS 'The complete document, as in the JSON-lines files.';
+COMMENT ON COLUMN compat.error_logs.flow_id IS 'The flow in which it happened; NULL if none.';
+COMMENT ON COLUMN compat.error_logs.attributes IS 'Attributes of the record, including its context.';

@@ -1,4 +1,4 @@
--- From public views alone: it runs with the rights of whoever calls it.
+-- Reads public views only, because it runs with the rights of the caller.
 CREATE OR REPLACE FUNCTION compat.execution_months(
     p_since timestamptz DEFAULT now() - interval '12 months', p_until timestamptz DEFAULT now())
 RETURNS TABLE (
@@ -9,7 +9,7 @@ LANGUAGE plpgsql STABLE ROWS 100 SET search_path = pg_catalog, pg_temp SET timez
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    -- Materialized: the success of a run that has not ended is asked for in five places, and dear.
+    -- Materialized: the success of a run that has not ended is expensive and used in five places.
     WITH run AS MATERIALIZED (
         SELECT o.execution_id, date_trunc('month', o.start_time)::date AS month, o.name, o.ended, o.seconds,
                CASE WHEN o.ended THEN o.succeeded ELSE (
@@ -41,5 +41,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION compat.execution_months(timestamptz, timestamptz) IS
-    'Runs of each month (UTC) and name, side by side: how many, how they ended (by the status of the run''s span), seconds '
-    'they took, how many fell back, log records of level ERROR or worse. The last twelve months unless it is told.';
+    'Runs by month (UTC) and name: number, outcomes (by the status of the run''s span), duration in seconds, '
+    'failovers, log records of level ERROR or worse. By default the last twelve months.';

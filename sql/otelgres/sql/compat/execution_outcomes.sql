@@ -1,5 +1,5 @@
--- Flows of one week (nearly all) as they stand in the roll-up, without looking for others of their parts: over a year that
--- look is most of the time.
+-- Flows within one week (nearly all) are read from the roll-up without a lookup of other parts, which would take most
+-- of the time of a query over a year.
 CREATE OR REPLACE VIEW compat.execution_outcomes AS
 SELECT p.trace_id AS execution_id,
        p.start_time,
@@ -17,10 +17,12 @@ FROM _otel.merged_flows f
 WHERE f.linked AND f.flow_name IS NOT NULL;
 
 COMMENT ON VIEW compat.execution_outcomes IS
-    'How each run ended and how long it took, and nothing else: for counting many. Filter by start_time.';
+    'Outcome and duration of each run, for counting many runs. Filter by start_time.';
 COMMENT ON COLUMN compat.execution_outcomes.execution_id IS 'The run: its trace id as uuid.';
-COMMENT ON COLUMN compat.execution_outcomes.start_time IS 'When it began.';
-COMMENT ON COLUMN compat.execution_outcomes.name IS 'What it is called: the name of the flow.';
-COMMENT ON COLUMN compat.execution_outcomes.ended IS 'Whether its span has ended; of the others compat.execution_summary knows whether they are at work.';
-COMMENT ON COLUMN compat.execution_outcomes.succeeded IS 'Whether its span ended without an error; NULL if it has not ended.';
-COMMENT ON COLUMN compat.execution_outcomes.seconds IS 'From its begin to the end of the span that ended last.';
+COMMENT ON COLUMN compat.execution_outcomes.start_time IS 'Start time.';
+COMMENT ON COLUMN compat.execution_outcomes.name IS 'Name of the flow.';
+COMMENT ON COLUMN compat.execution_outcomes.ended IS
+    'Whether its span has ended; for the others compat.execution_summary has the state.';
+COMMENT ON COLUMN compat.execution_outcomes.succeeded IS
+    'Whether its span ended without an error; NULL if it has not ended.';
+COMMENT ON COLUMN compat.execution_outcomes.seconds IS 'From its start to the latest end of any span.';

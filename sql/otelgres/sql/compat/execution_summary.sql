@@ -9,8 +9,8 @@ SELECT _otel.define_view('execution_summary',
   "terminal_details_processed": {"attributes": ["terminal_details_processed"], "type": "integer"},
   "started_by": {"attributes": ["started_by", "user.id", "enduser.id"], "type": "text"},
   "performance_summary": {"attributes": ["performance_summary"], "type": "jsonb"}}', $view$
--- From the flows' roll-up, which a filter by start_time or execution_id finds by an index. What else is asked for is looked
--- up for those flows only: `root` and `n` are left out where none of their columns is.
+-- From the roll-up of flows, which a filter by start_time or execution_id finds by an index. Everything else is looked
+-- up for those flows only; the planner removes `root` and `n` if none of their columns is used.
 SELECT f.trace_id AS execution_id,
        f.start_time,
        e.end_time,
@@ -53,13 +53,13 @@ SELECT f.trace_id AS execution_id,
        f.services{{...}}
 FROM _otel.merged_flows f
 LEFT JOIN LATERAL (
-    -- An aggregate: so the planner knows that there is one row, and works it out once for all columns that rest on it.
+    -- An aggregate, so that the planner knows that there is one row, and computes it once for all columns.
     SELECT coalesce((array_agg(CASE WHEN s.role = 1 THEN s.attributes ELSE (
                SELECT i.attributes FROM _otel.spans i
                WHERE i.trace_id = f.trace_id AND i.role = 1 AND i.start_time >= f.start_time AND i.start_time <= f.until
                ORDER BY i.start_time_unix_nano LIMIT 1
            ) END))[1], CASE WHEN f.root_span_id IS NULL THEN (
-               -- Of a run whose root has not ended, what it has said on its way.
+               -- For a run whose root has not ended, the attributes of its events.
                SELECT jsonb_object_agg(v.key, v.value ORDER BY o.time_unix_nano)
                FROM _otel.logs o CROSS JOIN LATERAL jsonb_each(o.attributes) v
                WHERE o.trace_id = f.trace_id AND o.event_name = 'otelgres.run'
@@ -85,11 +85,11 @@ LEFT JOIN LATERAL (
     ) l
 ) n ON true
 LEFT JOIN LATERAL (
-    -- Within CASE: a filter would still walk through the partitions, for each of the many runs that have ended.
+    -- In CASE: a filter would still visit the partitions for each of the many runs that have ended.
     SELECT max(u.known[1]::integer) AS state,
            max(CASE WHEN f.root_span_id IS NULL THEN greatest(
                _otel.time_of(f.end_time_unix_nano), u.known[2]::timestamptz, (
-                   -- Not of the bare column: for that the planner walks the index on time, back through everybody's logs.
+                   -- Not of the bare column: the planner would scan the index on time backwards through all logs.
                    SELECT max(o.time + interval '0') FROM _otel.logs o
                    WHERE o.trace_id = f.trace_id AND o.time >= f.start_time - interval '5 minutes'
                )) ELSE _otel.time_of(f.end_time_unix_nano) END) AS last_time
@@ -107,7 +107,7 @@ CROSS JOIN LATERAL (
     SELECT CASE
                WHEN f.root_span_id IS NOT NULL THEN 'ended'
                WHEN w.state IS NOT NULL THEN ('{running,silent,abandoned}'::text[])[w.state]
-               -- Of a process that does not tell whether it lives.
+               -- For a process that reports no liveness.
                WHEN w.last_time > now() - interval '1 day' THEN 'running'
                ELSE 'abandoned'
            END AS state
@@ -119,25 +119,37 @@ WHERE f.flow_name IS NOT NULL
 $view$);
 
 COMMENT ON VIEW compat.execution_summary IS
-    'One row a run: a flow of otel_setup, also one that has not ended. Filter by start_time or execution_id.';
+    'One row per run: a flow of otel_setup, including flows that have not ended. Filter by start_time or '
+    'execution_id.';
 COMMENT ON COLUMN compat.execution_summary.execution_id IS 'The run: its trace id as uuid.';
-COMMENT ON COLUMN compat.execution_summary.start_time IS 'When it began.';
-COMMENT ON COLUMN compat.execution_summary.end_time IS 'When it ended; of an abandoned run its last report; NULL while it is at work.';
+COMMENT ON COLUMN compat.execution_summary.start_time IS 'Start time.';
+COMMENT ON COLUMN compat.execution_summary.end_time IS
+    'End time; for an abandoned run its last report; NULL while it is running.';
 COMMENT ON COLUMN compat.execution_summary.duration_seconds IS 'From start_time to end_time.';
-COMMENT ON COLUMN compat.execution_summary.demo_mode IS 'By attribute demo_mode. A run that writes nothing in demo mode is not here.';
-COMMENT ON COLUMN compat.execution_summary.total_atms IS 'How many terminals it was to process, by attribute total_atms.';
-COMMENT ON COLUMN compat.execution_summary.success IS 'Whether it succeeded: by attribute success, else whether its span ended without an error. False if it was abandoned, NULL while it is at work.';
-COMMENT ON COLUMN compat.execution_summary.failover_activated IS 'Whether it had to fall back, by attribute failover_activated.';
-COMMENT ON COLUMN compat.execution_summary.failure_type IS 'By attribute failure_type, else the type of the exception that ended it; abandoned if its process is gone.';
-COMMENT ON COLUMN compat.execution_summary.connection_status IS 'By attribute connection_status.';
-COMMENT ON COLUMN compat.execution_summary.regional_records_processed IS 'By attribute regional_records_processed.';
-COMMENT ON COLUMN compat.execution_summary.terminal_details_processed IS 'By attribute terminal_details_processed.';
+COMMENT ON COLUMN compat.execution_summary.demo_mode IS
+    'From attribute demo_mode. A run that writes nothing in demo mode is not included.';
+COMMENT ON COLUMN compat.execution_summary.total_atms IS 'Number of terminals to process, from attribute total_atms.';
+COMMENT ON COLUMN compat.execution_summary.success IS
+    'Whether it succeeded: from attribute success, else whether its span ended without an error. False if abandoned, '
+    'NULL while it is running.';
+COMMENT ON COLUMN compat.execution_summary.failover_activated IS
+    'Whether it used the failover, from attribute failover_activated.';
+COMMENT ON COLUMN compat.execution_summary.failure_type IS
+    'From attribute failure_type, else the type of the exception that ended it; abandoned if its process is gone.';
+COMMENT ON COLUMN compat.execution_summary.connection_status IS 'From attribute connection_status.';
+COMMENT ON COLUMN compat.execution_summary.regional_records_processed IS 'From attribute regional_records_processed.';
+COMMENT ON COLUMN compat.execution_summary.terminal_details_processed IS 'From attribute terminal_details_processed.';
 COMMENT ON COLUMN compat.execution_summary.error_count IS 'Log records of the run with level ERROR or CRITICAL.';
 COMMENT ON COLUMN compat.execution_summary.warning_count IS 'Log records of the run with level WARNING.';
 COMMENT ON COLUMN compat.execution_summary.info_count IS 'Log records of the run with level INFO.';
-COMMENT ON COLUMN compat.execution_summary.performance_summary IS '{"phases": {name: {count, duration_ms, max_ms, errors}}, …}: phases that have ended, and what attribute performance_summary adds.';
-COMMENT ON COLUMN compat.execution_summary.created_at IS 'When the first of it was stored.';
-COMMENT ON COLUMN compat.execution_summary.name IS 'What the run is called: the name of the flow.';
-COMMENT ON COLUMN compat.execution_summary.state IS 'ended, or as in otel.in_flight: running, silent, abandoned. Of a process that does not tell whether it lives: abandoned after a day without anything.';
-COMMENT ON COLUMN compat.execution_summary.started_by IS 'Who started it, by attribute started_by, user.id or enduser.id.';
+COMMENT ON COLUMN compat.execution_summary.performance_summary IS
+    '{"phases": {name: {count, duration_ms, max_ms, errors}}, …}: ended phases, and the contents of attribute '
+    'performance_summary.';
+COMMENT ON COLUMN compat.execution_summary.created_at IS 'When its first data was stored.';
+COMMENT ON COLUMN compat.execution_summary.name IS 'Name of the flow.';
+COMMENT ON COLUMN compat.execution_summary.state IS
+    'ended, or as in otel.in_flight: running, silent, abandoned. If its process reports no liveness: abandoned after '
+    'a day without data.';
+COMMENT ON COLUMN compat.execution_summary.started_by IS
+    'Who started it, from attribute started_by, user.id or enduser.id.';
 COMMENT ON COLUMN compat.execution_summary.services IS 'The services that took part.';

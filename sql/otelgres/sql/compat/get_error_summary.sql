@@ -21,4 +21,4 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 20 SET search_path = pg_catalog, pg_temp 
 $$;
 
 COMMENT ON FUNCTION compat.get_error_summary(uuid) IS
-    'Errors of an experiment by class of exception (of a log record without one its logger, of an event its type), most frequent first.';
+    'Errors of an experiment by exception class (else by logger, for events by event type), most frequent first.';

@@ -12,8 +12,8 @@ DECLARE
     v_wanted text[];
 BEGIN
     IF v_level <> ALL (v_levels) THEN
-        RAISE EXCEPTION 'There is no level %', p_level
-            USING HINT = 'Say TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL; with + for that level or worse.',
+        RAISE EXCEPTION 'unknown level %', p_level
+            USING HINT = 'Use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL; with + for that level or worse.',
                 ERRCODE = 'invalid_parameter_value';
     END IF;
     v_wanted := CASE WHEN v_level IS NULL THEN NULL WHEN p_level LIKE '%+' THEN v_levels[array_position(v_levels, v_level):]
@@ -32,5 +32,5 @@ END
 $$;
 
 COMMENT ON FUNCTION compat.get_experiment_logs(uuid, text, text, integer) IS
-    'The latest log records of an experiment, newest first: of one level, or of that level and worse if + follows it '
-    '(''WARNING+''); with a text in message or traceback (upper or lower case); at most p_limit, NULL: all.';
+    'The latest log records of an experiment, newest first: of one level, or with a trailing + of that level or worse '
+    '(''WARNING+''); with a text in message or traceback (case-insensitive); at most p_limit, NULL: all.';

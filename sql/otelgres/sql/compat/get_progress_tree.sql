@@ -15,7 +15,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 50 SET search_path = pg_catalog, pg_temp 
         FROM tree t JOIN node c ON c.parent_id = t.node_id AND NOT c.is_root
         WHERE c.node_id <> ALL (t.path) AND t.depth < 32
     ),
-    -- Nodes that name each other as parents hang on nothing: they come last rather than never.
+    -- Nodes in a cycle of parents come last.
     placed AS (
         SELECT t.node_id, t.depth, t.place FROM tree t
         UNION ALL
@@ -28,4 +28,5 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 50 SET search_path = pg_catalog, pg_temp 
 $$;
 
 COMMENT ON FUNCTION compat.get_progress_tree(uuid) IS
-    'The nodes of an experiment as a tree: each after its parent, in the order in which they began; tree is the name, indented.';
+    'The nodes of an experiment as a tree: each after its parent, siblings in order of their start; tree is the '
+    'indented name.';

@@ -46,18 +46,21 @@ LEFT JOIN (SELECT d.id, d.service_name FROM _otel.resources d) r ON r.id = l.res
 $view$);
 
 COMMENT ON VIEW compat.integration_events IS
-    'Checkpoints of events, heartbeats and subscriptions of systems that talk to each other. Filter by timestamp or flow_id.';
-COMMENT ON COLUMN compat.integration_events.id IS 'A number for the event, always the same.';
-COMMENT ON COLUMN compat.integration_events.flow_id IS 'The flow; NULL for heartbeats and subscriptions outside of one.';
+    'Checkpoints, heartbeats and subscriptions of communicating systems. Filter by timestamp or flow_id.';
+COMMENT ON COLUMN compat.integration_events.id IS 'Stable id of the event.';
+COMMENT ON COLUMN compat.integration_events.flow_id IS
+    'The flow; NULL for heartbeats and subscriptions outside a flow.';
 COMMENT ON COLUMN compat.integration_events."timestamp" IS 'When it happened.';
-COMMENT ON COLUMN compat.integration_events.event_type IS 'pattern_detected, heartbeat, subscription_active, subscription_confirmed, or what the application says.';
-COMMENT ON COLUMN compat.integration_events.source_system IS 'Who tells it; the service where it has no other name.';
-COMMENT ON COLUMN compat.integration_events.checkpoint IS 'How far the event has come.';
-COMMENT ON COLUMN compat.integration_events.channel IS 'The channel it came over.';
-COMMENT ON COLUMN compat.integration_events.symbol IS 'What it is about, by attribute symbol.';
-COMMENT ON COLUMN compat.integration_events.pattern_name IS 'What was detected, by attribute pattern_name or pattern.';
-COMMENT ON COLUMN compat.integration_events.confidence IS 'How sure that is.';
-COMMENT ON COLUMN compat.integration_events.user_count IS 'How many users it was delivered to.';
-COMMENT ON COLUMN compat.integration_events.details IS 'What else was said; of a heartbeat its statistics.';
-COMMENT ON COLUMN compat.integration_events.latency_ms IS 'Latency that the application measured, in milliseconds.';
+COMMENT ON COLUMN compat.integration_events.event_type IS
+    'pattern_detected, heartbeat, subscription_active, subscription_confirmed, or a type of the application.';
+COMMENT ON COLUMN compat.integration_events.source_system IS
+    'The reporting system; the service if it has no other name.';
+COMMENT ON COLUMN compat.integration_events.checkpoint IS 'The checkpoint.';
+COMMENT ON COLUMN compat.integration_events.channel IS 'The channel.';
+COMMENT ON COLUMN compat.integration_events.symbol IS 'From attribute symbol.';
+COMMENT ON COLUMN compat.integration_events.pattern_name IS 'From attribute pattern_name or pattern.';
+COMMENT ON COLUMN compat.integration_events.confidence IS 'Confidence of the detection.';
+COMMENT ON COLUMN compat.integration_events.user_count IS 'Number of users to whom it was delivered.';
+COMMENT ON COLUMN compat.integration_events.details IS 'Further details; for a heartbeat its statistics.';
+COMMENT ON COLUMN compat.integration_events.latency_ms IS 'Latency measured by the application, in milliseconds.';
 COMMENT ON COLUMN compat.integration_events.created_at IS 'When it was stored.';

@@ -4,14 +4,14 @@ DECLARE
     v_days integer;
 BEGIN
     IF p_days IS NULL OR p_days < 0 THEN
-        RAISE EXCEPTION 'Logs are kept for a number of days, or 0 for ever' USING ERRCODE = 'invalid_parameter_value';
+        RAISE EXCEPTION 'days must be 0 (for ever) or more' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE _otel.logs_views SET keep_days = p_days WHERE prefix = p_prefix;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'There is no table prefix %', quote_nullable(p_prefix)
-            USING HINT = 'SELECT compat.make_logs_view(prefix) first.', ERRCODE = 'undefined_object';
+        RAISE EXCEPTION 'unknown table prefix %', quote_nullable(p_prefix)
+            USING HINT = 'Run SELECT compat.make_logs_view(prefix) first.', ERRCODE = 'undefined_object';
     END IF;
-    -- All prefixes share the days of one table: the one that keeps longest decides.
+    -- All prefixes share one table: the longest retention applies.
     SELECT CASE WHEN min(keep_days) = 0 THEN 0 ELSE max(keep_days) END INTO v_days FROM _otel.logs_views;
     IF v_days = 0 THEN
         DELETE FROM _otel.retention WHERE table_name = 'logs';
@@ -19,13 +19,13 @@ BEGIN
         INSERT INTO _otel.retention AS r (table_name, keep) VALUES ('logs', make_interval(days => v_days))
         ON CONFLICT (table_name) DO UPDATE SET keep = excluded.keep WHERE r.keep <> excluded.keep;
     END IF;
-    -- What recognises a request sent again is of no use after a week. A receiver says so itself.
+    -- Digests are not needed after a week. A receiver sets this itself.
     INSERT INTO _otel.retention (table_name, keep) VALUES ('digests', interval '7 days') ON CONFLICT (table_name) DO NOTHING;
     RETURN v_days;
 END
 $$;
 
 COMMENT ON FUNCTION compat.keep_logs(text, integer) IS
-    'How many days log records of a table prefix are to be kept (0: for ever); the days that now hold for all logs, which '
-    'are the most that any prefix asks for. Older days are dropped whole. A receiver on the same database sets it again '
-    'to its retention_days. The owner may call it.';
+    'Sets how many days the log records of a table prefix are kept (0: for ever); returns the days that now apply to '
+    'all logs, the longest of all prefixes. Whole days are dropped. A receiver on the same database sets it to its '
+    'retention_days. Only the owner may call it.';

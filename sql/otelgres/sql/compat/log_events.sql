@@ -8,7 +8,7 @@ SELECT _otel.define_view('log_events',
 SELECT hashtextextended(coalesce(l.uid::text, (l.trace_id, l.span_id, l.time_unix_nano, l.body)::text), 0) AS id,
        l.time AS "timestamp",
        l.trace_id AS execution_id,
-       -- The index logs_problems has this expression, word for word.
+       -- Must be identical to the expression of the index logs_problems.
        CASE
            WHEN l.severity_number BETWEEN 1 AND 4 THEN 'TRACE'
            WHEN l.severity_number BETWEEN 5 AND 8 THEN 'DEBUG'
@@ -24,7 +24,7 @@ SELECT hashtextextended(coalesce(l.uid::text, (l.trace_id, l.span_id, l.time_uni
            AS module,
        coalesce(attributes ->> 'code.function.name', attributes ->> 'code.function') AS function_name,
        {{line_number}} AS line_number,
-       -- A phase that the record does not name is that in whose span it was written, once that has ended.
+       -- If the record names no phase: the phase in whose span it was written, after that has ended.
        coalesce({{execution_phase}}, (
            SELECT p.name FROM _otel.spans p
            WHERE p.trace_id = l.trace_id AND p.span_id = l.span_id AND p.role = 2
@@ -51,18 +51,21 @@ $view$);
 
 COMMENT ON VIEW compat.log_events IS
     'Log records written in a run or any other trace. Filter by timestamp or execution_id.';
-COMMENT ON COLUMN compat.log_events.id IS 'A number for the record, always the same.';
+COMMENT ON COLUMN compat.log_events.id IS 'Stable id of the record.';
 COMMENT ON COLUMN compat.log_events."timestamp" IS 'When it was written.';
 COMMENT ON COLUMN compat.log_events.execution_id IS 'The run: its trace id as uuid.';
-COMMENT ON COLUMN compat.log_events.level IS 'DEBUG, INFO, WARNING, ERROR or CRITICAL, as Python''s logging has them; TRACE below, NOTSET if it was not said.';
+COMMENT ON COLUMN compat.log_events.level IS
+    'DEBUG, INFO, WARNING, ERROR or CRITICAL, as in Python''s logging; TRACE below them, NOTSET if not set.';
 COMMENT ON COLUMN compat.log_events.logger_name IS 'The logger.';
-COMMENT ON COLUMN compat.log_events.message IS 'The message; of a structured one its JSON text.';
-COMMENT ON COLUMN compat.log_events.module IS 'Name of the file it was written in, without folder and suffix.';
-COMMENT ON COLUMN compat.log_events.function_name IS 'The function it was written in.';
-COMMENT ON COLUMN compat.log_events.line_number IS 'The line it was written in.';
-COMMENT ON COLUMN compat.log_events.execution_phase IS 'The phase of the run: by attribute execution_phase or phase, else that in whose span it was written.';
-COMMENT ON COLUMN compat.log_events.terminal_id IS 'The terminal it is about, by attribute terminal_id.';
-COMMENT ON COLUMN compat.log_events.region_code IS 'Its region, by attribute region_code.';
-COMMENT ON COLUMN compat.log_events.error_details IS 'Of a record with an exception {type, message, stack, context}, or what attribute error_details says.';
-COMMENT ON COLUMN compat.log_events.performance_metrics IS 'Figures that the record carries, by attribute performance_metrics.';
+COMMENT ON COLUMN compat.log_events.message IS 'The message; a structured one as JSON text.';
+COMMENT ON COLUMN compat.log_events.module IS 'Name of the source file, without folder and suffix.';
+COMMENT ON COLUMN compat.log_events.function_name IS 'The function that wrote it.';
+COMMENT ON COLUMN compat.log_events.line_number IS 'The line that wrote it.';
+COMMENT ON COLUMN compat.log_events.execution_phase IS
+    'The phase of the run: from attribute execution_phase or phase, else the phase in whose span it was written.';
+COMMENT ON COLUMN compat.log_events.terminal_id IS 'From attribute terminal_id.';
+COMMENT ON COLUMN compat.log_events.region_code IS 'From attribute region_code.';
+COMMENT ON COLUMN compat.log_events.error_details IS
+    'For a record with an exception {type, message, stack, context}, or the contents of attribute error_details.';
+COMMENT ON COLUMN compat.log_events.performance_metrics IS 'From attribute performance_metrics.';
 COMMENT ON COLUMN compat.log_events.created_at IS 'When it was stored.';

@@ -1,2 +1,2 @@
--- Those that were made once are brought to the present truth.
+-- Applies the current definition to the existing views.
 SELECT compat.make_logs_view(prefix) FROM _otel.logs_views ORDER BY prefix;

@@ -5,13 +5,13 @@ DECLARE
     v_view CONSTANT text := 'compat.' || quote_ident(v_relation);
     v_line text;
 BEGIN
-    -- 63 bytes is what PostgreSQL keeps of a name.
+    -- PostgreSQL truncates names to 63 bytes.
     IF p_prefix IS NULL OR p_prefix !~ '^[a-z_][a-z0-9_]{0,57}$' THEN
-        RAISE EXCEPTION 'A table prefix is 1 to 58 lower-case letters, digits and underscores, and does not begin with a digit: not %',
+        RAISE EXCEPTION 'a table prefix must be 1 to 58 lower-case letters, digits and underscores, and not begin with a digit: %',
             coalesce(quote_literal(p_prefix), 'NULL') USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF to_regclass(v_view) IS NOT NULL AND NOT EXISTS (SELECT FROM _otel.logs_views WHERE prefix = p_prefix) THEN
-        RAISE EXCEPTION 'There is a relation % already, which is something else: choose another table prefix', v_view
+        RAISE EXCEPTION 'relation % already exists: choose another table prefix', v_view
             USING ERRCODE = 'duplicate_table';
     END IF;
     INSERT INTO _otel.logs_views (prefix) VALUES (p_prefix) ON CONFLICT (prefix) DO NOTHING;
@@ -66,22 +66,22 @@ $view$, '{{prefix}}', quote_literal(p_prefix)));
         UNION ALL
         SELECT format('COMMENT ON COLUMN %s.%I IS %L', v_view, column_name, comment)
         FROM (VALUES
-            ('id', 'A number for the record, always the same, that grows with its time. Of two records in one microsecond, one pair in 2,048 shares it.'),
+            ('id', 'Stable id of the record, increasing with time. Two records of the same microsecond have the same id with a probability of 1 in 2,048.'),
             ('timestamp', 'When it was logged.'),
-            ('level', 'The level as Python''s logging calls it.'),
+            ('level', 'The level, as in Python''s logging.'),
             ('logger_name', 'The logger.'),
-            ('process_id', 'The process, on its host.'),
-            ('thread_id', 'The thread, in its process.'),
-            ('thread_name', 'The thread''s name.'),
+            ('process_id', 'The process id.'),
+            ('thread_id', 'The thread id.'),
+            ('thread_name', 'Name of the thread.'),
             ('hostname', 'The host.'),
             ('message', 'The message, formatted.'),
-            ('exception', 'The traceback of the exception that was logged with it; NULL if there was none.'),
+            ('exception', 'Traceback of the logged exception; NULL if none.'),
             ('function_name', 'The function that logged.'),
-            ('module', 'The file''s name without its ending.'),
-            ('filename', 'The file''s name.'),
-            ('lineno', 'The line in it.'),
-            ('pathname', 'The file with its folders.'),
-            ('extra_data', 'What was given by extra=, and the attributes of its context; NULL if nothing.'),
+            ('module', 'Name of the source file without suffix.'),
+            ('filename', 'Name of the source file.'),
+            ('lineno', 'Line in the source file.'),
+            ('pathname', 'Path of the source file.'),
+            ('extra_data', 'Fields given by extra=, and attributes of its context; NULL if none.'),
             ('created_at', 'When it was stored.')
         ) AS comments (column_name, comment)
         UNION ALL
@@ -98,5 +98,6 @@ END
 $$;
 
 COMMENT ON FUNCTION compat.make_logs_view(text) IS
-    'Makes view compat.<prefix>_logs, with the columns of a logger''s own table, over the log records of applications that '
-    'call initialize_logger with this table prefix; its name. Twice is harmless. The owner may call it.';
+    'Creates the view compat.<prefix>_logs, with the columns of a logger''s own table, over the log records of '
+    'applications that call initialize_logger with this table prefix; returns its name. May be called repeatedly. '
+    'Only the owner may call it.';

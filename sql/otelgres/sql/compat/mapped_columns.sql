@@ -16,9 +16,11 @@ WHERE NOT EXISTS (
     SELECT FROM _otel.mapped_views v WHERE v.relation = m.relation AND v.columns ? m.name::text
 );
 
-COMMENT ON VIEW compat.mapped_columns IS 'Which attributes fill which column of which relation. Change it by compat.map_column.';
+COMMENT ON VIEW compat.mapped_columns IS
+    'The attributes that fill each mapped column. Change them with compat.map_column.';
 COMMENT ON COLUMN compat.mapped_columns.relation IS 'The relation of schema compat.';
 COMMENT ON COLUMN compat.mapped_columns.column_name IS 'Its column.';
-COMMENT ON COLUMN compat.mapped_columns.attributes IS 'Attribute keys; the first that a record has fills the column. `resource:` before a key: of the resource.';
-COMMENT ON COLUMN compat.mapped_columns.type IS 'Type of the column. A value that is not of this type reads as NULL.';
-COMMENT ON COLUMN compat.mapped_columns.changed IS 'Whether it was added or changed here by compat.map_column.';
+COMMENT ON COLUMN compat.mapped_columns.attributes IS
+    'Attribute keys; the first one present in a record is used. `resource:` before a key: of the resource.';
+COMMENT ON COLUMN compat.mapped_columns.type IS 'Type of the column. A value that is not of this type is NULL.';
+COMMENT ON COLUMN compat.mapped_columns.changed IS 'Whether it was added or changed by compat.map_column.';

@@ -18,16 +18,16 @@ $view$);
 
 COMMENT ON VIEW compat.migration_operations IS
     'Migrations recorded by otel_setup.operations. Filter by timestamp.';
-COMMENT ON COLUMN compat.migration_operations.id IS 'A number for the record, always the same.';
+COMMENT ON COLUMN compat.migration_operations.id IS 'Stable id of the record.';
 COMMENT ON COLUMN compat.migration_operations."timestamp" IS 'When it was recorded.';
-COMMENT ON COLUMN compat.migration_operations.session_id IS 'Which operations belong together.';
+COMMENT ON COLUMN compat.migration_operations.session_id IS 'Session of the operation.';
 COMMENT ON COLUMN compat.migration_operations.service_name IS 'The service that recorded it.';
-COMMENT ON COLUMN compat.migration_operations.migration_type IS 'What was moved.';
+COMMENT ON COLUMN compat.migration_operations.migration_type IS 'What was migrated.';
 COMMENT ON COLUMN compat.migration_operations.success IS 'Whether it succeeded.';
-COMMENT ON COLUMN compat.migration_operations.records_migrated IS 'How many records were moved.';
-COMMENT ON COLUMN compat.migration_operations.records_failed IS 'How many were not.';
-COMMENT ON COLUMN compat.migration_operations.execution_time_ms IS 'How long it took, in milliseconds.';
-COMMENT ON COLUMN compat.migration_operations.training_labels IS 'Labels for training, as in the document.';
-COMMENT ON COLUMN compat.migration_operations.document IS 'The whole document, as it stands in the JSON-lines files.';
-COMMENT ON COLUMN compat.migration_operations.flow_id IS 'The flow in which it happened; NULL outside of one.';
-COMMENT ON COLUMN compat.migration_operations.attributes IS 'Attributes of the record, those of its context among them.';
+COMMENT ON COLUMN compat.migration_operations.records_migrated IS 'Number of records migrated.';
+COMMENT ON COLUMN compat.migration_operations.records_failed IS 'Number of records that failed.';
+COMMENT ON COLUMN compat.migration_operations.execution_time_ms IS 'Duration in milliseconds.';
+COMMENT ON COLUMN compat.migration_operations.training_labels IS 'Training labels, as in the document.';
+COMMENT ON COLUMN compat.migration_operations.document IS 'The complete document, as in the JSON-lines files.';
+COMMENT ON COLUMN compat.migration_operations.flow_id IS 'The flow in which it happened; NULL if none.';
+COMMENT ON COLUMN compat.migration_operations.attributes IS 'Attributes of the record, including its context.';

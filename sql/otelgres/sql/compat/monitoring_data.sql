@@ -14,16 +14,15 @@ FROM otel.logs l
 WHERE l.event_name = 'otelgres.operation' AND l.attributes ->> 'otelgres.log_type' = 'monitoring_data'
 $view$);
 
-COMMENT ON VIEW compat.monitoring_data IS
-    'How systems are doing, recorded by otel_setup.operations. Filter by timestamp.';
-COMMENT ON COLUMN compat.monitoring_data.id IS 'A number for the record, always the same.';
+COMMENT ON VIEW compat.monitoring_data IS 'Monitoring data recorded by otel_setup.operations. Filter by timestamp.';
+COMMENT ON COLUMN compat.monitoring_data.id IS 'Stable id of the record.';
 COMMENT ON COLUMN compat.monitoring_data."timestamp" IS 'When it was recorded.';
-COMMENT ON COLUMN compat.monitoring_data.session_id IS 'Which operations belong together.';
+COMMENT ON COLUMN compat.monitoring_data.session_id IS 'Session of the operation.';
 COMMENT ON COLUMN compat.monitoring_data.service_name IS 'The service that recorded it.';
-COMMENT ON COLUMN compat.monitoring_data.monitoring_type IS 'What was looked at.';
-COMMENT ON COLUMN compat.monitoring_data.data IS 'What was found.';
-COMMENT ON COLUMN compat.monitoring_data.healthy IS 'Whether that is well.';
-COMMENT ON COLUMN compat.monitoring_data.training_labels IS 'Labels for training, as in the document.';
-COMMENT ON COLUMN compat.monitoring_data.document IS 'The whole document, as it stands in the JSON-lines files.';
-COMMENT ON COLUMN compat.monitoring_data.flow_id IS 'The flow in which it happened; NULL outside of one.';
-COMMENT ON COLUMN compat.monitoring_data.attributes IS 'Attributes of the record, those of its context among them.';
+COMMENT ON COLUMN compat.monitoring_data.monitoring_type IS 'What was monitored.';
+COMMENT ON COLUMN compat.monitoring_data.data IS 'The recorded data.';
+COMMENT ON COLUMN compat.monitoring_data.healthy IS 'Whether the state is healthy.';
+COMMENT ON COLUMN compat.monitoring_data.training_labels IS 'Training labels, as in the document.';
+COMMENT ON COLUMN compat.monitoring_data.document IS 'The complete document, as in the JSON-lines files.';
+COMMENT ON COLUMN compat.monitoring_data.flow_id IS 'The flow in which it happened; NULL if none.';
+COMMENT ON COLUMN compat.monitoring_data.attributes IS 'Attributes of the record, including its context.';

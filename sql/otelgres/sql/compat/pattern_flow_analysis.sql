@@ -3,8 +3,8 @@ SELECT _otel.define_view('pattern_flow_analysis',
   "pattern_name": {"attributes": ["pattern_name", "pattern"], "type": "text"},
   "confidence": {"attributes": ["confidence"], "type": "numeric"},
   "user_count": {"attributes": ["user_count"], "type": "integer"}}', $view$
--- From the flows, which know their times and checkpoints: a filter by start_time finds few of them by an index, and only
--- those are looked into; a question that asks for none of the mapped columns looks into none.
+-- From the flows, which have their times and checkpoints: a filter by start_time finds them by an index, and spans are
+-- read for those only; a query that uses none of the mapped columns reads no spans.
 SELECT f.flow_id,
        f.start_time,
        f.last_checkpoint_time AS end_time,
@@ -27,14 +27,15 @@ WHERE f.checkpoint_count > 0
 $view$);
 
 COMMENT ON VIEW compat.pattern_flow_analysis IS
-    'Each flow that passed a checkpoint: how long it took, how far it came, whom it reached. Filter by start_time.';
+    'Flows that passed a checkpoint: duration, path and delivery. Filter by start_time.';
 COMMENT ON COLUMN compat.pattern_flow_analysis.flow_id IS 'The flow.';
-COMMENT ON COLUMN compat.pattern_flow_analysis.start_time IS 'When it began: of a flow of checkpoints alone, its first.';
+COMMENT ON COLUMN compat.pattern_flow_analysis.start_time IS
+    'Start time; for a flow of checkpoints only, its first checkpoint.';
 COMMENT ON COLUMN compat.pattern_flow_analysis.end_time IS 'When it passed its latest checkpoint.';
 COMMENT ON COLUMN compat.pattern_flow_analysis.total_latency_ms IS 'From start_time to end_time, in milliseconds.';
-COMMENT ON COLUMN compat.pattern_flow_analysis.symbol IS 'What it is about.';
-COMMENT ON COLUMN compat.pattern_flow_analysis.pattern_name IS 'What was detected.';
-COMMENT ON COLUMN compat.pattern_flow_analysis.confidence IS 'How sure that is.';
-COMMENT ON COLUMN compat.pattern_flow_analysis.users_notified IS 'How many users it was delivered to.';
-COMMENT ON COLUMN compat.pattern_flow_analysis.checkpoints_logged IS 'How many checkpoints it passed.';
-COMMENT ON COLUMN compat.pattern_flow_analysis.flow_path IS 'Which, in the order of time.';
+COMMENT ON COLUMN compat.pattern_flow_analysis.symbol IS 'The symbol.';
+COMMENT ON COLUMN compat.pattern_flow_analysis.pattern_name IS 'The detected pattern.';
+COMMENT ON COLUMN compat.pattern_flow_analysis.confidence IS 'Confidence of the detection.';
+COMMENT ON COLUMN compat.pattern_flow_analysis.users_notified IS 'Number of users notified.';
+COMMENT ON COLUMN compat.pattern_flow_analysis.checkpoints_logged IS 'Number of checkpoints passed.';
+COMMENT ON COLUMN compat.pattern_flow_analysis.flow_path IS 'The checkpoints in order of time.';

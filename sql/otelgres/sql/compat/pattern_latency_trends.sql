@@ -1,5 +1,5 @@
--- A day at a time: a filter on the day reads the flows of that day and no others. The mapped columns of
--- pattern_flow_analysis are not asked for, so the spans stay unread; the name of the flow is that of its first checkpoint.
+-- One day at a time, so that a filter by day reads only the flows of that day. No spans are read, because the mapped
+-- columns of pattern_flow_analysis are not used; a flow is named after its first checkpoint.
 CREATE OR REPLACE VIEW compat.pattern_latency_trends AS
 SELECT d.day,
        s.first_checkpoint,
@@ -30,14 +30,15 @@ CROSS JOIN LATERAL (
 ) s;
 
 COMMENT ON VIEW compat.pattern_latency_trends IS
-    'Flows that passed a checkpoint, by their first one and day (UTC): how many, and how long they took from their begin to '
-    'their latest checkpoint. The last 400 days. Filter by day.';
-COMMENT ON COLUMN compat.pattern_latency_trends.day IS 'Begin of the day, in UTC.';
-COMMENT ON COLUMN compat.pattern_latency_trends.first_checkpoint IS 'The checkpoint with which they began.';
-COMMENT ON COLUMN compat.pattern_latency_trends.flows IS 'How many.';
-COMMENT ON COLUMN compat.pattern_latency_trends.avg_latency_ms IS 'Mean of total_latency_ms (see pattern_flow_analysis).';
-COMMENT ON COLUMN compat.pattern_latency_trends.p50_latency_ms IS 'Half of them took no longer.';
-COMMENT ON COLUMN compat.pattern_latency_trends.p95_latency_ms IS '95 % of them took no longer.';
-COMMENT ON COLUMN compat.pattern_latency_trends.p99_latency_ms IS '99 % of them took no longer.';
-COMMENT ON COLUMN compat.pattern_latency_trends.max_latency_ms IS 'The longest.';
-COMMENT ON COLUMN compat.pattern_latency_trends.avg_checkpoints IS 'How many checkpoints they passed, on average.';
+    'Flows that passed a checkpoint, by first checkpoint and day (UTC): number, and time from their start to their '
+    'latest checkpoint. The last 400 days. Filter by day.';
+COMMENT ON COLUMN compat.pattern_latency_trends.day IS 'Start of the day, in UTC.';
+COMMENT ON COLUMN compat.pattern_latency_trends.first_checkpoint IS 'The first checkpoint.';
+COMMENT ON COLUMN compat.pattern_latency_trends.flows IS 'Number of flows.';
+COMMENT ON COLUMN compat.pattern_latency_trends.avg_latency_ms IS
+    'Mean of total_latency_ms (see pattern_flow_analysis).';
+COMMENT ON COLUMN compat.pattern_latency_trends.p50_latency_ms IS 'Median of total_latency_ms.';
+COMMENT ON COLUMN compat.pattern_latency_trends.p95_latency_ms IS '95th percentile of total_latency_ms.';
+COMMENT ON COLUMN compat.pattern_latency_trends.p99_latency_ms IS '99th percentile of total_latency_ms.';
+COMMENT ON COLUMN compat.pattern_latency_trends.max_latency_ms IS 'Largest total_latency_ms.';
+COMMENT ON COLUMN compat.pattern_latency_trends.avg_checkpoints IS 'Mean number of checkpoints passed.';

@@ -18,18 +18,18 @@ WHERE l.event_name = 'otelgres.operation' AND l.attributes ->> 'otelgres.log_typ
 $view$);
 
 COMMENT ON VIEW compat.performance_metrics IS
-    'What operations cost, recorded by otel_setup.operations. Filter by timestamp.';
-COMMENT ON COLUMN compat.performance_metrics.id IS 'A number for the record, always the same.';
+    'Performance of operations, recorded by otel_setup.operations. Filter by timestamp.';
+COMMENT ON COLUMN compat.performance_metrics.id IS 'Stable id of the record.';
 COMMENT ON COLUMN compat.performance_metrics."timestamp" IS 'When it was recorded.';
-COMMENT ON COLUMN compat.performance_metrics.session_id IS 'Which operations belong together.';
+COMMENT ON COLUMN compat.performance_metrics.session_id IS 'Session of the operation.';
 COMMENT ON COLUMN compat.performance_metrics.service_name IS 'The service that recorded it.';
-COMMENT ON COLUMN compat.performance_metrics.operation_name IS 'What was measured.';
+COMMENT ON COLUMN compat.performance_metrics.operation_name IS 'The measured operation.';
 COMMENT ON COLUMN compat.performance_metrics.success IS 'Whether it succeeded.';
 COMMENT ON COLUMN compat.performance_metrics.execution_time_ms IS 'Wall time in milliseconds.';
 COMMENT ON COLUMN compat.performance_metrics.cpu_time_ms IS 'CPU time of its thread in milliseconds.';
 COMMENT ON COLUMN compat.performance_metrics.memory_usage_mb IS 'Resident memory of the process afterwards, in MiB.';
 COMMENT ON COLUMN compat.performance_metrics.performance_tier IS 'excellent, good, acceptable, slow or very_slow.';
-COMMENT ON COLUMN compat.performance_metrics.training_labels IS 'Labels for training, as in the document.';
-COMMENT ON COLUMN compat.performance_metrics.document IS 'The whole document, as it stands in the JSON-lines files.';
-COMMENT ON COLUMN compat.performance_metrics.flow_id IS 'The flow in which it happened; NULL outside of one.';
-COMMENT ON COLUMN compat.performance_metrics.attributes IS 'Attributes of the record, those of its context among them.';
+COMMENT ON COLUMN compat.performance_metrics.training_labels IS 'Training labels, as in the document.';
+COMMENT ON COLUMN compat.performance_metrics.document IS 'The complete document, as in the JSON-lines files.';
+COMMENT ON COLUMN compat.performance_metrics.flow_id IS 'The flow in which it happened; NULL if none.';
+COMMENT ON COLUMN compat.performance_metrics.attributes IS 'Attributes of the record, including its context.';

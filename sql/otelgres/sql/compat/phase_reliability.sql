@@ -16,5 +16,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION compat.phase_reliability(timestamptz, timestamptz) IS
-    'Phases of a time by name: how often, how often they failed, how long they took; the least reliable first. From the '
-    'roll-up of spans: whole hours, percentiles within 9 %. The last 30 days unless it is told.';
+    'Phases by name: number, failures and durations; the least reliable first. From the roll-up of spans: whole '
+    'hours, percentiles within 9 %. By default the last 30 days.';

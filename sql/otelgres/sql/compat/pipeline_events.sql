@@ -31,18 +31,19 @@ WHERE l.event_name = 'otelgres.pipeline' AND attributes ? 'experiment_id'
 $view$);
 
 COMMENT ON VIEW compat.pipeline_events IS
-    'What a pipeline has told of itself by pipeline_event(). Filter by experiment_id or timestamp.';
-COMMENT ON COLUMN compat.pipeline_events.id IS 'A number for the event, always the same.';
+    'Events that pipelines recorded with pipeline_event(). Filter by experiment_id or timestamp.';
+COMMENT ON COLUMN compat.pipeline_events.id IS 'Stable id of the event.';
 COMMENT ON COLUMN compat.pipeline_events."timestamp" IS 'When it happened.';
-COMMENT ON COLUMN compat.pipeline_events.experiment_id IS 'The experiment: attribute experiment_id; NULL where that is no uuid.';
-COMMENT ON COLUMN compat.pipeline_events.experiment_name IS 'Its name.';
-COMMENT ON COLUMN compat.pipeline_events.node_id IS 'The part of the pipeline.';
-COMMENT ON COLUMN compat.pipeline_events.stage IS 'The stage it was in.';
-COMMENT ON COLUMN compat.pipeline_events.event_type IS 'What kind of event.';
+COMMENT ON COLUMN compat.pipeline_events.experiment_id IS
+    'The experiment: attribute experiment_id; NULL if it is not a uuid.';
+COMMENT ON COLUMN compat.pipeline_events.experiment_name IS 'Name of the experiment.';
+COMMENT ON COLUMN compat.pipeline_events.node_id IS 'The node of the pipeline.';
+COMMENT ON COLUMN compat.pipeline_events.stage IS 'The stage.';
+COMMENT ON COLUMN compat.pipeline_events.event_type IS 'Type of the event.';
 COMMENT ON COLUMN compat.pipeline_events.severity IS 'DEBUG, INFO, WARNING, ERROR or CRITICAL.';
-COMMENT ON COLUMN compat.pipeline_events.message IS 'What it says.';
-COMMENT ON COLUMN compat.pipeline_events.details IS 'What else was said, an object.';
+COMMENT ON COLUMN compat.pipeline_events.message IS 'The message.';
+COMMENT ON COLUMN compat.pipeline_events.details IS 'Further details, an object.';
 COMMENT ON COLUMN compat.pipeline_events.service_name IS 'The service that recorded it.';
-COMMENT ON COLUMN compat.pipeline_events.flow_id IS 'The flow in which it happened; NULL outside of one.';
+COMMENT ON COLUMN compat.pipeline_events.flow_id IS 'The flow in which it happened; NULL if none.';
 COMMENT ON COLUMN compat.pipeline_events.span_id IS 'The span in which it happened.';
 COMMENT ON COLUMN compat.pipeline_events.created_at IS 'When it was stored.';

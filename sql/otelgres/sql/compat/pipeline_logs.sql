@@ -5,7 +5,7 @@ SELECT _otel.define_view('pipeline_logs',
   "performance": {"attributes": ["performance"], "type": "jsonb"}}', $view$
 SELECT hashtextextended(coalesce(l.uid::text, (l.trace_id, l.span_id, l.time_unix_nano, l.body)::text), 0) AS id,
        l.time AS "timestamp",
-       -- The index logs_experiments has this expression, word for word, and logs_problems the next but five.
+       -- Must be identical to the expression of the index logs_experiments; level below to that of logs_problems.
        CASE WHEN attributes ->> 'experiment_id' ~ '^[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}$'
             THEN (attributes ->> 'experiment_id')::uuid END AS experiment_id,
        {{experiment_name}} AS experiment_name,
@@ -41,21 +41,24 @@ $view$);
 
 COMMENT ON VIEW compat.pipeline_logs IS
     'Log records of experiments: those with the attribute experiment_id. Filter by experiment_id or timestamp.';
-COMMENT ON COLUMN compat.pipeline_logs.id IS 'A number for the record, always the same.';
+COMMENT ON COLUMN compat.pipeline_logs.id IS 'Stable id of the record.';
 COMMENT ON COLUMN compat.pipeline_logs."timestamp" IS 'When it was written.';
-COMMENT ON COLUMN compat.pipeline_logs.experiment_id IS 'The experiment: attribute experiment_id; NULL where that is no uuid.';
-COMMENT ON COLUMN compat.pipeline_logs.experiment_name IS 'Its name.';
-COMMENT ON COLUMN compat.pipeline_logs.node_id IS 'The part of the pipeline.';
-COMMENT ON COLUMN compat.pipeline_logs.stage IS 'The stage it was in.';
-COMMENT ON COLUMN compat.pipeline_logs.level IS 'DEBUG, INFO, WARNING, ERROR or CRITICAL; TRACE and NOTSET come from others.';
+COMMENT ON COLUMN compat.pipeline_logs.experiment_id IS
+    'The experiment: attribute experiment_id; NULL if it is not a uuid.';
+COMMENT ON COLUMN compat.pipeline_logs.experiment_name IS 'Name of the experiment.';
+COMMENT ON COLUMN compat.pipeline_logs.node_id IS 'The node of the pipeline.';
+COMMENT ON COLUMN compat.pipeline_logs.stage IS 'The stage.';
+COMMENT ON COLUMN compat.pipeline_logs.level IS
+    'DEBUG, INFO, WARNING, ERROR or CRITICAL; TRACE and NOTSET from other senders.';
 COMMENT ON COLUMN compat.pipeline_logs.logger IS 'Name of the logger.';
-COMMENT ON COLUMN compat.pipeline_logs.message IS 'What it says.';
-COMMENT ON COLUMN compat.pipeline_logs.context IS 'Its fields, those of its context among them: attributes without what other columns have.';
+COMMENT ON COLUMN compat.pipeline_logs.message IS 'The message.';
+COMMENT ON COLUMN compat.pipeline_logs.context IS
+    'Its fields and context: the attributes that have no column of their own.';
 COMMENT ON COLUMN compat.pipeline_logs.error_type IS 'Class of the exception; NULL without one.';
-COMMENT ON COLUMN compat.pipeline_logs.error_message IS 'What the exception said.';
-COMMENT ON COLUMN compat.pipeline_logs.traceback IS 'The whole traceback.';
-COMMENT ON COLUMN compat.pipeline_logs.performance IS 'What was measured with it: attribute performance.';
+COMMENT ON COLUMN compat.pipeline_logs.error_message IS 'Message of the exception.';
+COMMENT ON COLUMN compat.pipeline_logs.traceback IS 'The complete traceback.';
+COMMENT ON COLUMN compat.pipeline_logs.performance IS 'From attribute performance.';
 COMMENT ON COLUMN compat.pipeline_logs.service_name IS 'The service that recorded it.';
-COMMENT ON COLUMN compat.pipeline_logs.flow_id IS 'The flow in which it happened; NULL outside of one.';
+COMMENT ON COLUMN compat.pipeline_logs.flow_id IS 'The flow in which it happened; NULL if none.';
 COMMENT ON COLUMN compat.pipeline_logs.span_id IS 'The span in which it happened.';
 COMMENT ON COLUMN compat.pipeline_logs.created_at IS 'When it was stored.';

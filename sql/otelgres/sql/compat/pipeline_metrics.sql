@@ -30,17 +30,18 @@ WHERE attributes ? 'experiment_id'
 $view$);
 
 COMMENT ON VIEW compat.pipeline_metrics IS
-    'Metric points of experiments, numbers all: those with the attribute experiment_id. Filter by experiment_id and timestamp.';
-COMMENT ON COLUMN compat.pipeline_metrics.id IS 'A number for the point, always the same.';
+    'Metric points of type gauge or sum with the attribute experiment_id. Filter by experiment_id and timestamp.';
+COMMENT ON COLUMN compat.pipeline_metrics.id IS 'Stable id of the point.';
 COMMENT ON COLUMN compat.pipeline_metrics."timestamp" IS 'When it was measured.';
-COMMENT ON COLUMN compat.pipeline_metrics.experiment_id IS 'The experiment: attribute experiment_id; NULL where that is no uuid.';
-COMMENT ON COLUMN compat.pipeline_metrics.experiment_name IS 'Its name.';
-COMMENT ON COLUMN compat.pipeline_metrics.node_id IS 'The part of the pipeline.';
-COMMENT ON COLUMN compat.pipeline_metrics.stage IS 'The stage it was in.';
+COMMENT ON COLUMN compat.pipeline_metrics.experiment_id IS
+    'The experiment: attribute experiment_id; NULL if it is not a uuid.';
+COMMENT ON COLUMN compat.pipeline_metrics.experiment_name IS 'Name of the experiment.';
+COMMENT ON COLUMN compat.pipeline_metrics.node_id IS 'The node of the pipeline.';
+COMMENT ON COLUMN compat.pipeline_metrics.stage IS 'The stage.';
 COMMENT ON COLUMN compat.pipeline_metrics.metric_type IS 'cpu, memory, disk, throughput or custom.';
 COMMENT ON COLUMN compat.pipeline_metrics.metric_name IS 'Name of the metric.';
-COMMENT ON COLUMN compat.pipeline_metrics.metric_value IS 'Its value.';
-COMMENT ON COLUMN compat.pipeline_metrics.unit IS 'Its unit.';
+COMMENT ON COLUMN compat.pipeline_metrics.metric_value IS 'Value.';
+COMMENT ON COLUMN compat.pipeline_metrics.unit IS 'Unit.';
 COMMENT ON COLUMN compat.pipeline_metrics.service_name IS 'The service that measured it.';
 COMMENT ON COLUMN compat.pipeline_metrics.created_at IS 'When it was stored.';
 COMMENT ON COLUMN compat.pipeline_metrics.attributes IS 'Attributes of the series.';

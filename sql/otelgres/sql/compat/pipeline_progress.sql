@@ -28,23 +28,26 @@ CROSS JOIN LATERAL compat.aggregate_progress(e.experiment_id) p
 $view$);
 
 COMMENT ON VIEW compat.pipeline_progress IS
-    'How far each node of each experiment has come, one row for each experiment_id and node_id. Filter by experiment_id: without, the progress of all experiments that are kept is added up.';
-COMMENT ON COLUMN compat.pipeline_progress.id IS 'A number for the node, always the same.';
+    'Progress of each node of each experiment, one row per experiment_id and node_id. Filter by experiment_id: '
+    'otherwise the progress of all experiments is aggregated.';
+COMMENT ON COLUMN compat.pipeline_progress.id IS 'Stable id of the node.';
 COMMENT ON COLUMN compat.pipeline_progress.experiment_id IS 'The experiment.';
-COMMENT ON COLUMN compat.pipeline_progress.experiment_name IS 'Its name.';
-COMMENT ON COLUMN compat.pipeline_progress.node_id IS 'The node, once in its experiment.';
-COMMENT ON COLUMN compat.pipeline_progress.parent_id IS 'The node that it is a part of; NULL for the pipeline.';
+COMMENT ON COLUMN compat.pipeline_progress.experiment_name IS 'Name of the experiment.';
+COMMENT ON COLUMN compat.pipeline_progress.node_id IS 'The node, unique in its experiment.';
+COMMENT ON COLUMN compat.pipeline_progress.parent_id IS 'The parent node; NULL for the pipeline.';
 COMMENT ON COLUMN compat.pipeline_progress.level IS 'pipeline, phase, step or substep.';
-COMMENT ON COLUMN compat.pipeline_progress.name IS 'What it is called.';
-COMMENT ON COLUMN compat.pipeline_progress.status IS 'pending, running, completed, failed, skipped, cancelled, or what it says itself.';
-COMMENT ON COLUMN compat.pipeline_progress.progress_percent IS 'How far it is, 0 to 100: its own word for a leaf, added up from its children for a parent.';
-COMMENT ON COLUMN compat.pipeline_progress.own_percent IS 'What it said itself.';
-COMMENT ON COLUMN compat.pipeline_progress.completed_units IS 'Units done.';
-COMMENT ON COLUMN compat.pipeline_progress.total_units IS 'Units there are to do.';
-COMMENT ON COLUMN compat.pipeline_progress.unit IS 'What is counted.';
-COMMENT ON COLUMN compat.pipeline_progress.message IS 'What it said last.';
-COMMENT ON COLUMN compat.pipeline_progress.children IS 'How many nodes are parts of it.';
-COMMENT ON COLUMN compat.pipeline_progress.started_at IS 'When it was first told of.';
-COMMENT ON COLUMN compat.pipeline_progress.updated_at IS 'When it, or a node below it, was last told of.';
-COMMENT ON COLUMN compat.pipeline_progress.completed_at IS 'When it ended; NULL if it has not.';
-COMMENT ON COLUMN compat.pipeline_progress.attributes IS 'Attributes of what it said last.';
+COMMENT ON COLUMN compat.pipeline_progress.name IS 'The name.';
+COMMENT ON COLUMN compat.pipeline_progress.status IS
+    'pending, running, completed, failed, skipped, cancelled, or as reported.';
+COMMENT ON COLUMN compat.pipeline_progress.progress_percent IS
+    'Progress, 0 to 100: as reported for a leaf, aggregated from the children for a parent.';
+COMMENT ON COLUMN compat.pipeline_progress.own_percent IS 'Progress reported by the node itself.';
+COMMENT ON COLUMN compat.pipeline_progress.completed_units IS 'Number of completed units.';
+COMMENT ON COLUMN compat.pipeline_progress.total_units IS 'Total number of units.';
+COMMENT ON COLUMN compat.pipeline_progress.unit IS 'The unit.';
+COMMENT ON COLUMN compat.pipeline_progress.message IS 'Latest message.';
+COMMENT ON COLUMN compat.pipeline_progress.children IS 'Number of child nodes.';
+COMMENT ON COLUMN compat.pipeline_progress.started_at IS 'First report.';
+COMMENT ON COLUMN compat.pipeline_progress.updated_at IS 'Latest report of the node or a node below it.';
+COMMENT ON COLUMN compat.pipeline_progress.completed_at IS 'When it ended; NULL if it has not ended.';
+COMMENT ON COLUMN compat.pipeline_progress.attributes IS 'Attributes of its latest report.';

@@ -29,16 +29,17 @@ CROSS JOIN LATERAL (
 ) s;
 
 COMMENT ON VIEW compat.pipeline_progress_summary IS
-    'How far each experiment has come. Filter by experiment_id: without, the progress of all experiments that are kept is added up.';
+    'Progress of each experiment. Filter by experiment_id: otherwise the progress of all experiments is aggregated.';
 COMMENT ON COLUMN compat.pipeline_progress_summary.experiment_id IS 'The experiment.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.experiment_name IS 'Its name.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.status IS 'failed if any node is, completed or cancelled as its pipelines are, else running.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.progress_percent IS 'How far its pipelines are, 0 to 100.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.nodes IS 'How many nodes have told of themselves.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.completed_nodes IS 'Those completed or skipped.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.running_nodes IS 'Those running.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.failed_nodes IS 'Those that failed.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.current_phase IS 'The phase that began last of those running.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.started_at IS 'When it was first told of.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.updated_at IS 'When it was last told of.';
-COMMENT ON COLUMN compat.pipeline_progress_summary.elapsed IS 'The time in between.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.experiment_name IS 'Name of the experiment.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.status IS
+    'failed if any node has failed, completed or cancelled if its pipelines are, else running.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.progress_percent IS 'Progress of its pipelines, 0 to 100.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.nodes IS 'Number of nodes that have reported.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.completed_nodes IS 'Number of nodes completed or skipped.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.running_nodes IS 'Number of nodes running.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.failed_nodes IS 'Number of nodes failed.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.current_phase IS 'The running phase that started last.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.started_at IS 'First report.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.updated_at IS 'Latest report.';
+COMMENT ON COLUMN compat.pipeline_progress_summary.elapsed IS 'Time from started_at to updated_at.';

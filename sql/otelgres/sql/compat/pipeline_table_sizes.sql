@@ -11,10 +11,10 @@ JOIN otel.partitions p ON p.table_name = b.table_name
 ORDER BY p.bytes DESC, b.relation;
 
 COMMENT ON VIEW compat.pipeline_table_sizes IS
-    'The tables that the pipeline relations are views of, and their sizes: they hold everything else, too.';
+    'The tables behind the pipeline relations and their sizes, including all other data in them.';
 COMMENT ON COLUMN compat.pipeline_table_sizes.relation IS 'The relation.';
-COMMENT ON COLUMN compat.pipeline_table_sizes.table_name IS 'The table it is a view of, in the private schema.';
-COMMENT ON COLUMN compat.pipeline_table_sizes.partitions IS 'How many partitions it has.';
-COMMENT ON COLUMN compat.pipeline_table_sizes.estimated_rows IS 'Rows, as the planner estimates them.';
-COMMENT ON COLUMN compat.pipeline_table_sizes.bytes IS 'Bytes on disk, indexes included.';
-COMMENT ON COLUMN compat.pipeline_table_sizes.size IS 'The same for people.';
+COMMENT ON COLUMN compat.pipeline_table_sizes.table_name IS 'The table behind it, in the private schema.';
+COMMENT ON COLUMN compat.pipeline_table_sizes.partitions IS 'Number of partitions.';
+COMMENT ON COLUMN compat.pipeline_table_sizes.estimated_rows IS 'Number of rows, estimated by the planner.';
+COMMENT ON COLUMN compat.pipeline_table_sizes.bytes IS 'Bytes on disk, including indexes.';
+COMMENT ON COLUMN compat.pipeline_table_sizes.size IS 'bytes as readable text.';

@@ -15,18 +15,19 @@ FROM (
 ORDER BY e."timestamp" DESC;
 
 COMMENT ON VIEW compat.recent_experiment_errors IS
-    'Log records and events of experiments of the last seven days that are ERROR or CRITICAL, newest first.';
+    'Log records and events of experiments with level ERROR or CRITICAL of the last seven days, newest first.';
 COMMENT ON COLUMN compat.recent_experiment_errors."timestamp" IS 'When it happened.';
-COMMENT ON COLUMN compat.recent_experiment_errors.experiment_id IS 'The experiment: attribute experiment_id; NULL where that is no uuid.';
-COMMENT ON COLUMN compat.recent_experiment_errors.experiment_name IS 'Its name.';
-COMMENT ON COLUMN compat.recent_experiment_errors.node_id IS 'The part of the pipeline.';
-COMMENT ON COLUMN compat.recent_experiment_errors.stage IS 'The stage it was in.';
+COMMENT ON COLUMN compat.recent_experiment_errors.experiment_id IS
+    'The experiment: attribute experiment_id; NULL if it is not a uuid.';
+COMMENT ON COLUMN compat.recent_experiment_errors.experiment_name IS 'Name of the experiment.';
+COMMENT ON COLUMN compat.recent_experiment_errors.node_id IS 'The node of the pipeline.';
+COMMENT ON COLUMN compat.recent_experiment_errors.stage IS 'The stage.';
 COMMENT ON COLUMN compat.recent_experiment_errors.level IS 'ERROR or CRITICAL.';
-COMMENT ON COLUMN compat.recent_experiment_errors.logger IS 'Name of the logger; of an event its type.';
-COMMENT ON COLUMN compat.recent_experiment_errors.message IS 'What it says.';
+COMMENT ON COLUMN compat.recent_experiment_errors.logger IS 'Name of the logger; for an event its type.';
+COMMENT ON COLUMN compat.recent_experiment_errors.message IS 'The message.';
 COMMENT ON COLUMN compat.recent_experiment_errors.error_type IS 'Class of the exception; NULL without one.';
-COMMENT ON COLUMN compat.recent_experiment_errors.error_message IS 'What the exception said.';
-COMMENT ON COLUMN compat.recent_experiment_errors.traceback IS 'The whole traceback.';
-COMMENT ON COLUMN compat.recent_experiment_errors.context IS 'Its fields; of an event its details.';
+COMMENT ON COLUMN compat.recent_experiment_errors.error_message IS 'Message of the exception.';
+COMMENT ON COLUMN compat.recent_experiment_errors.traceback IS 'The complete traceback.';
+COMMENT ON COLUMN compat.recent_experiment_errors.context IS 'Its fields; for an event its details.';
 COMMENT ON COLUMN compat.recent_experiment_errors.service_name IS 'The service that recorded it.';
-COMMENT ON COLUMN compat.recent_experiment_errors.flow_id IS 'The flow in which it happened; NULL outside of one.';
+COMMENT ON COLUMN compat.recent_experiment_errors.flow_id IS 'The flow in which it happened; NULL if none.';

@@ -22,5 +22,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION compat.terminal_reliability(timestamptz, timestamptz) IS
-    'Terminals that had warnings or errors, the least reliable first: how many, in how many runs, and in what share of all '
-    'runs of the time. The last 30 days unless it is told.';
+    'Terminals with warnings or errors, the least reliable first: number, number of runs, and fraction of all runs in '
+    'the period. By default the last 30 days.';

@@ -11,4 +11,5 @@ END
 $$;
 
 COMMENT ON FUNCTION compat.unmap_column(text, text) IS
-    'Takes back what compat.map_column did to a column; false if that was nothing. Views on the column must go first.';
+    'Reverts compat.map_column for a column; false if nothing was mapped. Views that use the column must be dropped '
+    'first.';

@@ -1,6 +1,6 @@
--- Enters flows that began and of which no span has arrived: at work without a phase that has ended, or dead before the
--- first. The roll-up knows flows by their spans; without this, a process that dies at once leaves none. Looks at what began
--- within p_since, but for the latest minute, whose spans may be on their way. How many it entered.
+-- Adds started flows of which no span has arrived, for example because the process has died; the roll-up itself adds
+-- flows only with their spans. Covers starts within p_since, except for the last minute, whose spans may still arrive.
+-- Returns the number of flows added.
 CREATE OR REPLACE FUNCTION _otel.add_started_flows(p_since interval DEFAULT '1 hour') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
@@ -19,7 +19,7 @@ BEGIN
         RETURN 0;
     END IF;
     PERFORM _otel.make_partition('flow_parts', v_first), _otel.make_partition('flow_parts', v_last);
-    -- Alone, as roll_up_spans is where weeks change: nobody begins another part of these flows meanwhile.
+    -- Exclusive, as in roll_up_spans at the change of weeks: no other part of these flows may be added meanwhile.
     PERFORM pg_advisory_xact_lock(hashtext('_otel.flow_parts'));
     WITH entered AS (
         INSERT INTO _otel.flow_parts (

@@ -12,5 +12,4 @@ BEGIN
     CROSS JOIN LATERAL otel.alert_rule('disk_budget', current_database()::text) a;
 END
 $$;
-COMMENT ON FUNCTION otel.alert_disk_budget() IS
-    'Telemetry that takes more room than it may: value is its bytes on disk.';
+COMMENT ON FUNCTION otel.alert_disk_budget() IS 'Telemetry that exceeds its disk budget: value is its bytes on disk.';

@@ -9,7 +9,7 @@ BEGIN
     SELECT 'error_rate', s.service_name, a.severity, s.failed, a.threshold, s.failed > a.threshold,
            format('%s %% of the %s requests to %s failed', round((100 * s.failed)::numeric, 1), s.count, s.service_name)
     FROM (
-        -- The rule for all decides how far back; the subject's own, from when on it fires.
+        -- The window is that of the default rule; the threshold that of the subject.
         SELECT s.service_name, sum(s.count) AS count, sum(s.error_count)::double precision / sum(s.count) AS failed
         FROM otel.service_stats s
         WHERE s.minute >= now() - (SELECT r."window" FROM otel.alert_rule('error_rate', '') r)
@@ -21,4 +21,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_error_rate() IS
-    'Services of whose requests (spans of kind SERVER and CONSUMER) too many fail: value is their share.';
+    'Services with too many failed requests (spans of kind SERVER and CONSUMER): value is the fraction that failed.';

@@ -19,4 +19,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_flow_error_rate() IS
-    'Flows of which too many fail, by name: value is their share.';
+    'Flows with too many failures, by name: value is the fraction that failed.';

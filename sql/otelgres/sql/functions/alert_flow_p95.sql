@@ -21,4 +21,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_flow_p95() IS
-    'Flows that take too long, by name: value is the 95th percentile of their duration in milliseconds.';
+    'Slow flows, by name: value is the 95th percentile of the duration in milliseconds.';

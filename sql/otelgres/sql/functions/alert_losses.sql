@@ -19,4 +19,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_losses() IS
-    'Telemetry that was refused or dropped, by reason: value is how much. Repairs are no losses.';
+    'Telemetry that was refused or dropped, by reason: value is the count. Repairs are not included.';

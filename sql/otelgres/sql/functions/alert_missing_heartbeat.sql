@@ -15,4 +15,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_missing_heartbeat() IS
-    'Systems whose heartbeats have stopped: value is the age of the last one in seconds, threshold their interval.';
+    'Systems whose heartbeats are missing: value is the age of the last one in seconds, threshold the interval.';

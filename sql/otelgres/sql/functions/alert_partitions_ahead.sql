@@ -14,4 +14,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_partitions_ahead() IS
-    'Tables whose partitions run out: value is for how many days after today there are some. Fires below the threshold.';
+    'Tables that are running out of partitions: value is the number of days after today that have one. Fires below '
+    'the threshold.';

@@ -18,4 +18,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_receiver_silent() IS
-    'Machines whose receivers have fallen silent: value is for how many seconds. Silence longer than the window is forgotten.';
+    'Hosts whose receivers have stopped reporting: value is the number of seconds since the last report. Receivers '
+    'that have not reported within the window are ignored.';

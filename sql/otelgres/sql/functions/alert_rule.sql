@@ -1,4 +1,4 @@
--- The rule of a subject, else that of all; no row if it is switched off. SECURITY DEFINER: the table is not public.
+-- The rule of a subject, else the default rule; no row if it is disabled. SECURITY DEFINER: the table is private.
 CREATE OR REPLACE FUNCTION otel.alert_rule(p_rule text, p_subject text)
 RETURNS TABLE (threshold double precision, "window" interval, minimum bigint, hold interval, severity text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 1 SET search_path = pg_catalog, pg_temp AS $$
@@ -14,4 +14,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_rule(text, text) IS
-    'What the alert rule p_rule says of p_subject: its own line if it has one, else that for all. No row: switched off.';
+    'The alert rule p_rule for p_subject: the row of the subject if there is one, else the default row. No row if '
+    'disabled.';

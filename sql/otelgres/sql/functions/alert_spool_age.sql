@@ -17,4 +17,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_spool_age() IS
-    'Receivers that cannot get rid of what they acknowledged: value is the age of the oldest batch in seconds.';
+    'Receivers whose spool is not replayed: value is the age of the oldest batch in seconds.';

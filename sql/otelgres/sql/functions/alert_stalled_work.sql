@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20 SET search_path = pg_catalog, pg_t
 BEGIN
     RETURN QUERY
     SELECT 'stalled_work', s.name, a.severity, s.age, a.threshold, s.age > a.threshold,
-           format('%s %s of %s began %s ago and has not ended%s',
+           format('%s %s of %s started %s ago and has not ended%s',
                   s.type, s.name, s.service_name, make_interval(secs => floor(s.age)),
                   CASE s.state WHEN 'abandoned' THEN ': abandoned, ' || s.reason WHEN 'silent' THEN ': ' || s.reason ELSE '' END)
     FROM (
@@ -21,4 +21,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alert_stalled_work() IS
-    'Flows and phases that began and have not ended, by name: value is the age of the oldest in seconds. The summary says which are abandoned.';
+    'Flows and phases that have started and not ended, by name: value is the age of the oldest in seconds. The '
+    'summary includes the state of abandoned and silent ones.';

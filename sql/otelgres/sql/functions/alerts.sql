@@ -36,5 +36,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.alerts() IS
-    'Every alert rule for every subject now: what was measured, from which value on it fires (partitions_ahead: below it), '
-    'whether it does, for how long it must before somebody is called (hold), and the page that says what to do.';
+    'The current state of all alert rules for all subjects: value, threshold (partitions_ahead fires below it, the '
+    'others above), whether the rule fires, how long it must fire before a notification is sent (hold), and the '
+    'runbook.';

@@ -1,4 +1,4 @@
--- An aggregate that PostgreSQL lacks: array_agg makes an array of more dimensions out of arrays, and only of equal length.
+-- PostgreSQL has no such aggregate: array_agg of arrays adds a dimension and requires equal lengths.
 DO $$
 BEGIN
     IF to_regprocedure('otel.array_concat(anycompatiblearray)') IS NULL THEN
@@ -8,4 +8,4 @@ BEGIN
 END
 $$;
 COMMENT ON AGGREGATE otel.array_concat(anycompatiblearray) IS
-    'The arrays of all rows behind each other, in the order in which the rows come. For the histograms of otel.span_stats.';
+    'Concatenates the arrays of all rows, in the order of the rows. For the histograms of otel.span_stats.';

@@ -1,4 +1,4 @@
--- Two arrays of checkpoints as one: in time order, each once, the latest 256.
+-- Merges two arrays of checkpoints: in order of time, without duplicates, the latest 256.
 CREATE OR REPLACE FUNCTION _otel.checkpoints_merged(p_a _otel.checkpoint[], p_b _otel.checkpoint[])
 RETURNS _otel.checkpoint[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$

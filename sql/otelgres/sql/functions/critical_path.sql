@@ -1,6 +1,6 @@
--- Walks back from the end of the root: what was at work at each moment, going into the child that ended last before it.
--- Spans are numbered by their end; of each number v_first and v_next know the child that ended last and the sibling that
--- ended before. The stack holds a span, the part of it that is still to be explained (v_low to v_high) and its next child.
+-- Walks back from the end of the root, at each moment into the child that ended last before it. Spans are numbered by
+-- their end; v_first and v_next give for each number the child that ended last and the sibling that ended before. The
+-- stack holds a span, its remaining part (v_low to v_high) and its next child.
 CREATE OR REPLACE FUNCTION otel.critical_path(p_trace_id uuid)
 RETURNS TABLE (
     n integer, span_id text, parent_span_id text, name text, service_name text, kind text, start_time timestamptz,
@@ -38,7 +38,7 @@ BEGIN
     )
     SELECT array_agg(parent.i ORDER BY c.i), array_agg(c.start_ns ORDER BY c.i), array_agg(c.end_ns ORDER BY c.i), count(*),
            coalesce(
-               -- the root as otel.flows has it; without one the orphan that ended last; in a cycle anything
+               -- the root as in otel.flows; without one the orphan that ended last; in a cycle any span
                (array_agg(c.i ORDER BY c.start_ns, c.span_id) FILTER (WHERE c.parent_span_id IS NULL))[1],
                max(c.i) FILTER (WHERE parent.i IS NULL),
                max(c.i))
@@ -116,9 +116,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.critical_path(uuid) IS
-    'What decided how long a trace took: the stretches of time, one after the other from the root''s start (offset_ms) to its '
-    'end, and the span that was at work in each; together they are as long as the root. To make the trace faster, make one of '
-    'these shorter. While no root has ended: of the span without a parent that ended last.';
+    'The critical path of a trace: consecutive intervals from the start (offset_ms) to the end of the root span, each '
+    'with the span that was active in it. Their durations add up to that of the root; shortening one makes the trace '
+    'faster. If no root span has ended, the span without a parent that ended last is used.';
 
 CREATE OR REPLACE FUNCTION otel.critical_path(p_trace_id text)
 RETURNS TABLE (

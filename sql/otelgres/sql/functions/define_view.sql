@@ -1,6 +1,6 @@
--- Makes relation `compat.<p_relation>` from a template: a whole SELECT in which {{column}} stands for the expression of
--- a mapped column and {{...}}, at the end of the select list, for the columns that the owner added. Where a placeholder
--- stands, `attributes` (and `resource_attributes` if used) must name exactly one jsonb column.
+-- Creates relation `compat.<p_relation>` from a template: a SELECT in which {{column}} is replaced by the expression of
+-- a mapped column and {{...}}, at the end of the select list, by the columns that the owner added. At each placeholder,
+-- `attributes` (and `resource_attributes` if used) must name exactly one jsonb column.
 CREATE OR REPLACE FUNCTION _otel.define_view(p_relation name, p_columns jsonb, p_template text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

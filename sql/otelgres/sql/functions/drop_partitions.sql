@@ -1,5 +1,5 @@
--- Drops the partitions of _otel.<p_table> that hold nothing younger than p_before; returns how many. What was filed under
--- 1970-01-01 stays for as long as the youngest day that is kept, since nothing says how old it is.
+-- Drops the partitions of _otel.<p_table> that contain nothing newer than p_before; returns their number. The partition
+-- of out-of-range times is kept as long as any day is kept, because the age of its rows is unknown.
 CREATE OR REPLACE FUNCTION _otel.drop_partitions(p_table text, p_before timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
 DECLARE

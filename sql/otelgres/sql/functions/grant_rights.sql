@@ -1,8 +1,8 @@
--- Rights of the group roles on what is there now; called whenever functions and views are told again. Everything of ours
--- is then owned by otelgres_owner where whoever migrates may arrange that: SECURITY DEFINER functions of a superuser would
--- have a superuser's rights.
---   writer  adds rows, and reads those that tell a repeat from a clash; changes and deletes none. Roll-ups, partitions and
---           retention are done by functions that are not its own.
+-- Grants the rights of the group roles; called whenever functions and views are applied. If the migrating role may do
+-- so, otelgres_owner becomes the owner of all objects: SECURITY DEFINER functions of a superuser would run with its
+-- rights.
+--   writer  inserts rows and reads those needed to recognise duplicates; no UPDATE or DELETE. Roll-ups, partitions and
+--           retention are done by functions of the owner.
 --   reader  the views and functions of otel and compat.
 --   tenant  the views of otel_tenant.
 CREATE OR REPLACE FUNCTION _otel.grant_rights() RETURNS void
@@ -35,7 +35,7 @@ BEGIN
         END LOOP;
     END IF;
 
-    -- By default everybody may call every function. The schema keeps most people out, this keeps out the writers.
+    -- By default every role may call every function. The schema excludes most roles; this excludes the writers.
     REVOKE EXECUTE ON FUNCTION _otel.drop_partitions(text, timestamptz), _otel.drop_expired(), _otel.grant_rights(),
         _otel.make_partition(text, timestamptz), _otel.hours_to_roll_up(timestamptz), _otel.wait_for_writers(),
         _otel.roll_up_hour(timestamptz), _otel.add_started_flows(interval), _otel.refresh_open_starts(interval) FROM PUBLIC;
@@ -47,18 +47,18 @@ BEGIN
             _otel.metrics, _otel.series TO otelgres_writer;
         GRANT INSERT ON _otel.losses TO otelgres_writer;
         GRANT SELECT, INSERT, UPDATE, DELETE ON _otel.receivers TO otelgres_writer;
-        GRANT SELECT ON _otel.identity, _otel.migrations, _otel.applied_again, _otel.partitioned TO otelgres_writer;
+        GRANT SELECT ON _otel.identity, _otel.migrations, _otel.repeatable_migrations, _otel.partitioned TO otelgres_writer;
         GRANT EXECUTE ON FUNCTION _otel.make_partition(text, timestamptz), _otel.drop_expired(),
             _otel.hours_to_roll_up(timestamptz), _otel.wait_for_writers(), _otel.roll_up_hour(timestamptz),
             _otel.add_started_flows(interval), _otel.refresh_open_starts(interval) TO otelgres_writer;
-        -- What `otelgres serve` shows on a terminal.
+        -- Shown by `otelgres serve` on a terminal.
         GRANT SELECT ON otel.flows TO otelgres_writer;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'otelgres_reader') THEN
         GRANT USAGE ON SCHEMA otel, compat TO otelgres_reader;
         GRANT SELECT ON ALL TABLES IN SCHEMA otel, compat TO otelgres_reader;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA otel, compat TO otelgres_reader;
-        -- Relations of schema compat may be made later, by calls.
+        -- Relations of schema compat may be created later by function calls.
         ALTER DEFAULT PRIVILEGES IN SCHEMA otel, compat GRANT SELECT ON TABLES TO otelgres_reader;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'otelgres_tenant') THEN

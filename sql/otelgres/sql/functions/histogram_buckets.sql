@@ -1,5 +1,5 @@
--- Each point gives its own buckets and, if it counts on from the point before, takes away that one's: what is left is what
--- was observed between the two. Exponential buckets of a finer scale fall into those of a coarser one exactly.
+-- Each point contributes its buckets minus those of the previous point, if it continues its count: the difference is
+-- what was observed in between. Exponential buckets of a finer scale map exactly to those of a coarser one.
 CREATE OR REPLACE FUNCTION otel.histogram_buckets(
     p_metric text, p_from timestamptz, p_to timestamptz, p_step interval, p_service text DEFAULT NULL,
     p_attributes jsonb DEFAULT '{}')
@@ -30,13 +30,13 @@ BEGIN
                    OR p.start_time_unix_nano >= coalesce(b.time_unix_nano, v_from_nano)
                    OR (b.n IS NOT NULL AND (
                        p.count < b.count OR p.explicit_bounds IS DISTINCT FROM b.explicit_bounds OR coalesce(p.scale > b.scale, false)))
-                   AS anew
+                   AS is_reset
         FROM points p LEFT JOIN points b ON b.series_id = p.series_id AND b.n = p.n - 1
         WHERE p.time > p_from
     ), shares AS (
-        SELECT s.time, s.series_id, s.n, s.scale, 1 AS sign FROM steps s WHERE s.anew OR s.before_n IS NOT NULL
+        SELECT s.time, s.series_id, s.n, s.scale, 1 AS sign FROM steps s WHERE s.is_reset OR s.before_n IS NOT NULL
         UNION ALL
-        SELECT s.time, s.series_id, s.before_n, s.scale, -1 FROM steps s WHERE NOT s.anew AND s.before_n IS NOT NULL
+        SELECT s.time, s.series_id, s.before_n, s.scale, -1 FROM steps s WHERE NOT s.is_reset AND s.before_n IS NOT NULL
     ), buckets AS (
         SELECT s.time, s.sign * e.count AS count,
                coalesce(p.explicit_bounds[e.i - 1], '-Infinity') AS lower,
@@ -74,6 +74,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.histogram_buckets(text, timestamptz, timestamptz, interval, text, jsonb) IS
-    'What histograms of a name, explicit or exponential, observed in each step (time is its begin): how many values above '
-    'lower and up to upper. Cumulative histograms are taken apart, beginnings anew included; services, instances and '
-    'attributes are added up.';
+    'Observations of histograms with this name (explicit or exponential) in each step (time is its start): the number '
+    'of values above lower and up to upper. Cumulative histograms are converted to increases, including restarts; '
+    'services, instances and attributes are summed.';

@@ -20,7 +20,7 @@ BEGIN
     )
     SELECT h.time, h.quantile,
            CASE
-               -- The open buckets say no more than where they begin.
+               -- Of an open bucket only the finite bound is known.
                WHEN h.upper = 'Infinity' THEN nullif(h.lower, '-Infinity')
                WHEN h.lower = '-Infinity' AND h.upper <= 0 THEN h.upper
                ELSE (SELECT l.low + (h.upper - l.low) * greatest(h.quantile * h.total - h.below, 0) / h.count
@@ -32,5 +32,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.histogram_quantiles(text, timestamptz, timestamptz, interval, double precision[], text, jsonb) IS
-    'Quantiles (each 0 to 1) of what histograms of a name observed in each step, by straight lines within a bucket: value '
-    'in the metric''s unit, count of values. In the last bucket of explicit bounds the greatest bound; NULL where all is unknown.';
+    'Quantiles (each 0 to 1) of the observations of histograms with this name in each step, interpolated linearly '
+    'within a bucket: value in the unit of the metric, count of observations. In the last bucket of explicit bounds, '
+    'the largest bound; NULL if unknown.';

@@ -1,7 +1,7 @@
--- First step of adding up hours: takes those that are over and have changed into work, and returns all that are in work.
--- The caller commits, then calls _otel.wait_for_writers in a transaction of its own, then _otel.roll_up_hour for each. A
--- writer that was on its way when an hour was taken has either finished by then, so its minutes are counted, or comes
--- after and marks the hour again.
+-- First step of rolling up hours: moves those that are over and have changed to rollup_hours_in_progress, and returns
+-- all in progress. The caller commits, then calls _otel.wait_for_writers in a transaction of its own, then
+-- _otel.roll_up_hour for each. A concurrent writer has either finished by then, so its minutes are counted, or it marks
+-- the hour again.
 CREATE OR REPLACE FUNCTION _otel.hours_to_roll_up(p_before timestamptz) RETURNS SETOF timestamptz
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

@@ -1,5 +1,5 @@
--- Quantiles of a latency histogram. plpgsql and one call for several quantiles, because span_stats asks for each of its
--- rows: as SQL, each call would start an executor of its own (measured 80 µs against 10).
+-- Quantiles of a latency histogram. In plpgsql, and several quantiles per call, because span_stats calls it for each
+-- row: an SQL function would start an executor for each call (measured 80 µs against 10).
 CREATE OR REPLACE FUNCTION otel.latency_quantiles(p_buckets smallint[], p_counts bigint[], p_quantiles double precision[])
 RETURNS double precision[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
@@ -14,7 +14,7 @@ DECLARE
     v_result double precision[] := '{}';
 BEGIN
     FOR v_i IN 2 .. coalesce(v_length, 0) LOOP
-        IF v_buckets[v_i] < v_buckets[v_i - 1] THEN  -- several histograms, one behind the other
+        IF v_buckets[v_i] < v_buckets[v_i - 1] THEN  -- several concatenated histograms
             SELECT array_agg(b.bucket ORDER BY b.bucket), array_agg(b.count ORDER BY b.bucket)
             INTO v_buckets, v_counts
             FROM unnest(p_buckets, p_counts) AS b (bucket, count);
@@ -37,6 +37,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.latency_quantiles(smallint[], bigint[], double precision[]) IS
-    'Quantiles (each 0 to 1) in milliseconds of a latency histogram as otel.span_stats holds it, within 9 %. Histograms '
-    'of several rows are merged by putting their arrays behind each other: otel.array_concat(latency_buckets). '
-    'NULLs where nothing was counted.';
+    'Quantiles (each 0 to 1) in milliseconds of a latency histogram of otel.span_stats, within 9 %. To merge the '
+    'histograms of several rows, concatenate their arrays: otel.array_concat(latency_buckets). NULLs if the histogram '
+    'is empty.';

@@ -1,7 +1,7 @@
--- Marks the parts of those flows that have spans in other weeks as well. Called for every part that is new (those of
--- weeks p_first to p_last): nothing that a part knows, not even a root, says that no other part came first. One look-up of
--- all of them in each week; the week that is looked from is left out when it is the only one, as it nearly always is. One
--- plan for good: to plan for the very ids costs more than the look-up.
+-- Marks the parts of flows that also have spans in other weeks. Called for every new part (of weeks p_first to p_last),
+-- because nothing in a part shows whether another part exists. One lookup of all flows per week; if the new parts are
+-- all in one week, as they nearly always are, that week is omitted. A generic plan: planning for the given ids would
+-- cost more than the lookup.
 DROP FUNCTION IF EXISTS _otel.link_flow_parts(uuid[], timestamptz[]);
 CREATE OR REPLACE FUNCTION _otel.link_flow_parts(p_traces uuid[], p_first timestamptz, p_last timestamptz) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan AS $$

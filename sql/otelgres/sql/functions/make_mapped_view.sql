@@ -1,5 +1,6 @@
--- (Re)creates one relation of schema compat from its template and the present mapping; in place where that goes, else
--- anew, with its comments and grants as they were. Raises what PostgreSQL raises where others rest on a shape that goes.
+-- (Re)creates one relation of schema compat from its template and the current mapping: in place if possible, else by
+-- drop and create, with its comments and grants restored. Raises PostgreSQL's error if other objects depend on a
+-- dropped column.
 CREATE OR REPLACE FUNCTION _otel.make_mapped_view(p_relation name) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

@@ -1,5 +1,5 @@
--- Makes the partition of _otel.<p_table> that holds p_at, if it is not there. Safe to call from many sessions at once;
--- does not block readers or writers (a table is made apart and then attached). Returns whether it made one.
+-- Creates the partition of _otel.<p_table> for p_at if it is missing; returns whether it did. Safe for concurrent
+-- calls; does not block readers or writers (a table is created separately and then attached).
 CREATE OR REPLACE FUNCTION _otel.make_partition(p_table text, p_at timestamptz) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
@@ -12,7 +12,7 @@ BEGIN
     -- 2024-01-01 is a Monday: weeks are ISO weeks.
     v_lower := date_bin(v_kind.stride, p_at, '2024-01-01 00:00:00+00');
     IF v_lower < '1970-01-05 00:00:00+00' THEN
-        v_name := p_table || '_absurd';
+        v_name := p_table || '_out_of_range';
     ELSE
         v_name := p_table || '_' || to_char(v_lower, 'YYYYMMDD');
     END IF;
@@ -20,7 +20,7 @@ BEGIN
         RETURN false;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('_otel.make_partition'));
-    -- Asked of the catalog itself: to_regclass may answer from before the lock was granted.
+    -- Read from the catalog: to_regclass may use a snapshot from before the lock was granted.
     IF EXISTS (SELECT FROM pg_class WHERE relname = v_name AND relnamespace = '_otel'::regnamespace) THEN
         RETURN false;
     END IF;
@@ -36,8 +36,8 @@ BEGIN
                        p_table, v_name, v_lower, v_lower + v_kind.stride);
     END IF;
     IF p_table = 'flow_parts' AND v_lower >= '1970-01-05 00:00:00+00' THEN
-        -- People filter flows by start_time, the table is divided by week: the constraint lets the planner leave out the
-        -- other weeks. (A part's earliest span lies in its week by definition.)
+        -- Flows are filtered by start_time, but partitioned by week: the constraint lets the planner prune the other
+        -- weeks. (By definition the earliest span of a part is in its week.)
         EXECUTE format('ALTER TABLE _otel.%I ADD CHECK (start_time >= %L AND start_time < %L)',
                        v_name, v_lower, v_lower + v_kind.stride);
     END IF;

@@ -1,6 +1,6 @@
--- The SQL expression that reads a column from attributes: the first of the keys that is there. A value that is not of
--- the type is NULL, never an error: one bad record must not fail the queries of all. A key that begins with `resource:`
--- is an attribute of the resource. Everything that came from people passes through quote_literal or format_type.
+-- The SQL expression that reads a column from attributes: the first key that is present. A value that is not of the
+-- type is NULL, so that one invalid record does not fail a query. A key that begins with `resource:` is an attribute of
+-- the resource. All user input passes through quote_literal or format_type.
 CREATE OR REPLACE FUNCTION _otel.mapped_expression(p_attributes text[], p_type text) RETURNS text
 LANGUAGE plpgsql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

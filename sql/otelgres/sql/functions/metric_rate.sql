@@ -1,4 +1,5 @@
--- From the view, so that whoever may read it may ask. Points of ten minutes before p_from say what the first ones add to.
+-- Reads the view, so that everyone who may read it may call this. Points of ten minutes before p_from are the base of
+-- the first ones.
 CREATE OR REPLACE FUNCTION otel.metric_rate(
     p_metric text, p_from timestamptz, p_to timestamptz, p_step interval, p_service text DEFAULT NULL,
     p_attributes jsonb DEFAULT '{}')
@@ -27,7 +28,7 @@ BEGIN
                p.service_name, p.attributes,
                CASE
                    WHEN p.temporality = 'DELTA' THEN p.value
-                   -- It began again: what it shows has come since then.
+                   -- It was reset: its value is the increase since then.
                    WHEN p.start_time_unix_nano >= coalesce(p.before_nano, v_from_nano) THEN p.value
                    WHEN p.before IS NULL THEN NULL
                    WHEN p.is_monotonic IS NOT false AND p.value < p.before THEN p.value
@@ -44,6 +45,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.metric_rate(text, timestamptz, timestamptz, interval, text, jsonb) IS
-    'How fast a sum grows, per second and as the increase in each step (time is its begin), by service and attributes; of a '
-    'histogram or summary, its count. Cumulative values that begin again, by their start time or because they fall, count '
-    'from zero. Instances of a service are added up. Gauges have no rate.';
+    'Rate of a sum per second, and its increase in each step (time is its start), by service and attributes; for a '
+    'histogram or summary, of its count. A cumulative value that was reset (new start time, or smaller than before) '
+    'counts from zero. Instances of a service are summed. Gauges have no rate.';

@@ -1,5 +1,5 @@
--- plpgsql: each branch is planned for its own table. Above six hours the hours themselves are detail enough, and sixty
--- times fewer rows.
+-- plpgsql: each branch is planned for its own table. Above six hours, hours are detailed enough and 60 times fewer
+-- rows.
 CREATE OR REPLACE FUNCTION otel.operation_history(p_from timestamptz, p_to timestamptz, p_type text)
 RETURNS TABLE (
     "time" timestamptz, service_name text, name text, kind text, count bigint, error_count bigint,
@@ -23,5 +23,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.operation_history(timestamptz, timestamptz, text) IS
-    'Rate, errors and latency of flows (p_type ''flow'') or phases (''phase'') between two times: minute by minute up to '
-    'six hours, else hour by hour. time is the begin of the minute or hour.';
+    'Rate, errors and latency of flows (p_type ''flow'') or phases (''phase'') between two times: by minute up to six '
+    'hours, else by hour. time is the start of the minute or hour.';

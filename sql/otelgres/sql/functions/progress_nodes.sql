@@ -1,12 +1,12 @@
--- What the nodes of an experiment have said last, field by field, in whatever order it came: by time in nanoseconds, then by
--- the record's uid, then by what it says. Numbers that cannot be reckoned with count as not said.
+-- The latest reports of the nodes of an experiment, field by field, whatever the order of arrival: by time in
+-- nanoseconds, then by uid of the record, then by content. Numbers out of range are ignored.
 CREATE OR REPLACE FUNCTION _otel.progress_nodes(p_experiment_id uuid)
 RETURNS TABLE (
     node_id text, experiment_name text, parent_id text, level text, name text, status text, own_percent double precision,
     weight double precision, parts double precision, completed_units double precision, total_units double precision,
     unit text, message text, started_at timestamptz, updated_at timestamptz, completed_at timestamptz, attributes jsonb)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 50 SET search_path = pg_catalog, pg_temp AS $$
-    WITH told AS (
+    WITH reports AS (
         SELECT l.attributes ->> 'node_id' AS node_id, l.time, l.body, l.attributes AS a,
                lower(l.attributes ->> 'progress.status') AS status,
                CASE WHEN abs(v.percent) <= 1e15 THEN v.percent END AS percent,
@@ -36,7 +36,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 50 SET search_path = pg_catalog, pg_temp 
                (array_agg(t.a ->> 'progress.level' ORDER BY t.n) FILTER (WHERE t.a ? 'progress.level'))[1] AS level,
                (array_agg(t.a ->> 'progress.name' ORDER BY t.n) FILTER (WHERE t.a ? 'progress.name'))[1] AS name,
                (array_agg(t.status ORDER BY t.n) FILTER (WHERE t.status IS NOT NULL))[1] AS status,
-               -- The latest that says how far it is, be it in percent or in units.
+               -- The latest report with progress, in percent or in units.
                (array_agg(ROW (t.percent, t.done)::_otel.progress_value ORDER BY t.n) FILTER (WHERE t.percent IS NOT NULL OR t.done IS NOT NULL))[1] AS value,
                (array_agg(t.done ORDER BY t.n) FILTER (WHERE t.done IS NOT NULL))[1] AS done,
                (array_agg(t.total ORDER BY t.n) FILTER (WHERE t.total IS NOT NULL))[1] AS total,
@@ -48,7 +48,7 @@ LANGUAGE sql STABLE PARALLEL SAFE ROWS 50 SET search_path = pg_catalog, pg_temp 
                min(t.time) AS started_at,
                max(t.time) AS updated_at,
                max(t.time) FILTER (WHERE t.status IN ('completed', 'failed', 'cancelled', 'skipped')) AS ended_at
-        FROM told t
+        FROM reports t
         GROUP BY t.node_id
     )
     SELECT l.node_id, l.experiment_name, nullif(l.parent_id, l.node_id), l.level, coalesce(l.name, l.node_id), l.status,

@@ -1,6 +1,6 @@
--- Looks at the starts stored since it looked last, and keeps those that are open. Late by ten minutes: a transaction that
--- is on its way has the time of its begin, and no writer's lasts so long. How many are open; NULL where another receiver is
--- at it.
+-- Checks the starts stored since the last call, and keeps those that are open. Ten minutes behind: rows have the start
+-- time of their transaction, and no transaction of a writer lasts that long. Returns the number of open starts; NULL if
+-- another receiver is running it.
 CREATE OR REPLACE FUNCTION _otel.refresh_open_starts(p_late interval DEFAULT '10 minutes') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -15,7 +15,7 @@ BEGIN
     WHERE EXISTS (
             SELECT FROM _otel.spans s
             WHERE s.trace_id = o.trace_id AND s.span_id = o.span_id AND s.start_time = o.time)
-        -- Dropped with its day.
+        -- The start record was dropped with its day.
         OR NOT EXISTS (SELECT FROM _otel.logs l WHERE l.trace_id = o.trace_id AND l.time = o.time);
     IF v_until > v_since THEN
         INSERT INTO _otel.open_starts (time, trace_id, span_id)

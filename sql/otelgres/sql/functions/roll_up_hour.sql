@@ -1,5 +1,5 @@
--- Last step of adding up hours (see _otel.hours_to_roll_up): writes p_hour's rows of hour_stats and service_stats anew
--- from span_stats.
+-- Last step of rolling up hours (see _otel.hours_to_roll_up): replaces the rows of p_hour in hour_stats and
+-- service_stats, computed from span_stats.
 CREATE OR REPLACE FUNCTION _otel.roll_up_hour(p_hour timestamptz) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 BEGIN

@@ -1,7 +1,7 @@
--- Keeps flow_parts and span_stats true for every INSERT or COPY into spans. Late, repeated and out-of-order spans give
--- the same rows as spans in order: every merge below is commutative. Rows are written in key order, so that two writers
--- with the same flows wait for each other but never deadlock.
--- No nested loops: the plan is made for the first batch of a session, which may hold one span, and kept for those of
+-- Updates flow_parts and span_stats for every INSERT or COPY into spans. All merges below are commutative, so that
+-- late, repeated and out-of-order spans give the same rows as spans in order. Rows are written in key order, so that
+-- writers with the same flows do not deadlock.
+-- No nested loops: the plan is made for the first batch of a session, which may have one span, and used for batches of
 -- thousands.
 CREATE OR REPLACE FUNCTION _otel.roll_up_spans() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET enable_nestloop = off AS $$
@@ -19,8 +19,8 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    -- Two writers that begin the same flow in two different weeks at one moment would not see each other's part and leave
-    -- both unlinked. Whoever writes another week than the present one, or close to the change of weeks, goes alone.
+    -- Two writers that add the same flow in two different weeks at the same time would not see each other's part and
+    -- leave both unlinked. So writing to another week than the current one, or near the change of weeks, is exclusive.
     IF v_first < v_week OR v_last >= v_week + interval '7 days'
         OR now() < v_week + interval '10 minutes' OR now() > v_week + interval '6 days 23 hours 50 minutes' THEN
         PERFORM pg_advisory_xact_lock(hashtext('_otel.flow_parts'));
@@ -116,7 +116,7 @@ BEGIN
                min(end_time_unix_nano - start_time_unix_nano) AS duration_min_ns,
                max(end_time_unix_nano - start_time_unix_nano) AS duration_max_ns
         FROM new_spans
-        WHERE role IS DISTINCT FROM 3  -- a checkpoint is a moment: it has no latency
+        WHERE role IS DISTINCT FROM 3  -- a checkpoint has no duration
         GROUP BY 1, 2, 3, 4, 5, 6
     ) g JOIN _otel.resources r ON r.id = g.resource_id
     GROUP BY g.minute, r.service_name, g.name, g.kind, g.role
@@ -138,7 +138,7 @@ BEGIN
                 ) b GROUP BY b.bucket
             ) m);
 
-    -- After the lock above was taken: _otel.hours_to_roll_up relies on it.
+    -- After the lock above is taken: _otel.hours_to_roll_up relies on this order.
     IF date_bin('1 hour', v_first, v_epoch) = date_bin('1 hour', v_last, v_epoch) THEN
         INSERT INTO _otel.rollup_hours_changed (hour, slot) VALUES (date_bin('1 hour', v_first, v_epoch), pg_backend_pid() % 64)
         ON CONFLICT DO NOTHING;

@@ -1,4 +1,4 @@
--- plpgsql: each branch is planned for its own table. Above a day the hours themselves are detail enough.
+-- plpgsql: each branch is planned for its own table. Above a day, hours are detailed enough.
 CREATE OR REPLACE FUNCTION otel.service_history(p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (
     "time" timestamptz, service_name text, count bigint, error_count bigint, duration_sum_ms double precision,
@@ -22,5 +22,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.service_history(timestamptz, timestamptz) IS
-    'Rate, errors and latency of the requests that services took (spans of kind SERVER and CONSUMER) between two times: '
-    'minute by minute up to a day, else hour by hour, there with several rows for an hour. time is its begin.';
+    'Rate, errors and latency of the requests to services (spans of kind SERVER and CONSUMER) between two times: by '
+    'minute up to a day, else by hour, then with several rows per hour. time is the start of the minute or hour.';

@@ -1,4 +1,4 @@
--- plpgsql, so that it may be made before the view it reads, and planned for the times it is asked about.
+-- plpgsql, so that it can be created before the view it reads, and is planned for the given times.
 CREATE OR REPLACE FUNCTION otel.service_map(
     p_since timestamptz DEFAULT now() - interval '1 hour', p_until timestamptz DEFAULT now())
 RETURNS TABLE (
@@ -17,4 +17,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.service_map(timestamptz, timestamptz) IS
-    'Which service called which between two times (the last hour), how often, with how many errors and how long it took.';
+    'Calls between services between two times (default: the last hour): caller, callee, count, errors and duration.';

@@ -1,4 +1,4 @@
--- OTLP's number of a span kind as its word. Inlined: see _otel.time_of.
+-- The name of an OTLP span kind. Inlined: see _otel.time_of.
 CREATE OR REPLACE FUNCTION _otel.span_kind(p_kind integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE p_kind
@@ -10,5 +10,4 @@ RETURN CASE p_kind
     WHEN 5 THEN 'CONSUMER'
     ELSE p_kind::text
 END;
-COMMENT ON FUNCTION _otel.span_kind(integer) IS
-    'The word for OTLP''s number of a span kind; a number that OTLP does not know yet stays a number.';
+COMMENT ON FUNCTION _otel.span_kind(integer) IS 'Name of an OTLP span kind; an unknown number is returned as text.';

@@ -1,4 +1,4 @@
--- OTLP's number of a span status as its word. Inlined: see _otel.time_of.
+-- The name of an OTLP status code. Inlined: see _otel.time_of.
 CREATE OR REPLACE FUNCTION _otel.span_status(p_code integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE coalesce(p_code, 0)
@@ -8,4 +8,4 @@ RETURN CASE coalesce(p_code, 0)
     ELSE p_code::text
 END;
 COMMENT ON FUNCTION _otel.span_status(integer) IS
-    'The word for OTLP''s number of a status code: UNSET (also for NULL), OK, ERROR; an unknown number stays a number.';
+    'Name of an OTLP status code: UNSET (also for NULL), OK, ERROR; an unknown number is returned as text.';

@@ -1,7 +1,7 @@
--- A trace as a tree, walked over arrays: every span is visited once, whatever the spans claim about their parents. Spans
--- are numbered in the order of time; of each number v_first and v_next know the latest child and the next earlier sibling,
--- so that what goes on the stack last, and comes off first, is the earliest.
--- No nested loops between the spans of a trace: their number is always guessed too low.
+-- A trace as a tree, traversed in arrays: every span is visited once, even if parents are missing or form a cycle.
+-- Spans are numbered in order of time; v_first and v_next give for each number the latest child and the next earlier
+-- sibling, so that the earliest is pushed on the stack last and popped first.
+-- No nested loops between the spans of a trace: the planner underestimates their number.
 CREATE OR REPLACE FUNCTION otel.span_tree(p_trace_id uuid)
 RETURNS TABLE (
     n integer, depth integer, label text, span_id text, parent_span_id text, name text, service_name text, kind text,
@@ -13,7 +13,7 @@ DECLARE
     v_next integer[];
     v_depths integer[];
     v_order integer[] := '{}';
-    -- Of each in v_order: to look a depth up by its number within SQL takes as long as the array is.
+    -- Depths in the order of v_order: indexing an array in SQL takes time proportional to its length.
     v_order_depths integer[] := '{}';
     v_stack integer[] := '{}';
     v_top integer;
@@ -21,7 +21,7 @@ DECLARE
     v_at integer;
     v_child integer;
 BEGIN
-    -- A span id that is there twice: the children belong to the earlier one.
+    -- For a duplicate span id the children belong to the earlier span.
     WITH numbered AS MATERIALIZED (
         SELECT row_number() OVER (ORDER BY s.start_time_unix_nano, s.span_id, s.start_time)::integer AS i,
                s.span_id, s.parent_span_id
@@ -45,7 +45,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- First the roots and orphans; what is left then hangs in a cycle, which is opened at the earliest of them.
+    -- First the roots and orphans; the remaining spans form cycles, which are entered at their earliest span.
     FOR v_pass IN 1 .. 2 LOOP
         FOR v_i IN 1 .. v_count LOOP
             CONTINUE WHEN v_depths[v_i] IS NOT NULL OR v_pass = 1 AND v_parents[v_i] IS NOT NULL;
@@ -89,9 +89,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.span_tree(uuid) IS
-    'A trace as a tree, parents before children, siblings in the order of time: n, depth, label (the name, indented), '
-    'offset_ms from the earliest span, duration_ms, self_ms. Spans whose parent is absent stand at depth 0; spans that are '
-    'each other''s parents too, from the earliest of them.';
+    'A trace as a tree, parents before children, siblings in order of time: n, depth, label (the indented name), '
+    'offset_ms from the earliest span, duration_ms, self_ms. Spans whose parent is missing have depth 0; cycles of '
+    'parents start at their earliest span.';
 
 CREATE OR REPLACE FUNCTION otel.span_tree(p_trace_id text)
 RETURNS TABLE (

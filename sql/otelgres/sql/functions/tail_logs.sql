@@ -1,6 +1,6 @@
--- Commits become visible in another order than that of any column, so the cursor is a snapshot: whatever it could not see
--- is new, and nothing else. p_since only keeps the search short; it must lie before the begin of every transaction that
--- was at work when the snapshot was taken. SECURITY DEFINER: the view does not show who wrote a row.
+-- Commits do not become visible in the order of any column, so the cursor is a snapshot: exactly the rows that were not
+-- visible in it are new. p_since only limits the search; it must be before the start of every transaction that was
+-- running when the snapshot was taken. SECURITY DEFINER: the view does not contain the transaction of a row.
 CREATE OR REPLACE FUNCTION otel.tail_logs(
     p_seen pg_snapshot, p_since timestamptz, p_service text DEFAULT NULL, p_least_severity integer DEFAULT NULL,
     p_contains text DEFAULT NULL, p_flow_id uuid DEFAULT NULL)
@@ -30,6 +30,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.tail_logs(pg_snapshot, timestamptz, text, integer, text, uuid) IS
-    'Log records that a snapshot taken earlier (pg_current_snapshot()) could not see, of those received since a time; '
-    'optionally of one service, from a severity number on, with a text in the body (upper or lower case), of one flow. '
-    'row_id names a stored row. This is what otelgres tail asks at every NOTIFY otelgres.';
+    'Log records that were not visible in an earlier snapshot (pg_current_snapshot()), of those received since a '
+    'time; optionally of one service, from a severity number on, with a text in the body (case-insensitive), of one '
+    'flow. row_id identifies a stored row. Used by otelgres tail after each NOTIFY otelgres.';

@@ -1,4 +1,4 @@
--- See tail_logs.sql for what the first two arguments are.
+-- For the first two arguments see tail_logs.sql.
 CREATE OR REPLACE FUNCTION otel.tail_spans(
     p_seen pg_snapshot, p_since timestamptz, p_service text DEFAULT NULL, p_errors_only boolean DEFAULT false,
     p_contains text DEFAULT NULL, p_flow_id uuid DEFAULT NULL, p_roots_only boolean DEFAULT false)
@@ -29,5 +29,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION otel.tail_spans(pg_snapshot, timestamptz, text, boolean, text, uuid, boolean) IS
-    'Spans that a snapshot taken earlier (pg_current_snapshot()) could not see, of those received since a time; optionally '
-    'of one service, failed ones, with a text in name or status message, of one flow, or roots only: flows that have ended.';
+    'Spans that were not visible in an earlier snapshot (pg_current_snapshot()), of those received since a time; '
+    'optionally of one service, failed ones, with a text in name or status message (case-insensitive), of one flow, '
+    'or only roots: flows that have ended.';

@@ -1,5 +1,5 @@
--- Nanoseconds since 1970 as a time. Inlined, so its body must stay one expression without a search_path of its own;
--- RETURN binds the names when the function is made.
+-- Nanoseconds since 1970 as timestamptz. Inlined, so its body must be one expression, without SET search_path; RETURN
+-- binds the names when the function is created.
 CREATE OR REPLACE FUNCTION _otel.time_of(p_unix_nano bigint) RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN timestamptz '1970-01-01 00:00:00+00' + (p_unix_nano / 1000) * interval '1 microsecond';

@@ -1,12 +1,12 @@
--- What repeats in every request, stored once: resources, scopes, metrics and series, each found by the hash of its content.
+-- Resources, scopes, metrics and series: stored once, identified by the hash of their content.
 
-CREATE SCHEMA IF NOT EXISTS _otel;  -- the migrator keeps its own table there
+CREATE SCHEMA IF NOT EXISTS _otel;  -- the migrator stores its tables there before
 CREATE SCHEMA otel;
 
-COMMENT ON SCHEMA _otel IS 'otelgres'' own tables: how telemetry is kept. Not an interface: read schema otel.';
-COMMENT ON SCHEMA otel IS 'Telemetry as people read it: views and functions over what OTLP brought.';
+COMMENT ON SCHEMA _otel IS 'Private tables of otelgres. Not an interface: use schema otel.';
+COMMENT ON SCHEMA otel IS 'Telemetry for reading: views and functions over data received by OTLP.';
 
--- The database's own name for itself. A receiver that reconnects and finds another name forgets every id it cached.
+-- Identifies this database.
 CREATE TABLE _otel.identity (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     created_at timestamptz NOT NULL DEFAULT now()
@@ -16,7 +16,7 @@ INSERT INTO _otel.identity DEFAULT VALUES;
 CREATE TABLE _otel.resources (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     hash uuid NOT NULL UNIQUE,
-    service_name text NOT NULL,         -- unknown_service where the resource names none
+    service_name text NOT NULL,         -- unknown_service if the resource has none
     service_namespace text,
     service_instance_id text,
     attributes jsonb NOT NULL,
@@ -45,9 +45,9 @@ CREATE TABLE _otel.metrics (
     name text NOT NULL,
     description text NOT NULL,
     unit text NOT NULL,
-    type smallint NOT NULL,          -- the number of the field that holds the data in opentelemetry.proto.metrics.v1.Metric
-    temporality integer,             -- NULL where the type has none
-    is_monotonic boolean,            -- NULL where the type has none
+    type smallint NOT NULL,          -- field number of the data in opentelemetry.proto.metrics.v1.Metric
+    temporality integer,             -- NULL if the type has none
+    is_monotonic boolean,            -- NULL if the type has none
     metadata jsonb NOT NULL,
     repaired jsonb,
     first_seen timestamptz NOT NULL DEFAULT now()

@@ -1,5 +1,5 @@
--- What arrives: spans, logs and metric points, partitioned by UTC day. A row whose time lies outside the accepted bounds
--- is stored at 1970-01-01 (in one partition, `_absurd`); its exact nanoseconds stand beside it.
+-- Spans, logs and metric points, partitioned by UTC day. A row whose time is out of range is stored at 1970-01-01 (in
+-- the partition `_out_of_range`), with its exact nanoseconds in another column.
 
 CREATE TABLE _otel.spans (
     start_time timestamptz NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE _otel.spans (
     scope_id integer NOT NULL,
     flags bigint NOT NULL,
     kind integer NOT NULL,
-    status_code integer,               -- NULL: the span carried no status message at all
+    status_code integer,               -- NULL: the span has no status
     dropped_attributes_count bigint NOT NULL,
     dropped_events_count bigint NOT NULL,
     dropped_links_count bigint NOT NULL,
@@ -23,20 +23,20 @@ CREATE TABLE _otel.spans (
     attributes jsonb,                  -- NULL: none
     events jsonb,                      -- NULL: none
     links jsonb,                       -- NULL: none
-    repaired jsonb,                    -- field -> its exact value, where a column could not hold it
+    repaired jsonb,                    -- field -> exact value, if a column cannot represent it
     received_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (trace_id, span_id, start_time)
 ) PARTITION BY RANGE (start_time);
 
--- Time is nearly physical order, so block ranges find it for next to nothing.
+-- Rows are stored nearly in order of time, so a block range index is effective and cheap.
 CREATE INDEX spans_start_time ON _otel.spans USING brin (start_time) WITH (pages_per_range = 32, autosummarize = on);
--- People paste 32 hex digits. A bloom filter per block range answers that; a second B-tree cost 1 µs more a span.
+-- For queries by 32 hex digits: a bloom filter per block range. A second B-tree would cost 1 µs more per span.
 CREATE INDEX spans_trace_id_hex ON _otel.spans USING brin (encode(uuid_send(trace_id), 'hex') text_bloom_ops)
     WITH (pages_per_range = 64, autosummarize = on);
 
 CREATE TABLE _otel.logs (
-    time timestamptz NOT NULL,          -- time_unix_nano, else observed_time_unix_nano, else when it was received
-    time_unix_nano bigint NOT NULL,     -- 0: unknown
+    time timestamptz NOT NULL,          -- time_unix_nano, else observed_time_unix_nano, else time of receipt
+    time_unix_nano bigint NOT NULL,     -- 0: not set
     observed_time_unix_nano bigint NOT NULL,
     resource_id integer NOT NULL,
     scope_id integer NOT NULL,
@@ -44,18 +44,18 @@ CREATE TABLE _otel.logs (
     flags bigint NOT NULL,
     dropped_attributes_count bigint NOT NULL,
     trace_id uuid,
-    uid uuid,                           -- from the attribute log.record.uid: what makes a retried record recognisable
+    uid uuid,                           -- from the attribute log.record.uid, to recognise a repeated record
     span_id bytea,
     severity_text text,
     event_name text,
     body text,                          -- a string body
-    body_value jsonb,                   -- any other body, or a string that text cannot hold; both NULL: no body
+    body_value jsonb,                   -- any other body, or a string that text cannot represent; both NULL: no body
     attributes jsonb,                   -- NULL: none
     repaired jsonb,
     received_at timestamptz NOT NULL DEFAULT now()
 ) PARTITION BY RANGE (time);
 
--- "The newest lines" is the question asked of logs most, so here time has a B-tree.
+-- The most frequent query for logs is the newest records, so time has a B-tree here.
 CREATE INDEX logs_time ON _otel.logs (time);
 CREATE INDEX logs_trace_id ON _otel.logs (trace_id) WHERE trace_id IS NOT NULL;
 CREATE INDEX logs_trace_id_hex ON _otel.logs USING brin (encode(uuid_send(trace_id), 'hex') text_bloom_ops)
@@ -68,7 +68,7 @@ CREATE TABLE _otel.number_points (
     time_unix_nano bigint NOT NULL,
     start_time_unix_nano bigint NOT NULL,
     flags bigint NOT NULL,
-    value_double double precision,      -- exactly one of the two, or neither with the no-recorded-value flag
+    value_double double precision,      -- exactly one of the two values is set, or none with the flag NO_RECORDED_VALUE
     value_int bigint,
     exemplars jsonb,
     repaired jsonb,
@@ -107,7 +107,7 @@ CREATE TABLE _otel.exponential_histogram_points (
     scale integer NOT NULL,
     zero_count bigint NOT NULL,
     zero_threshold double precision NOT NULL,
-    positive_offset integer,            -- NULL: the point carried no positive buckets at all
+    positive_offset integer,            -- NULL: the point has no positive buckets
     positive_counts bigint[],
     negative_offset integer,
     negative_counts bigint[],

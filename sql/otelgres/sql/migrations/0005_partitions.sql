@@ -1,9 +1,9 @@
--- Every table that grows, and the stride of its partitions.
+-- All partitioned tables and the interval of their partitions.
 
 CREATE TABLE _otel.partitioned (
     name text PRIMARY KEY,
     stride interval NOT NULL,
-    storage text NOT NULL               -- storage parameters of each partition: a partitioned table itself takes none
+    storage text NOT NULL               -- storage parameters of each partition: a partitioned table itself has none
 );
 INSERT INTO _otel.partitioned (name, stride, storage) VALUES
     ('spans', '1 day', ''),
@@ -14,6 +14,6 @@ INSERT INTO _otel.partitioned (name, stride, storage) VALUES
     ('summary_points', '1 day', ''),
     ('digests', '1 day', ''),
     ('losses', '1 day', ''),
-    -- Rows here are updated in place as spans arrive: room on the page keeps those updates off the indexes.
+    -- Rows here are updated as spans arrive: free space in the page allows HOT updates.
     ('span_stats', '1 day', 'fillfactor = 70'),
     ('flow_parts', '7 days', 'fillfactor = 70');

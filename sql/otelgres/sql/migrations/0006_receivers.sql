@@ -1,4 +1,4 @@
--- Who receives into this database and how it is doing: each receiver tells its numbers here every few seconds.
+-- The receivers of this database: each publishes its metrics here every few seconds.
 
 CREATE TABLE _otel.receivers (
     id uuid PRIMARY KEY,
@@ -7,5 +7,5 @@ CREATE TABLE _otel.receivers (
     version text NOT NULL,
     started_at timestamptz NOT NULL,
     last_seen timestamptz NOT NULL,
-    numbers jsonb NOT NULL              -- [[name, {label: text}, value], …] as in collector/otelgres/otelgres.collector.telemetry.metrics
+    numbers jsonb NOT NULL              -- [[name, {label: text}, value], …]
 );

@@ -1,6 +1,6 @@
--- Group roles, which nobody logs in with: `otelgres role create` makes logins that are members of one. Roles belong to the
--- whole server, so they may be there already, be made at this moment by the migration of another database, or be beyond
--- the rights of whoever migrates: then they are left out, and made by a later run with more rights.
+-- Group roles without login: `otelgres role create` creates logins that are members of one. Roles belong to the whole
+-- server: they may exist, or be created at the same time by the migration of another database. If the migrating role
+-- may not create them, they are omitted; a later run with more rights creates them.
 DO $$
 DECLARE
     v_role text;
@@ -12,7 +12,7 @@ BEGIN
             EXCEPTION
                 WHEN duplicate_object OR unique_violation THEN NULL;
                 WHEN insufficient_privilege THEN
-                    RAISE WARNING 'role % is not there and may not be made by %: let a role with CREATEROLE run CREATE ROLE % NOLOGIN, then migrate again',
+                    RAISE WARNING 'role % is missing and % may not create it: run CREATE ROLE % NOLOGIN as a role with CREATEROLE, then migrate again',
                         v_role, current_user, v_role;
             END;
         END IF;
@@ -20,7 +20,7 @@ BEGIN
 END
 $$;
 
--- What receivers that may not change the schema drop by: how long the owner wants rows kept. No row: for ever.
+-- How long rows are kept, set by the owner; used by receivers that may not change the schema. No row: for ever.
 CREATE TABLE _otel.retention (
     table_name text PRIMARY KEY REFERENCES _otel.partitioned (name),
     keep interval NOT NULL

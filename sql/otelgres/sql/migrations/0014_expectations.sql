@@ -1,5 +1,5 @@
--- Which checkpoints a flow of a name is expected to pass, and what it most likely means if one is missing. Told by the
--- owner here, or by the application with the flow itself (attribute otelgres.expected.checkpoints), which wins.
+-- Checkpoints that a flow is expected to pass, by flow name, and the likely cause if one is missing. Set by the owner
+-- here, or by the application (attribute otelgres.expected.checkpoints), which takes precedence.
 CREATE TABLE _otel.flow_expectations (
     flow_name text PRIMARY KEY,
     checkpoints text[] NOT NULL,

@@ -1,12 +1,12 @@
--- When to call somebody. A row without a subject holds for all subjects of its rule; one with a subject holds for that
--- one instead.
+-- Alert rules. A row without a subject applies to all subjects of its rule; one with a subject overrides it for that
+-- subject.
 CREATE TABLE _otel.alert_rules (
     rule text NOT NULL,
     subject text NOT NULL DEFAULT '',
     threshold double precision NOT NULL,
-    "window" interval NOT NULL,          -- how far back the rule looks
-    minimum bigint NOT NULL DEFAULT 0,     -- how many there must be in the window for a ratio or a quantile to mean anything
-    hold interval NOT NULL,              -- how long it must hold before somebody is called
+    "window" interval NOT NULL,          -- the period that the rule evaluates
+    minimum bigint NOT NULL DEFAULT 0,   -- minimum number of items in the window, for ratios and quantiles
+    hold interval NOT NULL,              -- how long it must fire before a notification is sent
     severity text NOT NULL CHECK (severity IN ('warning', 'critical')),
     enabled boolean NOT NULL DEFAULT true,
     PRIMARY KEY (rule, subject)

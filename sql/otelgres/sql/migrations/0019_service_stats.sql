@@ -1,8 +1,8 @@
--- Roll-ups of the roll-up: what a screen over many hours asks for must not read every minute of every operation.
+-- Roll-ups of span_stats, so that queries over many hours need not read every minute of every operation.
 
 ALTER TABLE _otel.span_stats ADD COLUMN role smallint;  -- as in spans: 1 flow, 2 phase
 
--- span_stats added up by hour, one row for each operation. Written when an hour is over, and again when late spans came.
+-- span_stats by hour, one row per operation. Written when an hour is over, and again after late spans.
 CREATE TABLE _otel.hour_stats (
     hour timestamptz NOT NULL,
     key uuid NOT NULL,                  -- as in span_stats
@@ -20,7 +20,7 @@ CREATE TABLE _otel.hour_stats (
     PRIMARY KEY (hour, key)
 ) PARTITION BY RANGE (hour);
 
--- span_stats added up over the operations of a service, minute by minute. Written together with hour_stats.
+-- span_stats summed over the operations of a service, by minute. Written together with hour_stats.
 CREATE TABLE _otel.service_stats (
     minute timestamptz NOT NULL,
     service_name text NOT NULL,
@@ -35,11 +35,11 @@ CREATE TABLE _otel.service_stats (
 ) PARTITION BY RANGE (minute);
 CREATE INDEX service_stats_minute ON _otel.service_stats (minute);
 
--- Hours whose minutes have changed since they were last added up. The first of the two is written with the spans; the
--- second holds what is being added up, so that nothing is forgotten when that is cut short.
+-- Hours whose minutes have changed since they were last rolled up. The first table is written with the spans; the
+-- second contains the hours being rolled up, so that none is lost if the roll-up is interrupted.
 CREATE TABLE _otel.rollup_hours_changed (
     hour timestamptz NOT NULL,
-    slot smallint NOT NULL,             -- by writer, so that the first of an hour holds up no other
+    slot smallint NOT NULL,             -- by writer, so that writers do not wait for each other's row locks
     PRIMARY KEY (hour, slot)
 );
 CREATE TABLE _otel.rollup_hours_in_progress (hour timestamptz PRIMARY KEY);

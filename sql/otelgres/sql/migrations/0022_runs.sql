@@ -1,5 +1,5 @@
--- Runs are looked at by what went wrong in them. Of a day's log records few are warnings or worse: they have an index of
--- their own, for the level as compat.log_events says it.
+-- Runs are often queried for their problems. Few log records are warnings or worse: they have an index of their own,
+-- with the same expression as column level of compat.log_events.
 CREATE INDEX logs_problems ON _otel.logs (time) WHERE CASE
            WHEN severity_number BETWEEN 1 AND 4 THEN 'TRACE'
            WHEN severity_number BETWEEN 5 AND 8 THEN 'DEBUG'
@@ -10,5 +10,5 @@ CREATE INDEX logs_problems ON _otel.logs (time) WHERE CASE
            ELSE 'NOTSET'
        END IN ('WARNING', 'ERROR', 'CRITICAL');
 
--- What a run has said of itself, found by time as well: a run whose root never ended has nothing else.
+-- Events of runs, also found by time: a run whose root span never ended has nothing else.
 CREATE INDEX logs_run_events ON _otel.logs (time) WHERE event_name = 'otelgres.run';

@@ -1,4 +1,4 @@
--- Failed orders by the type of the exception, each with its newest flow.
+-- Failed orders by exception type, each with its latest flow.
 SELECT e.error, e.count, e.status_message, e.flow_id, f.last_checkpoint
 FROM (
     SELECT DISTINCT ON (split_part(s.status_message, ':', 1))

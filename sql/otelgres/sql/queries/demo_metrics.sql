@@ -1,4 +1,4 @@
--- The newest point of each series; series that differ only in attributes are added up where that makes sense.
+-- The latest point of each series; series that differ only in attributes are summed where that makes sense.
 SELECT n.metric_name, n.type, n.unit, n.service_name, count(*) AS series, sum(n.points)::bigint AS points,
        sum(n.value) FILTER (WHERE n.type = 'sum') AS total,
        min(n.value) FILTER (WHERE n.type = 'gauge') AS gauge_min,

@@ -1,4 +1,4 @@
--- What the shop's own counter says: the newest value of each outcome.
+-- The shop's own counter: the latest value of each outcome.
 SELECT n.outcome, n.value::bigint AS orders
 FROM (
     SELECT DISTINCT ON (m.series_id) m.attributes ->> 'outcome' AS outcome, m.value

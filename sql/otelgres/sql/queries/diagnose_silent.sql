@@ -1,4 +1,4 @@
--- Services that sent in most of the hours of the day before, and have not for longer than half an hour.
+-- Services that sent data in most hours of the last day, but none for more than half an hour.
 SELECT h.service_name, max(h.minute) AS last, count(DISTINCT date_trunc('hour', h.minute)) AS hours
 FROM otel.service_stats h
 WHERE h.minute > now() - interval '24 hours'

@@ -1,5 +1,5 @@
--- Nothing is received before it has ended: what seems so was timed by a clock that is ahead. A clock that is behind looks
--- like a slow way, so only much of it is worth a word.
+-- Spans that seem to be received before their end have a clock that is ahead. A clock that is behind cannot be
+-- distinguished from slow delivery, so only a large difference is reported.
 SELECT s.service_name, count(*) AS count,
        max(extract(epoch FROM s.end_time - s.received_at))::double precision AS ahead,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM s.received_at - s.end_time))::double precision AS behind

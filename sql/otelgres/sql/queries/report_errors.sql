@@ -1,4 +1,5 @@
--- The newest of each group by a text that sorts by time: to collect every message of a group could fill the memory.
+-- The latest message of each group by a text that sorts by time: collecting all messages of a group could fill the
+-- memory.
 SELECT coalesce(e.error_details ->> 'type', 'logged by ' || e.logger_name) AS error_type,
        e.execution_phase AS phase,
        e.terminal_id AS terminal,

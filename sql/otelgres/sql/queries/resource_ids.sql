@@ -1,4 +1,4 @@
--- The ids of resources by content hash, in the order given; new ones are added. Each hash is given once.
+-- The ids of resources by content hash, in the order given; new rows are inserted. Each hash must occur once.
 WITH given AS (
     SELECT * FROM unnest(
         %(hash)s::uuid[], %(service_name)s::text[], %(service_namespace)s::text[], %(service_instance_id)s::text[],

@@ -1,4 +1,4 @@
--- The ids of scopes by content hash, in the order given; new ones are added. Each hash is given once.
+-- The ids of scopes by content hash, in the order given; new rows are inserted. Each hash must occur once.
 WITH given AS (
     SELECT * FROM unnest(
         %(hash)s::uuid[], %(name)s::text[], %(version)s::text[], %(attributes)s::jsonb[],

@@ -1,4 +1,4 @@
--- The ids of series by content hash, in the order given; new ones are added. Each hash is given once.
+-- The ids of series by content hash, in the order given; new rows are inserted. Each hash must occur once.
 WITH given AS (
     SELECT * FROM unnest(
         %(hash)s::uuid[], %(metric_id)s::integer[], %(resource_id)s::integer[], %(scope_id)s::integer[],

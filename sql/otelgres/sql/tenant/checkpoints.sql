@@ -4,4 +4,4 @@ SELECT s.flow_id, s.trace_id, s.name AS checkpoint, s.start_time AS time, s.star
 FROM otel.spans s
 WHERE s.resource_attributes ->> 'tenant.id' = (SELECT _otel.current_tenant())
     AND s.attributes ->> 'otelgres.type' = 'checkpoint';
-COMMENT ON VIEW otel_tenant.checkpoints IS 'Checkpoints that the tenant''s own services have passed.';
+COMMENT ON VIEW otel_tenant.checkpoints IS 'Checkpoints passed by the tenant''s services.';

@@ -1,4 +1,4 @@
--- From the spans, not from the roll-up: a flow may have spans of several tenants, and each sees what its own make of it.
+-- From the spans, not from the roll-up: a flow may have spans of several tenants, and each tenant may see only its own.
 CREATE OR REPLACE VIEW otel_tenant.flows WITH (security_barrier) AS
 SELECT s.flow_id,
        s.trace_id,
@@ -19,4 +19,5 @@ FROM otel.spans s
 WHERE s.resource_attributes ->> 'tenant.id' = (SELECT _otel.current_tenant())
 GROUP BY s.flow_id, s.trace_id;
 COMMENT ON VIEW otel_tenant.flows IS
-    'Flows as the tenant''s own spans make them. Filter by flow_id; a filter by start_time reads all of the tenant''s spans.';
+    'Flows, computed from the tenant''s own spans. Filter by flow_id; a filter by start_time reads all spans of the '
+    'tenant.';

@@ -7,7 +7,7 @@ SELECT s.trace_id AS flow_id,
        s.start_time_unix_nano AS time_unix_nano,
        (s.start_time_unix_nano - f.start_time_unix_nano)::double precision / 1e6 AS since_start_ms,
        (s.start_time_unix_nano - CASE
-           -- The flow's own row knows its latest 256 checkpoints; only what is older must be looked up in the spans.
+           -- The row of the flow has its latest 256 checkpoints; only older ones are looked up in the spans.
            WHEN cardinality(f.checkpoints) < 256
                OR NOT f.linked AND s.start_time_unix_nano > (f.checkpoints[1]).time_unix_nano
            THEN (
@@ -30,18 +30,18 @@ LEFT JOIN _otel.resources r ON r.id = s.resource_id
 WHERE s.role = 3;
 
 COMMENT ON VIEW otel.checkpoints IS
-    'One row for each checkpoint that a flow has passed. Filter by time (days are left out) or flow_id (index).';
+    'One row per checkpoint passed by a flow. Filter by time (prunes days) or flow_id (index).';
 COMMENT ON COLUMN otel.checkpoints.flow_id IS 'The flow that passed it: the trace id as uuid.';
 COMMENT ON COLUMN otel.checkpoints.trace_id IS 'The flow that passed it: the trace id as 32 hex digits.';
-COMMENT ON COLUMN otel.checkpoints.flow_name IS 'What the application called the flow; NULL if it did not.';
+COMMENT ON COLUMN otel.checkpoints.flow_name IS 'Name of the flow set by the application; NULL if it set none.';
 COMMENT ON COLUMN otel.checkpoints.checkpoint IS 'Name of the checkpoint.';
-COMMENT ON COLUMN otel.checkpoints.time IS 'When it was passed, by the sender''s clock.';
+COMMENT ON COLUMN otel.checkpoints.time IS 'When it was passed, by the clock of the sender.';
 COMMENT ON COLUMN otel.checkpoints.time_unix_nano IS 'When it was passed, in nanoseconds since 1970.';
 COMMENT ON COLUMN otel.checkpoints.since_start_ms IS 'Milliseconds since the start of the flow.';
-COMMENT ON COLUMN otel.checkpoints.since_previous_ms IS 'Milliseconds since the latest checkpoint of the flow with an earlier '
-    'time; NULL for the first.';
+COMMENT ON COLUMN otel.checkpoints.since_previous_ms IS
+    'Milliseconds since the previous checkpoint of the flow; NULL for the first.';
 COMMENT ON COLUMN otel.checkpoints.service_name IS 'The service that passed it.';
-COMMENT ON COLUMN otel.checkpoints.attributes IS 'What the application said about it.';
-COMMENT ON COLUMN otel.checkpoints.span_id IS 'The checkpoint''s own span, 16 hex digits.';
-COMMENT ON COLUMN otel.checkpoints.parent_span_id IS 'The span in which it was passed, 16 hex digits; NULL outside of one.';
+COMMENT ON COLUMN otel.checkpoints.attributes IS 'Attributes of the checkpoint.';
+COMMENT ON COLUMN otel.checkpoints.span_id IS 'Span id of the checkpoint itself, 16 hex digits.';
+COMMENT ON COLUMN otel.checkpoints.parent_span_id IS 'The span in which it was passed, 16 hex digits; NULL if none.';
 COMMENT ON COLUMN otel.checkpoints.status IS 'UNSET, OK or ERROR.';

@@ -19,10 +19,12 @@ FROM (
 ORDER BY e.flow_name, e.declared_at DESC NULLS LAST;
 
 COMMENT ON VIEW otel.expected_checkpoints IS
-    'Which checkpoints flows are expected to pass, by name: what an application said last (otel_setup.expected_checkpoints), '
-    'else what stands in otel.flow_expectations.';
-COMMENT ON COLUMN otel.expected_checkpoints.flow_name IS 'Name of the flow; of a flow of checkpoints alone, its first.';
-COMMENT ON COLUMN otel.expected_checkpoints.checkpoints IS 'Checkpoints that it is expected to pass, in their order.';
+    'Checkpoints that flows are expected to pass, by flow name: as last declared by an application '
+    '(otel_setup.expected_checkpoints), else from otel.flow_expectations.';
+COMMENT ON COLUMN otel.expected_checkpoints.flow_name IS
+    'Name of the flow; for a flow of checkpoints only, its first checkpoint.';
+COMMENT ON COLUMN otel.expected_checkpoints.checkpoints IS 'Expected checkpoints, in order.';
 COMMENT ON COLUMN otel.expected_checkpoints.causes IS 'Object: checkpoint to the likely cause if it is missing.';
-COMMENT ON COLUMN otel.expected_checkpoints.declared_by IS 'The service that said so; NULL: otel.flow_expectations does.';
-COMMENT ON COLUMN otel.expected_checkpoints.declared_at IS 'When it did last.';
+COMMENT ON COLUMN otel.expected_checkpoints.declared_by IS
+    'The service that declared them; NULL: from otel.flow_expectations.';
+COMMENT ON COLUMN otel.expected_checkpoints.declared_at IS 'When the service last declared them.';

@@ -1,4 +1,4 @@
--- A day at a time: a filter on the day reads the hours of that day and no others.
+-- One day at a time, so that a filter by day reads only the hours of that day.
 CREATE OR REPLACE VIEW otel.flow_trends AS
 SELECT d.day,
        s.name,
@@ -25,14 +25,14 @@ CROSS JOIN LATERAL (
 ) s;
 
 COMMENT ON VIEW otel.flow_trends IS
-    'Flows that ended, by name and day (UTC): how many, how many failed, how long they took. From otel.hour_stats; the last 400 '
-    'days. Filter by day. Flows of checkpoints alone never end: compat.pattern_latency_trends has those.';
-COMMENT ON COLUMN otel.flow_trends.day IS 'Begin of the day, in UTC.';
+    'Ended flows by name and day (UTC): number, failures, durations. From otel.hour_stats; the last 400 days. Filter '
+    'by day. Flows of checkpoints only have no end: see compat.pattern_latency_trends.';
+COMMENT ON COLUMN otel.flow_trends.day IS 'Start of the day, in UTC.';
 COMMENT ON COLUMN otel.flow_trends.name IS 'Name of the flow.';
-COMMENT ON COLUMN otel.flow_trends.flows IS 'How many that began on this day have ended.';
-COMMENT ON COLUMN otel.flow_trends.failed IS 'How many of those with an error.';
+COMMENT ON COLUMN otel.flow_trends.flows IS 'Number of ended flows that started on this day.';
+COMMENT ON COLUMN otel.flow_trends.failed IS 'Number of those that ended with an error.';
 COMMENT ON COLUMN otel.flow_trends.avg_ms IS 'Mean duration in milliseconds.';
-COMMENT ON COLUMN otel.flow_trends.p50_ms IS 'Half of them took no longer; from a histogram whose buckets are 19 % wide.';
-COMMENT ON COLUMN otel.flow_trends.p95_ms IS '95 % of them took no longer.';
-COMMENT ON COLUMN otel.flow_trends.p99_ms IS '99 % of them took no longer.';
-COMMENT ON COLUMN otel.flow_trends.max_ms IS 'The longest.';
+COMMENT ON COLUMN otel.flow_trends.p50_ms IS 'Median duration in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.flow_trends.p95_ms IS '95th percentile of the durations in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.flow_trends.p99_ms IS '99th percentile of the durations in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.flow_trends.max_ms IS 'Longest duration in milliseconds.';

@@ -1,4 +1,4 @@
--- The latest of each sender. Two days back, which is where the index is warm: what has been silent for longer is gone.
+-- The latest heartbeat of each sender, limited to two days, which reads only a small part of the index.
 CREATE OR REPLACE VIEW otel.heartbeats AS
 SELECT h.source_system,
        h.service_name,
@@ -12,7 +12,7 @@ FROM (
     FROM (
         SELECT coalesce(l.attributes ->> 'source_system', r.service_name) AS source_system, r.service_name,
                l.time AS last_time,
-               -- Within what an interval can be: what one sender says must not fail the view for all.
+               -- Limited to the range of an interval, so that an invalid value of one sender does not fail the view.
                least(greatest(coalesce(_otel.number_of(l.attributes ->> 'otelgres.heartbeat.interval'), 60), 0), 1e7) AS seconds,
                coalesce(l.body_value, '{}') AS stats
         FROM _otel.logs l LEFT JOIN _otel.resources r ON r.id = l.resource_id
@@ -21,11 +21,13 @@ FROM (
     ORDER BY s.source_system, s.last_time DESC
 ) h;
 
-COMMENT ON VIEW otel.heartbeats IS 'The latest heartbeat of each system of the last two days, and whether the next one is late.';
-COMMENT ON COLUMN otel.heartbeats.source_system IS 'Who sends it: attribute source_system, else the service.';
+COMMENT ON VIEW otel.heartbeats IS
+    'Latest heartbeat of each system within the last two days, and whether the next one is late.';
+COMMENT ON COLUMN otel.heartbeats.source_system IS 'The sending system: attribute source_system, else the service.';
 COMMENT ON COLUMN otel.heartbeats.service_name IS 'The service that sent it.';
-COMMENT ON COLUMN otel.heartbeats.last_time IS 'When the latest was sent.';
-COMMENT ON COLUMN otel.heartbeats.age IS 'How long ago that was.';
-COMMENT ON COLUMN otel.heartbeats."interval" IS 'How often it is sent (attribute otelgres.heartbeat.interval, seconds); a minute if not said.';
-COMMENT ON COLUMN otel.heartbeats.missed IS 'Whether two intervals have passed without one.';
-COMMENT ON COLUMN otel.heartbeats.stats IS 'What the latest said: channels, counts, errors, uptime.';
+COMMENT ON COLUMN otel.heartbeats.last_time IS 'When the latest heartbeat was sent.';
+COMMENT ON COLUMN otel.heartbeats.age IS 'Time since then.';
+COMMENT ON COLUMN otel.heartbeats."interval" IS
+    'Interval between heartbeats (attribute otelgres.heartbeat.interval, seconds); one minute by default.';
+COMMENT ON COLUMN otel.heartbeats.missed IS 'Whether no heartbeat has arrived for two intervals.';
+COMMENT ON COLUMN otel.heartbeats.stats IS 'Contents of the latest heartbeat: channels, counts, errors, uptime.';

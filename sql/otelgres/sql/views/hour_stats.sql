@@ -1,4 +1,4 @@
--- Hours that are added up, from there; those whose minutes have changed since (the present one always), from the minutes.
+-- Rolled-up hours from hour_stats; hours whose minutes have changed since (always the current one) from span_stats.
 CREATE OR REPLACE VIEW otel.hour_stats AS
 SELECT g.hour,
        g.service_name,
@@ -37,19 +37,21 @@ FROM (
 ) g;
 
 COMMENT ON VIEW otel.hour_stats IS
-    'Rate, errors and latency of each operation, hour by hour: otel.span_stats added up, for questions about days. Filter by hour.';
-COMMENT ON COLUMN otel.hour_stats.hour IS 'The hour (UTC) in which the spans began.';
+    'Rate, errors and latency of each operation by hour: otel.span_stats rolled up, for queries over days. Filter by '
+    'hour.';
+COMMENT ON COLUMN otel.hour_stats.hour IS 'The hour (UTC) in which the spans started.';
 COMMENT ON COLUMN otel.hour_stats.service_name IS 'The service.';
 COMMENT ON COLUMN otel.hour_stats.name IS 'Name of the spans.';
 COMMENT ON COLUMN otel.hour_stats.kind IS 'UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER or CONSUMER.';
-COMMENT ON COLUMN otel.hour_stats.type IS 'flow or phase for the spans that otel_setup made as such, else NULL.';
-COMMENT ON COLUMN otel.hour_stats.count IS 'Number of spans; checkpoints do not count.';
-COMMENT ON COLUMN otel.hour_stats.error_count IS 'Number of those with status ERROR.';
+COMMENT ON COLUMN otel.hour_stats.type IS 'flow or phase for spans created as such by otel_setup, else NULL.';
+COMMENT ON COLUMN otel.hour_stats.count IS 'Number of spans, excluding checkpoints.';
+COMMENT ON COLUMN otel.hour_stats.error_count IS 'Number of spans with status ERROR.';
 COMMENT ON COLUMN otel.hour_stats.error_ratio IS 'error_count / count, 0 to 1.';
-COMMENT ON COLUMN otel.hour_stats.duration_sum_ms IS 'Sum of their durations in milliseconds.';
+COMMENT ON COLUMN otel.hour_stats.duration_sum_ms IS 'Sum of the durations in milliseconds.';
 COMMENT ON COLUMN otel.hour_stats.avg_ms IS 'Mean duration in milliseconds.';
 COMMENT ON COLUMN otel.hour_stats.min_ms IS 'Shortest duration in milliseconds.';
 COMMENT ON COLUMN otel.hour_stats.max_ms IS 'Longest duration in milliseconds.';
-COMMENT ON COLUMN otel.hour_stats.latency_buckets IS 'Histogram: bucket b holds the durations about 2^(b/4) nanoseconds. A bucket '
-    'may appear more than once. For otel.latency_quantiles.';
+COMMENT ON COLUMN otel.hour_stats.latency_buckets IS
+    'Histogram: bucket b holds durations around 2^(b/4) nanoseconds. A bucket may appear more than once. For '
+    'otel.latency_quantiles.';
 COMMENT ON COLUMN otel.hour_stats.latency_counts IS 'Histogram: number of spans in each of latency_buckets.';

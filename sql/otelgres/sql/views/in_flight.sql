@@ -1,5 +1,5 @@
--- What is open is looked up span by span, in the one day that would hold it; an anti-join would read every span of the time.
--- Of starts that were looked at before, only those that were open then are looked at: see _otel.refresh_open_starts.
+-- Each start is looked up in the partition of the span's day; an anti-join would read every span of the period. Of
+-- starts that were checked before, only those found open are checked again: see _otel.refresh_open_starts.
 CREATE OR REPLACE VIEW otel.in_flight AS
 SELECT w.trace_id AS flow_id,
        encode(uuid_send(w.trace_id), 'hex') AS trace_id,
@@ -18,8 +18,8 @@ SELECT w.trace_id AS flow_id,
        t.state,
        CASE
            WHEN p.ended THEN format('its process ended at %s', to_char(p.time AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS "UTC"'))
-           WHEN s.every IS NULL THEN 'its process does not tell whether it lives'
-           WHEN t.state <> 'running' THEN format('no report for %s; one is due every %s',
+           WHEN s.every IS NULL THEN 'its process reports no liveness'
+           WHEN t.state <> 'running' THEN format('no report for %s; expected every %s',
                                                  make_interval(secs => floor(extract(epoch FROM now() - s.last_seen))), s.every)
        END AS reason,
        s.last_seen,
@@ -42,7 +42,7 @@ FROM (
         SELECT o.time, n.time_unix_nano, o.trace_id, o.span_id, n.attributes, n.resource_id
         FROM _otel.open_starts o
         CROSS JOIN LATERAL (
-            -- LIMIT makes it look each one up: without statistics the planner may read all starts for a few that are open.
+            -- LIMIT forces a lookup of each: without statistics the planner may read all starts for a few open ones.
             SELECT s.time_unix_nano, s.attributes, s.resource_id, s.received_at
             FROM _otel.logs s
             WHERE s.trace_id = o.trace_id AND s.time = o.time AND s.span_id = o.span_id
@@ -63,7 +63,7 @@ LEFT JOIN LATERAL (
 ) p ON true
 CROSS JOIN LATERAL (
     SELECT greatest(w.start_time, p.time) AS last_seen,
-           -- NULL where it gives none: greatest() passes over NULL.
+           -- NULL if it reports no interval: greatest() ignores NULL.
            make_interval(secs => nullif(least(greatest(_otel.number_of(
                coalesce(p.seconds, w.attributes ->> 'otelgres.report.interval')), 0), 1e7), 0)) AS every
 ) s
@@ -77,26 +77,32 @@ CROSS JOIN LATERAL (
 WHERE w.open;
 
 COMMENT ON VIEW otel.in_flight IS
-    'Flows and phases that began and have not ended: running, silent or abandoned. Filter by start_time (days are left out) or flow_id.';
+    'Flows and phases that have started and not ended: running, silent or abandoned. Filter by start_time (prunes '
+    'days) or flow_id.';
 COMMENT ON COLUMN otel.in_flight.flow_id IS 'The trace id as uuid.';
 COMMENT ON COLUMN otel.in_flight.trace_id IS 'The trace id as 32 hex digits.';
-COMMENT ON COLUMN otel.in_flight.span_id IS 'The span that is open, as 16 hex digits.';
-COMMENT ON COLUMN otel.in_flight.parent_span_id IS 'The span within which it began; NULL for a root.';
-COMMENT ON COLUMN otel.in_flight.name IS 'Its name.';
+COMMENT ON COLUMN otel.in_flight.span_id IS 'Span id of the open span, 16 hex digits.';
+COMMENT ON COLUMN otel.in_flight.parent_span_id IS 'Span id of the parent, 16 hex digits; NULL for a root.';
+COMMENT ON COLUMN otel.in_flight.name IS 'Name of the span.';
 COMMENT ON COLUMN otel.in_flight.type IS 'flow or phase.';
-COMMENT ON COLUMN otel.in_flight.flow_name IS 'What the application calls the flow.';
-COMMENT ON COLUMN otel.in_flight.service_name IS 'The service that began it.';
-COMMENT ON COLUMN otel.in_flight.instance_id IS 'service.instance.id of the process that began it, which no other process has.';
+COMMENT ON COLUMN otel.in_flight.flow_name IS 'Name of the flow set by the application.';
+COMMENT ON COLUMN otel.in_flight.service_name IS 'The service that started it.';
+COMMENT ON COLUMN otel.in_flight.instance_id IS
+    'service.instance.id of the process that started it, unique to that process.';
 COMMENT ON COLUMN otel.in_flight.pid IS 'Process id of that process.';
-COMMENT ON COLUMN otel.in_flight.host_name IS 'Where that process runs.';
-COMMENT ON COLUMN otel.in_flight.start_time IS 'When it began.';
-COMMENT ON COLUMN otel.in_flight.start_time_unix_nano IS 'start_time exactly, in nanoseconds since 1970.';
-COMMENT ON COLUMN otel.in_flight.running IS 'How long ago that was.';
+COMMENT ON COLUMN otel.in_flight.host_name IS 'Host of that process.';
+COMMENT ON COLUMN otel.in_flight.start_time IS 'Start time.';
+COMMENT ON COLUMN otel.in_flight.start_time_unix_nano IS 'start_time in nanoseconds since 1970.';
+COMMENT ON COLUMN otel.in_flight.running IS 'Time since start_time.';
 COMMENT ON COLUMN otel.in_flight.state IS
-    'running: its process lives; silent: no report for two intervals; abandoned: its process has said that it ended, or has given no sign for four.';
-COMMENT ON COLUMN otel.in_flight.reason IS 'Why it is not running, or that its process gives no signs; NULL otherwise.';
-COMMENT ON COLUMN otel.in_flight.last_seen IS 'The latest report of its process: this work''s begin, or a sign since. By the process''s clock.';
-COMMENT ON COLUMN otel.in_flight.report_interval IS 'How often its process gives a sign; NULL: it gives none.';
-COMMENT ON COLUMN otel.in_flight.last_activity IS 'End of the latest span or checkpoint of the flow, of any process; NULL: none has arrived.';
+    'running: its process reports liveness; silent: no report for two intervals; abandoned: its process reported its '
+    'shutdown, or has not reported for four intervals.';
+COMMENT ON COLUMN otel.in_flight.reason IS 'Why it is not running, or that its process reports no liveness; else NULL.';
+COMMENT ON COLUMN otel.in_flight.last_seen IS
+    'Time of the last report of its process (start_time if none since), by the clock of the process.';
+COMMENT ON COLUMN otel.in_flight.report_interval IS
+    'Interval between the liveness reports of its process; NULL if it reports none.';
+COMMENT ON COLUMN otel.in_flight.last_activity IS
+    'Latest end of any span or checkpoint of the flow, in any process; NULL if none has arrived.';
 COMMENT ON COLUMN otel.in_flight.attributes IS 'Attributes of the start record.';
-COMMENT ON COLUMN otel.in_flight.resource_attributes IS 'Attributes of its resource.';
+COMMENT ON COLUMN otel.in_flight.resource_attributes IS 'Resource attributes.';

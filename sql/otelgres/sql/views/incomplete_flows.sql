@@ -1,5 +1,5 @@
--- Incomplete: a checkpoint that it is expected to pass is not there; where nobody has said which, its root has not ended.
--- Of checkpoints alone, outside of any flow(), no root was ever promised: without expectations nobody can tell.
+-- Incomplete: an expected checkpoint is missing; without declared expectations, the root has not ended. A flow of
+-- checkpoints only, outside flow(), has no root: without expectations it is never incomplete.
 CREATE OR REPLACE VIEW otel.incomplete_flows AS
 SELECT f.flow_id,
        f.name,
@@ -32,17 +32,19 @@ WHERE m.missing <> '{}'
    OR (e.flow_name IS NULL AND NOT f.complete AND (f.flow_name IS NOT NULL OR f.checkpoint_count < f.span_count));
 
 COMMENT ON VIEW otel.incomplete_flows IS
-    'Flows that have not passed a checkpoint they are expected to or, where nobody has said which, whose root has not ended. Filter by start_time or flow_id.';
+    'Flows that lack an expected checkpoint or, without declared expectations, whose root span has not ended. Filter '
+    'by start_time or flow_id.';
 COMMENT ON COLUMN otel.incomplete_flows.flow_id IS 'The flow.';
-COMMENT ON COLUMN otel.incomplete_flows.name IS 'Its name.';
-COMMENT ON COLUMN otel.incomplete_flows.start_time IS 'When it began.';
+COMMENT ON COLUMN otel.incomplete_flows.name IS 'Name of the flow.';
+COMMENT ON COLUMN otel.incomplete_flows.start_time IS 'Start time.';
 COMMENT ON COLUMN otel.incomplete_flows.last_checkpoint IS 'The latest checkpoint that it passed.';
-COMMENT ON COLUMN otel.incomplete_flows.last_checkpoint_time IS 'When it did.';
-COMMENT ON COLUMN otel.incomplete_flows.complete IS 'Whether its root has ended all the same.';
-COMMENT ON COLUMN otel.incomplete_flows.checkpoint_path IS 'The checkpoints that it passed, in the order of time.';
-COMMENT ON COLUMN otel.incomplete_flows.expected IS 'Those that it is expected to pass (otel.expected_checkpoints); NULL: nobody has said.';
-COMMENT ON COLUMN otel.incomplete_flows.missing IS 'Those of them that it has not passed, in their order.';
-COMMENT ON COLUMN otel.incomplete_flows.likely_cause IS 'What it most likely means.';
-COMMENT ON COLUMN otel.incomplete_flows.age IS 'How long ago its last report was: its latest checkpoint, else its begin.';
+COMMENT ON COLUMN otel.incomplete_flows.last_checkpoint_time IS 'When it passed the latest checkpoint.';
+COMMENT ON COLUMN otel.incomplete_flows.complete IS 'Whether its root span has ended.';
+COMMENT ON COLUMN otel.incomplete_flows.checkpoint_path IS 'The checkpoints that it passed, in order of time.';
+COMMENT ON COLUMN otel.incomplete_flows.expected IS
+    'Expected checkpoints (otel.expected_checkpoints); NULL if none are declared.';
+COMMENT ON COLUMN otel.incomplete_flows.missing IS 'Expected checkpoints that it has not passed, in order.';
+COMMENT ON COLUMN otel.incomplete_flows.likely_cause IS 'Likely cause.';
+COMMENT ON COLUMN otel.incomplete_flows.age IS 'Time since its latest checkpoint, else since its start.';
 COMMENT ON COLUMN otel.incomplete_flows.services IS 'The services that took part.';
-COMMENT ON COLUMN otel.incomplete_flows.error_count IS 'How many of its spans failed.';
+COMMENT ON COLUMN otel.incomplete_flows.error_count IS 'Number of spans that failed.';

@@ -38,29 +38,34 @@ WHERE l.event_name IS NULL
     OR l.event_name NOT IN ('otelgres.span.start', 'otelgres.process.alive', 'otelgres.process.end');
 
 COMMENT ON VIEW otel.logs IS
-    'Every log record but starts of spans (otel.span_starts) and liveness records (otel.process_liveness). Filter by time (days are left out, newest first is an index scan), flow_id or trace_id.';
-COMMENT ON COLUMN otel.logs.time IS 'When it happened; if the sender did not say, when it was observed, else received. '
-    '1970-01-01 if that lies outside the bounds that are accepted: time_unix_nano has the truth.';
-COMMENT ON COLUMN otel.logs.observed_time IS 'When the telemetry system saw it; NULL if the sender did not say.';
-COMMENT ON COLUMN otel.logs.time_unix_nano IS 'When it happened, in nanoseconds since 1970; 0: the sender did not say.';
-COMMENT ON COLUMN otel.logs.observed_time_unix_nano IS 'When the telemetry system saw it, in nanoseconds since 1970; 0: unknown.';
-COMMENT ON COLUMN otel.logs.severity_number IS '1 to 24, 0: not said. 9 is INFO, 13 WARN, 17 ERROR, 21 FATAL.';
-COMMENT ON COLUMN otel.logs.severity_text IS 'The level as the sender calls it.';
-COMMENT ON COLUMN otel.logs.level IS 'severity_number as a word: trace, debug, info, warn, error, fatal, unknown.';
-COMMENT ON COLUMN otel.logs.body IS 'The message as text; a structured body as JSON text. NULL: no body.';
-COMMENT ON COLUMN otel.logs.body_value IS 'A body that is not a plain string; NULL if it is one, or if there is none.';
-COMMENT ON COLUMN otel.logs.event_name IS 'What kind of event this is; NULL for an ordinary log record.';
-COMMENT ON COLUMN otel.logs.trace_id IS 'The trace in which it was written, 32 hex digits; NULL outside of one.';
-COMMENT ON COLUMN otel.logs.span_id IS 'The span in which it was written, 16 hex digits; NULL outside of one.';
-COMMENT ON COLUMN otel.logs.flow_id IS 'The trace in which it was written, as uuid; the fastest way to find a trace''s logs.';
+    'All log records except start records (otel.span_starts) and liveness records (otel.process_liveness). Filter by '
+    'time (prunes days, and newest first is an index scan), flow_id or trace_id.';
+COMMENT ON COLUMN otel.logs.time IS
+    'Time of the event; if the sender set none, the observed time, else the time of receipt. 1970-01-01 if out of '
+    'range: time_unix_nano has the original value.';
+COMMENT ON COLUMN otel.logs.observed_time IS 'When the telemetry system observed it; NULL if not set.';
+COMMENT ON COLUMN otel.logs.time_unix_nano IS 'Time of the event in nanoseconds since 1970; 0 if not set.';
+COMMENT ON COLUMN otel.logs.observed_time_unix_nano IS
+    'When the telemetry system observed it, in nanoseconds since 1970; 0 if not set.';
+COMMENT ON COLUMN otel.logs.severity_number IS '1 to 24; 9 is INFO, 13 WARN, 17 ERROR, 21 FATAL. 0 if not set.';
+COMMENT ON COLUMN otel.logs.severity_text IS 'Name of the severity, as the sender wrote it.';
+COMMENT ON COLUMN otel.logs.level IS 'severity_number as text: trace, debug, info, warn, error, fatal or unknown.';
+COMMENT ON COLUMN otel.logs.body IS 'The message as text; a structured body as JSON text. NULL if there is no body.';
+COMMENT ON COLUMN otel.logs.body_value IS 'A body that is not a plain string; NULL otherwise.';
+COMMENT ON COLUMN otel.logs.event_name IS 'Name of the event; NULL for an ordinary log record.';
+COMMENT ON COLUMN otel.logs.trace_id IS 'The trace in which it was written, 32 hex digits; NULL if none.';
+COMMENT ON COLUMN otel.logs.span_id IS 'The span in which it was written, 16 hex digits; NULL if none.';
+COMMENT ON COLUMN otel.logs.flow_id IS
+    'The trace in which it was written, as uuid; the fastest filter for the logs of a trace.';
 COMMENT ON COLUMN otel.logs.service_name IS 'service.name of the resource.';
-COMMENT ON COLUMN otel.logs.attributes IS 'The record''s attributes, an object; exceptions, code, thread and process are here.';
-COMMENT ON COLUMN otel.logs.resource_attributes IS 'What the sender said about itself: host, process, deployment …';
-COMMENT ON COLUMN otel.logs.scope_name IS 'The logger''s name.';
-COMMENT ON COLUMN otel.logs.scope_version IS 'Version of that instrumentation.';
-COMMENT ON COLUMN otel.logs.scope_attributes IS 'Attributes of that instrumentation.';
+COMMENT ON COLUMN otel.logs.attributes IS 'Attributes, an object; includes exception, code, thread and process.';
+COMMENT ON COLUMN otel.logs.resource_attributes IS 'Resource attributes: host, process, deployment …';
+COMMENT ON COLUMN otel.logs.scope_name IS 'Name of the logger (instrumentation scope).';
+COMMENT ON COLUMN otel.logs.scope_version IS 'Version of the instrumentation scope.';
+COMMENT ON COLUMN otel.logs.scope_attributes IS 'Attributes of the instrumentation scope.';
 COMMENT ON COLUMN otel.logs.flags IS 'Bits 0 to 7: W3C trace flags.';
-COMMENT ON COLUMN otel.logs.dropped_attributes_count IS 'Attributes that the sender left out.';
-COMMENT ON COLUMN otel.logs.uid IS 'The attribute log.record.uid, by which a record sent twice is recognised; NULL without one.';
-COMMENT ON COLUMN otel.logs.repaired IS 'What a column could not hold as it was: field -> its exact value. NULL: nothing.';
+COMMENT ON COLUMN otel.logs.dropped_attributes_count IS 'Number of attributes that the sender dropped.';
+COMMENT ON COLUMN otel.logs.uid IS
+    'Attribute log.record.uid, by which a repeated record is recognised; NULL if not set.';
+COMMENT ON COLUMN otel.logs.repaired IS 'Values that a column cannot represent: field -> exact value. NULL if none.';
 COMMENT ON COLUMN otel.logs.received_at IS 'When the row was written.';

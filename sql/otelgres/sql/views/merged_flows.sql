@@ -1,11 +1,11 @@
--- A flow with spans in several weeks has a row in flow_parts for each; here it is one row again, that of its earliest
--- week. A flow in one week (nearly all of them) pays only for a look at `linked`.
+-- A flow with spans in several weeks has a row in flow_parts for each; here it is one row, that of its earliest week. A
+-- flow in one week, as nearly all are, costs only a check of `linked`.
 CREATE OR REPLACE VIEW _otel.merged_flows AS
 SELECT p.trace_id,
        p.linked,
        p.start_time,
        p.start_time_unix_nano,
-       -- No span of the flow begins later. From this table's columns alone, so that the planner has statistics of it.
+       -- No span of the flow starts later. Uses only columns of this table, so that the planner has statistics.
        CASE WHEN p.linked THEN 'infinity' ELSE _otel.time_of(p.end_time_unix_nano) END AS until,
        CASE WHEN p.linked THEN w.end_time_unix_nano ELSE p.end_time_unix_nano END AS end_time_unix_nano,
        CASE WHEN p.linked THEN w.span_count ELSE p.span_count END AS span_count,
@@ -26,7 +26,7 @@ SELECT p.trace_id,
        ) ELSE p.checkpoints END AS checkpoints
 FROM _otel.flow_parts p
 CROSS JOIN LATERAL (
-    -- An aggregate without GROUP BY gives its one row even where `p.linked` keeps it from reading anything.
+    -- An aggregate without GROUP BY returns one row even if `p.linked` prevents it from reading anything.
     SELECT max(o.end_time_unix_nano) AS end_time_unix_nano,
            sum(o.span_count)::bigint AS span_count,
            sum(o.error_count)::bigint AS error_count,
@@ -42,4 +42,4 @@ CROSS JOIN LATERAL (
 ) w
 WHERE NOT p.linked
    OR NOT EXISTS (SELECT FROM _otel.flow_parts e WHERE e.trace_id = p.trace_id AND e.linked AND e.week < p.week);
-COMMENT ON VIEW _otel.merged_flows IS 'flow_parts, with the parts of flows that cross a week put together.';
+COMMENT ON VIEW _otel.merged_flows IS 'flow_parts, with the parts of flows that span several weeks merged.';

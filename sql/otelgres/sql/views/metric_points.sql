@@ -1,5 +1,5 @@
--- The four point tables as one. Each branch is one plain SELECT with equal column types: only then does the planner see
--- through UNION ALL to the partitions and indexes below.
+-- The union of the four point tables. Each branch is a simple SELECT with equal column types: otherwise the planner
+-- would not push filters through UNION ALL to the partitions and indexes.
 CREATE OR REPLACE VIEW otel.metric_points AS
 SELECT p.time,
        _otel.time_of(nullif(p.start_time_unix_nano, 0)) AS start_time,
@@ -102,45 +102,50 @@ LEFT JOIN _otel.resources r ON r.id = s.resource_id
 LEFT JOIN _otel.scopes c ON c.id = s.scope_id;
 
 COMMENT ON VIEW otel.metric_points IS
-    'Every metric data point of every type; columns that a type does not have are NULL. Filter by time and metric_name.';
-COMMENT ON COLUMN otel.metric_points.time IS 'When it was measured. 1970-01-01 if that lies outside the bounds that are accepted: '
-    'time_unix_nano has the truth.';
-COMMENT ON COLUMN otel.metric_points.start_time IS 'Since when a sum or a histogram counts; NULL if the sender did not say.';
-COMMENT ON COLUMN otel.metric_points.time_unix_nano IS 'When it was measured, in nanoseconds since 1970.';
-COMMENT ON COLUMN otel.metric_points.start_time_unix_nano IS 'start_time in nanoseconds since 1970; 0: not said.';
+    'All metric data points of all types; columns that do not apply to a type are NULL. Filter by time and '
+    'metric_name.';
+COMMENT ON COLUMN otel.metric_points.time IS
+    'Time of the measurement. 1970-01-01 if out of range: time_unix_nano has the original value.';
+COMMENT ON COLUMN otel.metric_points.start_time IS 'Start of the interval of a sum or histogram; NULL if not set.';
+COMMENT ON COLUMN otel.metric_points.time_unix_nano IS 'Time of the measurement in nanoseconds since 1970.';
+COMMENT ON COLUMN otel.metric_points.start_time_unix_nano IS 'start_time in nanoseconds since 1970; 0 if not set.';
 COMMENT ON COLUMN otel.metric_points.metric_name IS 'Name of the metric.';
-COMMENT ON COLUMN otel.metric_points.description IS 'What the metric means.';
+COMMENT ON COLUMN otel.metric_points.description IS 'Description of the metric.';
 COMMENT ON COLUMN otel.metric_points.unit IS 'Unit of the values, in UCUM: ms, By, {request} …';
 COMMENT ON COLUMN otel.metric_points.type IS 'gauge, sum, histogram, exponential_histogram or summary.';
-COMMENT ON COLUMN otel.metric_points.temporality IS 'DELTA: since the last point; CUMULATIVE: since start_time; UNSPECIFIED; NULL '
-    'where the type has none.';
-COMMENT ON COLUMN otel.metric_points.is_monotonic IS 'Whether a sum only ever grows; NULL where the type has no such thing.';
-COMMENT ON COLUMN otel.metric_points.value IS 'Value of a gauge or a sum, also when it is an integer.';
-COMMENT ON COLUMN otel.metric_points.value_int IS 'Value of a gauge or a sum that is an integer, exactly.';
-COMMENT ON COLUMN otel.metric_points.count IS 'Number of measurements in a histogram or a summary.';
-COMMENT ON COLUMN otel.metric_points.sum IS 'Their sum.';
-COMMENT ON COLUMN otel.metric_points.min IS 'The least of them.';
-COMMENT ON COLUMN otel.metric_points.max IS 'The greatest of them.';
-COMMENT ON COLUMN otel.metric_points.explicit_bounds IS 'Histogram: upper bounds (inclusive) of all buckets but the last.';
+COMMENT ON COLUMN otel.metric_points.temporality IS
+    'DELTA: since the previous point; CUMULATIVE: since start_time; UNSPECIFIED; NULL if the type has none.';
+COMMENT ON COLUMN otel.metric_points.is_monotonic IS 'Whether a sum never decreases; NULL for other types.';
+COMMENT ON COLUMN otel.metric_points.value IS 'Value of a gauge or sum, also if it is an integer.';
+COMMENT ON COLUMN otel.metric_points.value_int IS 'Exact value of a gauge or sum that is an integer.';
+COMMENT ON COLUMN otel.metric_points.count IS 'Number of measurements in a histogram or summary.';
+COMMENT ON COLUMN otel.metric_points.sum IS 'Sum of the measurements.';
+COMMENT ON COLUMN otel.metric_points.min IS 'Smallest measurement.';
+COMMENT ON COLUMN otel.metric_points.max IS 'Largest measurement.';
+COMMENT ON COLUMN otel.metric_points.explicit_bounds IS
+    'Histogram: upper bounds (inclusive) of all buckets except the last.';
 COMMENT ON COLUMN otel.metric_points.bucket_counts IS 'Histogram: measurements in each bucket.';
 COMMENT ON COLUMN otel.metric_points.scale IS 'Exponential histogram: buckets grow by the factor 2^(2^-scale).';
-COMMENT ON COLUMN otel.metric_points.zero_count IS 'Exponential histogram: measurements at most zero_threshold away from 0.';
+COMMENT ON COLUMN otel.metric_points.zero_count IS 'Exponential histogram: measurements within zero_threshold of 0.';
 COMMENT ON COLUMN otel.metric_points.zero_threshold IS 'Exponential histogram: half the width of the bucket around 0.';
 COMMENT ON COLUMN otel.metric_points.positive_offset IS 'Exponential histogram: index of the first positive bucket.';
 COMMENT ON COLUMN otel.metric_points.positive_counts IS 'Exponential histogram: measurements in each positive bucket.';
 COMMENT ON COLUMN otel.metric_points.negative_offset IS 'Exponential histogram: index of the first negative bucket.';
 COMMENT ON COLUMN otel.metric_points.negative_counts IS 'Exponential histogram: measurements in each negative bucket.';
-COMMENT ON COLUMN otel.metric_points.quantiles IS 'Summary: which quantiles, each 0 to 1.';
+COMMENT ON COLUMN otel.metric_points.quantiles IS 'Summary: the quantiles, each 0 to 1.';
 COMMENT ON COLUMN otel.metric_points.quantile_values IS 'Summary: the values of those quantiles, in the same order.';
-COMMENT ON COLUMN otel.metric_points.exemplars IS 'Array of {time_unix_nano, value, value_int, trace_id, span_id, '
-    'filtered_attributes}: single measurements with the span in which they were made.';
-COMMENT ON COLUMN otel.metric_points.attributes IS 'The attributes of the series.';
-COMMENT ON COLUMN otel.metric_points.resource_attributes IS 'What the sender said about itself: host, process, deployment …';
+COMMENT ON COLUMN otel.metric_points.exemplars IS
+    'Array of {time_unix_nano, value, value_int, trace_id, span_id, filtered_attributes}: sample measurements with '
+    'the span in which they were made.';
+COMMENT ON COLUMN otel.metric_points.attributes IS 'Attributes of the series.';
+COMMENT ON COLUMN otel.metric_points.resource_attributes IS 'Resource attributes: host, process, deployment …';
 COMMENT ON COLUMN otel.metric_points.service_name IS 'service.name of the resource.';
-COMMENT ON COLUMN otel.metric_points.scope_name IS 'The meter''s name.';
-COMMENT ON COLUMN otel.metric_points.scope_version IS 'Version of that meter.';
+COMMENT ON COLUMN otel.metric_points.scope_name IS 'Name of the meter (instrumentation scope).';
+COMMENT ON COLUMN otel.metric_points.scope_version IS 'Version of the meter.';
 COMMENT ON COLUMN otel.metric_points.flags IS 'Bit 0: no recorded value.';
-COMMENT ON COLUMN otel.metric_points.no_recorded_value IS 'The series has ended or was not measured: the absence of a value is meant.';
-COMMENT ON COLUMN otel.metric_points.series_id IS 'The same for all points with the same metric, resource, scope and attributes.';
-COMMENT ON COLUMN otel.metric_points.repaired IS 'What a column could not hold as it was: field -> its exact value. NULL: nothing.';
+COMMENT ON COLUMN otel.metric_points.no_recorded_value IS
+    'Whether the sender reports that there is no value: the series has ended or was not measured.';
+COMMENT ON COLUMN otel.metric_points.series_id IS 'Identifies the metric, resource, scope and attributes of the point.';
+COMMENT ON COLUMN otel.metric_points.repaired IS
+    'Values that a column cannot represent: field -> exact value. NULL if none.';
 COMMENT ON COLUMN otel.metric_points.received_at IS 'When the row was written.';

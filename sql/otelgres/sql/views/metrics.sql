@@ -21,12 +21,12 @@ SELECT m.name AS metric_name,
        m.first_seen
 FROM _otel.metrics m;
 
-COMMENT ON VIEW otel.metrics IS 'Which metrics there are. One name may be told of in several ways, and has a row for each.';
-COMMENT ON COLUMN otel.metrics.metric_name IS 'Its name, as in otel.metric_points.';
+COMMENT ON VIEW otel.metrics IS 'All metrics. A name that is used with several definitions has a row for each.';
+COMMENT ON COLUMN otel.metrics.metric_name IS 'Name, as in otel.metric_points.';
 COMMENT ON COLUMN otel.metrics.type IS 'gauge, sum, histogram, exponential_histogram or summary.';
-COMMENT ON COLUMN otel.metrics.unit IS 'Unit of its values, in UCUM; empty if not said.';
-COMMENT ON COLUMN otel.metrics.temporality IS 'DELTA or CUMULATIVE; NULL where the type has none.';
-COMMENT ON COLUMN otel.metrics.is_monotonic IS 'Whether a sum never falls; NULL where the type has none.';
-COMMENT ON COLUMN otel.metrics.description IS 'What it measures; empty if not said.';
-COMMENT ON COLUMN otel.metrics.metadata IS 'What else is said of it.';
-COMMENT ON COLUMN otel.metrics.first_seen IS 'When it was stored first.';
+COMMENT ON COLUMN otel.metrics.unit IS 'Unit of the values, in UCUM; empty if not set.';
+COMMENT ON COLUMN otel.metrics.temporality IS 'DELTA or CUMULATIVE; NULL if the type has none.';
+COMMENT ON COLUMN otel.metrics.is_monotonic IS 'Whether a sum never decreases; NULL for other types.';
+COMMENT ON COLUMN otel.metrics.description IS 'Description; empty if not set.';
+COMMENT ON COLUMN otel.metrics.metadata IS 'Metadata of the metric.';
+COMMENT ON COLUMN otel.metrics.first_seen IS 'When it was first stored.';

@@ -1,9 +1,10 @@
 CREATE OR REPLACE VIEW otel.migrations AS
 SELECT m.name, m.checksum, m.applied_at FROM _otel.migrations m
 UNION ALL
-SELECT a.folder, a.checksum, a.applied_at FROM _otel.applied_again a;
+SELECT a.folder, a.checksum, a.applied_at FROM _otel.repeatable_migrations a;
 
-COMMENT ON VIEW otel.migrations IS 'What the schema is made of, so that a program can see whether it is its own.';
-COMMENT ON COLUMN otel.migrations.name IS 'A migration, or "functions and views" for what is told again with each version.';
+COMMENT ON VIEW otel.migrations IS 'The applied version of the schema, for comparison with that of a program.';
+COMMENT ON COLUMN otel.migrations.name IS
+    'A migration, or "functions and views", which are applied again with each version.';
 COMMENT ON COLUMN otel.migrations.checksum IS 'SHA-256 of what was applied, in hex.';
-COMMENT ON COLUMN otel.migrations.applied_at IS 'When it was.';
+COMMENT ON COLUMN otel.migrations.applied_at IS 'When it was applied.';

@@ -1,9 +1,9 @@
--- Three parts, joined so that each filter finds its way: `s`, one row a span, prunes days by start_time; `f`, one row a
--- flow, is found by flow_id and tells which days its spans lie in; `t` works a whole flow out at once by sorting (never by
--- comparing spans in pairs, which a flow with 10,000 spans would not survive).
+-- Three parts, joined so that every filter is effective: `s`, one row per span, prunes days by start_time; `f`, one row
+-- per flow, is found by flow_id and gives the days of its spans; `t` computes a whole flow at once by sorting, because
+-- comparing spans in pairs would be too slow for a flow with 10,000 spans.
 --
--- In `t` each span appears twice: under its own id as a parent, under its parent's id as a child. So one sort brings every
--- parent together with its children, without a join.
+-- In `t` each span appears twice: under its own id as a parent, under its parent's id as a child. So one sort groups
+-- every parent with its children, without a join.
 CREATE OR REPLACE VIEW otel.phase_timing AS
 SELECT f.trace_id AS flow_id,
        encode(uuid_send(f.trace_id), 'hex') AS trace_id,
@@ -29,7 +29,7 @@ JOIN LATERAL (
            coalesce(max(k.wait_ns) FILTER (WHERE k.is_child), 0) AS wait_ns
     FROM (
         SELECT j.span_id, j.start_time, j.is_child,
-               -- The union of the children: each adds what reaches beyond all that began before it.
+               -- The union of the children: each adds the part that extends beyond all earlier ones.
                sum(greatest(least(j.end_ns, j.parent_end_ns) - greatest(j.start_ns, j.parent_start_ns, j.reached_ns), 0))
                    FILTER (WHERE j.is_child) OVER (PARTITION BY j.key)::bigint AS covered_ns,
                greatest(j.start_ns - coalesce(j.sibling_end_ns, j.parent_start_ns), 0) AS wait_ns
@@ -63,22 +63,25 @@ LEFT JOIN _otel.resources r ON r.id = s.resource_id
 WHERE s.role IS DISTINCT FROM 3;
 
 COMMENT ON VIEW otel.phase_timing IS
-    'Where the time of a flow goes: one row for each span that is not a checkpoint. Worked out when asked, so that late '
-    'spans correct it. Filter by flow_id, trace_id or start_time; flow_start_time is the faster of the times.';
+    'Where the time of a flow goes: one row per span that is not a checkpoint. Computed at query time, so that late '
+    'spans are included. Filter by flow_id, trace_id or start_time; flow_start_time is the faster time filter.';
 COMMENT ON COLUMN otel.phase_timing.flow_id IS 'The trace id as uuid.';
 COMMENT ON COLUMN otel.phase_timing.trace_id IS 'The trace id as 32 hex digits.';
 COMMENT ON COLUMN otel.phase_timing.span_id IS 'The span id as 16 hex digits.';
 COMMENT ON COLUMN otel.phase_timing.parent_span_id IS 'The parent''s span id as 16 hex digits; NULL for a root.';
 COMMENT ON COLUMN otel.phase_timing.phase IS 'Name of the span.';
-COMMENT ON COLUMN otel.phase_timing.service_name IS 'The service that did it.';
+COMMENT ON COLUMN otel.phase_timing.service_name IS 'The service of the span.';
 COMMENT ON COLUMN otel.phase_timing.kind IS 'UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER or CONSUMER.';
-COMMENT ON COLUMN otel.phase_timing.start_time IS 'When it began, by the sender''s clock.';
-COMMENT ON COLUMN otel.phase_timing.duration_ms IS 'From start to end in milliseconds; 0 if the sender has it end before it began.';
-COMMENT ON COLUMN otel.phase_timing.self_ms IS 'Milliseconds in which none of its children was at work: the duration without '
-    'the union of the children''s, as far as they lie inside it.';
-COMMENT ON COLUMN otel.phase_timing.wait_ms IS 'Milliseconds of idleness before it: since the last of its earlier siblings had '
-    'ended (0 if one was still at work), for the first since its parent began. 0 for a root.';
-COMMENT ON COLUMN otel.phase_timing.share IS 'Its duration as a part of the flow''s, 0 to 1; NULL for a flow without duration.';
+COMMENT ON COLUMN otel.phase_timing.start_time IS 'Start time, by the clock of the sender.';
+COMMENT ON COLUMN otel.phase_timing.duration_ms IS
+    'From start to end in milliseconds; 0 if the end is before the start.';
+COMMENT ON COLUMN otel.phase_timing.self_ms IS
+    'Milliseconds in which none of its children was running: the duration minus the union of the children inside it.';
+COMMENT ON COLUMN otel.phase_timing.wait_ms IS
+    'Idle milliseconds before it: since the latest end of its earlier siblings (0 if one was still running); for the '
+    'first child, since the start of its parent. 0 for a root.';
+COMMENT ON COLUMN otel.phase_timing.share IS
+    'Its duration as a fraction of the duration of the flow, 0 to 1; NULL for a flow without duration.';
 COMMENT ON COLUMN otel.phase_timing.status IS 'UNSET, OK or ERROR.';
-COMMENT ON COLUMN otel.phase_timing.start_time_unix_nano IS 'When it began, in nanoseconds since 1970.';
-COMMENT ON COLUMN otel.phase_timing.flow_start_time IS 'When its flow began.';
+COMMENT ON COLUMN otel.phase_timing.start_time_unix_nano IS 'Start time in nanoseconds since 1970.';
+COMMENT ON COLUMN otel.phase_timing.flow_start_time IS 'Start time of the flow.';

@@ -15,15 +15,16 @@ LEFT JOIN _otel.resources r ON r.id = l.resource_id
 WHERE l.event_name IN ('otelgres.process.alive', 'otelgres.process.end');
 
 COMMENT ON VIEW otel.process_liveness IS
-    'Signs of life of processes that have work open, and of their orderly ends, told by otel_setup. Filter by time.';
-COMMENT ON COLUMN otel.process_liveness.time IS 'When it was given.';
-COMMENT ON COLUMN otel.process_liveness.event IS 'alive, or end: the process ends in order.';
-COMMENT ON COLUMN otel.process_liveness.service_name IS 'Its service.';
-COMMENT ON COLUMN otel.process_liveness.instance_id IS 'service.instance.id, which no other process has.';
-COMMENT ON COLUMN otel.process_liveness.pid IS 'Its process id.';
-COMMENT ON COLUMN otel.process_liveness.host_name IS 'Where it runs.';
-COMMENT ON COLUMN otel.process_liveness.open_work IS 'How many flows and phases it had open.';
-COMMENT ON COLUMN otel.process_liveness."interval" IS 'How often it gives a sign.';
+    'Liveness reports of processes with open flows or phases, and their orderly shutdowns, sent by otel_setup. Filter '
+    'by time.';
+COMMENT ON COLUMN otel.process_liveness.time IS 'When the report was made.';
+COMMENT ON COLUMN otel.process_liveness.event IS 'alive, or end for an orderly shutdown.';
+COMMENT ON COLUMN otel.process_liveness.service_name IS 'The service.';
+COMMENT ON COLUMN otel.process_liveness.instance_id IS 'service.instance.id, unique to the process.';
+COMMENT ON COLUMN otel.process_liveness.pid IS 'The process id.';
+COMMENT ON COLUMN otel.process_liveness.host_name IS 'The host.';
+COMMENT ON COLUMN otel.process_liveness.open_work IS 'Number of open flows and phases.';
+COMMENT ON COLUMN otel.process_liveness."interval" IS 'Interval between reports.';
 COMMENT ON COLUMN otel.process_liveness.attributes IS 'Attributes of the record.';
-COMMENT ON COLUMN otel.process_liveness.resource_attributes IS 'Attributes of its resource.';
+COMMENT ON COLUMN otel.process_liveness.resource_attributes IS 'Resource attributes.';
 COMMENT ON COLUMN otel.process_liveness.received_at IS 'When it was stored.';

@@ -1,4 +1,4 @@
--- Hours that are added up, from there; the others (the present one always) from span_stats.
+-- Rolled-up hours from service_stats; the others (always the current one) from span_stats.
 CREATE OR REPLACE VIEW otel.service_stats AS
 SELECT g.minute,
        g.service_name,
@@ -10,7 +10,7 @@ SELECT g.minute,
        g.duration_sum_ns / 1e6 / g.count AS avg_ms,
        g.duration_min_ns / 1e6::double precision AS min_ms,
        g.duration_max_ns / 1e6::double precision AS max_ms,
-       -- The ends of a histogram are known exactly.
+       -- Minimum and maximum are known exactly, so the quantiles are limited to them.
        greatest(least(g.quantiles[1], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)
            AS p50_ms,
        greatest(least(g.quantiles[2], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)
@@ -41,14 +41,15 @@ FROM (
 ) g;
 
 COMMENT ON VIEW otel.service_stats IS
-    'Rate, errors and latency of each service, minute by minute: otel.span_stats without the operations. Filter by minute.';
-COMMENT ON COLUMN otel.service_stats.minute IS 'The minute in which the spans began.';
+    'Rate, errors and latency of each service by minute: otel.span_stats summed over operations. Filter by minute.';
+COMMENT ON COLUMN otel.service_stats.minute IS 'The minute in which the spans started.';
 COMMENT ON COLUMN otel.service_stats.service_name IS 'The service.';
-COMMENT ON COLUMN otel.service_stats.kind IS 'UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER or CONSUMER. What a service was asked to do is SERVER and CONSUMER.';
-COMMENT ON COLUMN otel.service_stats.count IS 'Number of spans; checkpoints do not count.';
-COMMENT ON COLUMN otel.service_stats.error_count IS 'Number of those with status ERROR.';
+COMMENT ON COLUMN otel.service_stats.kind IS
+    'UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER or CONSUMER. Requests to the service are SERVER and CONSUMER.';
+COMMENT ON COLUMN otel.service_stats.count IS 'Number of spans, excluding checkpoints.';
+COMMENT ON COLUMN otel.service_stats.error_count IS 'Number of spans with status ERROR.';
 COMMENT ON COLUMN otel.service_stats.error_ratio IS 'error_count / count, 0 to 1.';
-COMMENT ON COLUMN otel.service_stats.duration_sum_ms IS 'Sum of their durations in milliseconds.';
+COMMENT ON COLUMN otel.service_stats.duration_sum_ms IS 'Sum of the durations in milliseconds.';
 COMMENT ON COLUMN otel.service_stats.avg_ms IS 'Mean duration in milliseconds.';
 COMMENT ON COLUMN otel.service_stats.min_ms IS 'Shortest duration in milliseconds.';
 COMMENT ON COLUMN otel.service_stats.max_ms IS 'Longest duration in milliseconds.';

@@ -1,4 +1,4 @@
--- From what is already counted: never from the spans themselves.
+-- From roll-ups, without reading spans.
 CREATE OR REPLACE VIEW otel.services AS
 SELECT r.service_name,
        r.first_seen,
@@ -36,15 +36,16 @@ LEFT JOIN (
 ) h USING (service_name);
 
 COMMENT ON VIEW otel.services IS
-    'Every service that has ever sent anything, with the figures of its spans of the last 24 hours.';
-COMMENT ON COLUMN otel.services.service_name IS 'service.name of its resources.';
-COMMENT ON COLUMN otel.services.first_seen IS 'When the first of its resources arrived.';
-COMMENT ON COLUMN otel.services.last_seen IS 'The latest report among its spans of the last 24 hours (to the minute) and '
-    'the arrival of its resources; logs and metrics of a known resource do not count.';
-COMMENT ON COLUMN otel.services.span_count IS 'Spans of the last 24 hours, checkpoints not counted.';
-COMMENT ON COLUMN otel.services.error_count IS 'Those of them with status ERROR.';
+    'Every service that has sent data, with the figures of its spans of the last 24 hours.';
+COMMENT ON COLUMN otel.services.service_name IS 'service.name of the resources.';
+COMMENT ON COLUMN otel.services.first_seen IS 'When its first resource was stored.';
+COMMENT ON COLUMN otel.services.last_seen IS
+    'The later of its latest span within the last 24 hours (to the minute) and its latest new resource; logs and '
+    'metrics of a known resource do not count.';
+COMMENT ON COLUMN otel.services.span_count IS 'Number of spans of the last 24 hours, excluding checkpoints.';
+COMMENT ON COLUMN otel.services.error_count IS 'Number of those with status ERROR.';
 COMMENT ON COLUMN otel.services.error_ratio IS 'error_count / span_count, 0 to 1; NULL without spans.';
 COMMENT ON COLUMN otel.services.avg_ms IS 'Mean duration of those spans in milliseconds.';
-COMMENT ON COLUMN otel.services.p50_ms IS 'Median duration of those spans in milliseconds, within 9 %.';
-COMMENT ON COLUMN otel.services.p95_ms IS '95th percentile of the durations of those spans in milliseconds, within 9 %.';
-COMMENT ON COLUMN otel.services.instance_count IS 'Number of different resources (instances, versions, hosts) it has sent from.';
+COMMENT ON COLUMN otel.services.p50_ms IS 'Median of those durations in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.services.p95_ms IS '95th percentile of those durations in milliseconds, within 9 %.';
+COMMENT ON COLUMN otel.services.instance_count IS 'Number of different resources (instances, versions, hosts).';

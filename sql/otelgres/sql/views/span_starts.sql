@@ -21,18 +21,19 @@ LEFT JOIN _otel.resources r ON r.id = l.resource_id
 WHERE l.event_name = 'otelgres.span.start';
 
 COMMENT ON VIEW otel.span_starts IS
-    'Flows and phases that began, told by otel_setup when they did. Those that are open have not ended: at work, hanging or dead.';
+    'Start records of flows and phases, sent by otel_setup when they start. Open ones have not ended: running, '
+    'hanging or dead.';
 COMMENT ON COLUMN otel.span_starts.flow_id IS 'The trace id as uuid.';
 COMMENT ON COLUMN otel.span_starts.trace_id IS 'The trace id as 32 hex digits.';
-COMMENT ON COLUMN otel.span_starts.span_id IS 'The span that began, as 16 hex digits.';
-COMMENT ON COLUMN otel.span_starts.parent_span_id IS 'The span within which it began; NULL for a root.';
-COMMENT ON COLUMN otel.span_starts.name IS 'Its name.';
+COMMENT ON COLUMN otel.span_starts.span_id IS 'Span id of the started span, 16 hex digits.';
+COMMENT ON COLUMN otel.span_starts.parent_span_id IS 'Span id of the parent, 16 hex digits; NULL for a root.';
+COMMENT ON COLUMN otel.span_starts.name IS 'Name of the span.';
 COMMENT ON COLUMN otel.span_starts.type IS 'flow or phase.';
-COMMENT ON COLUMN otel.span_starts.flow_name IS 'What the application calls the flow.';
-COMMENT ON COLUMN otel.span_starts.service_name IS 'The service that began it.';
-COMMENT ON COLUMN otel.span_starts.start_time IS 'When it began.';
-COMMENT ON COLUMN otel.span_starts.start_time_unix_nano IS 'start_time exactly, in nanoseconds since 1970.';
-COMMENT ON COLUMN otel.span_starts.open IS 'Whether its end has not arrived.';
-COMMENT ON COLUMN otel.span_starts.attributes IS 'Attributes of the start record, process.pid among them.';
-COMMENT ON COLUMN otel.span_starts.resource_attributes IS 'Attributes of its resource.';
-COMMENT ON COLUMN otel.span_starts.received_at IS 'When the start was stored.';
+COMMENT ON COLUMN otel.span_starts.flow_name IS 'Name of the flow set by the application.';
+COMMENT ON COLUMN otel.span_starts.service_name IS 'The service that started it.';
+COMMENT ON COLUMN otel.span_starts.start_time IS 'Start time.';
+COMMENT ON COLUMN otel.span_starts.start_time_unix_nano IS 'start_time in nanoseconds since 1970.';
+COMMENT ON COLUMN otel.span_starts.open IS 'Whether the ended span has not arrived.';
+COMMENT ON COLUMN otel.span_starts.attributes IS 'Attributes of the start record, including process.pid.';
+COMMENT ON COLUMN otel.span_starts.resource_attributes IS 'Resource attributes.';
+COMMENT ON COLUMN otel.span_starts.received_at IS 'When the start record was stored.';

@@ -10,7 +10,7 @@ SELECT g.minute,
        g.duration_sum_ns / 1e6 / g.count AS avg_ms,
        g.duration_min_ns / 1e6::double precision AS min_ms,
        g.duration_max_ns / 1e6::double precision AS max_ms,
-       -- The ends of a histogram are known exactly.
+       -- Minimum and maximum are known exactly, so the quantiles are limited to them.
        greatest(least(g.quantiles[1], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)
            AS p50_ms,
        greatest(least(g.quantiles[2], g.duration_max_ns / 1e6::double precision), g.duration_min_ns / 1e6::double precision)
@@ -38,23 +38,24 @@ FROM (
 ) g;
 
 COMMENT ON VIEW otel.span_stats IS
-    'Rate, errors and latency of each operation, minute by minute, kept up to date as spans arrive; checkpoints do not count. '
+    'Rate, errors and latency of each operation by minute, updated as spans arrive; checkpoints are not counted. '
     'Filter by minute.';
-COMMENT ON COLUMN otel.span_stats.minute IS 'The minute in which the spans began.';
+COMMENT ON COLUMN otel.span_stats.minute IS 'The minute in which the spans started.';
 COMMENT ON COLUMN otel.span_stats.service_name IS 'The service.';
 COMMENT ON COLUMN otel.span_stats.name IS 'Name of the spans.';
 COMMENT ON COLUMN otel.span_stats.kind IS 'UNSPECIFIED, INTERNAL, SERVER, CLIENT, PRODUCER or CONSUMER.';
 COMMENT ON COLUMN otel.span_stats.count IS 'Number of spans.';
-COMMENT ON COLUMN otel.span_stats.error_count IS 'Number of those with status ERROR.';
+COMMENT ON COLUMN otel.span_stats.error_count IS 'Number of spans with status ERROR.';
 COMMENT ON COLUMN otel.span_stats.error_ratio IS 'error_count / count, 0 to 1.';
-COMMENT ON COLUMN otel.span_stats.duration_sum_ms IS 'Sum of their durations in milliseconds.';
+COMMENT ON COLUMN otel.span_stats.duration_sum_ms IS 'Sum of the durations in milliseconds.';
 COMMENT ON COLUMN otel.span_stats.avg_ms IS 'Mean duration in milliseconds.';
 COMMENT ON COLUMN otel.span_stats.min_ms IS 'Shortest duration in milliseconds.';
 COMMENT ON COLUMN otel.span_stats.max_ms IS 'Longest duration in milliseconds.';
 COMMENT ON COLUMN otel.span_stats.p50_ms IS 'Median duration in milliseconds, within 9 %.';
 COMMENT ON COLUMN otel.span_stats.p95_ms IS '95th percentile of the durations in milliseconds, within 9 %.';
 COMMENT ON COLUMN otel.span_stats.p99_ms IS '99th percentile of the durations in milliseconds, within 9 %.';
-COMMENT ON COLUMN otel.span_stats.latency_buckets IS 'Histogram: bucket b holds the durations about 2^(b/4) nanoseconds. A bucket '
-    'may appear more than once. For otel.latency_quantiles.';
+COMMENT ON COLUMN otel.span_stats.latency_buckets IS
+    'Histogram: bucket b holds durations around 2^(b/4) nanoseconds. A bucket may appear more than once. For '
+    'otel.latency_quantiles.';
 COMMENT ON COLUMN otel.span_stats.latency_counts IS 'Histogram: number of spans in each of latency_buckets.';
-COMMENT ON COLUMN otel.span_stats.type IS 'flow or phase for the spans that otel_setup made as such, else NULL.';
+COMMENT ON COLUMN otel.span_stats.type IS 'flow or phase for spans created as such by otel_setup, else NULL.';

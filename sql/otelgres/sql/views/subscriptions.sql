@@ -14,10 +14,10 @@ FROM (
 ) s
 GROUP BY s.source_system, s.channel, s.service_name;
 
-COMMENT ON VIEW otel.subscriptions IS 'Channels that systems have subscribed to in the last seven days.';
-COMMENT ON COLUMN otel.subscriptions.source_system IS 'Who subscribed: attribute source_system, else the service.';
+COMMENT ON VIEW otel.subscriptions IS 'Channel subscriptions of the last seven days.';
+COMMENT ON COLUMN otel.subscriptions.source_system IS 'The subscriber: attribute source_system, else the service.';
 COMMENT ON COLUMN otel.subscriptions.channel IS 'The channel.';
-COMMENT ON COLUMN otel.subscriptions.service_name IS 'The service that told of it.';
-COMMENT ON COLUMN otel.subscriptions.active_since IS 'When it subscribed last.';
-COMMENT ON COLUMN otel.subscriptions.confirmed_at IS 'When the other side confirmed that last.';
+COMMENT ON COLUMN otel.subscriptions.service_name IS 'The service that reported it.';
+COMMENT ON COLUMN otel.subscriptions.active_since IS 'When it last subscribed.';
+COMMENT ON COLUMN otel.subscriptions.confirmed_at IS 'When the subscription was last confirmed.';
 COMMENT ON COLUMN otel.subscriptions.confirmed IS 'Whether the latest subscription has been confirmed.';

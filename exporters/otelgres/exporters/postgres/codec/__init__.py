@@ -1,1 +1,1 @@
-"""OTLP bytes to rows, without a connection: pure transforms from an export request to what COPY BINARY takes."""
+"""OTLP bytes to rows: pure transforms from an export request to COPY BINARY. Has no connection."""

@@ -1,18 +1,18 @@
-"""AnyValue and KeyValue bytes to JSON text that PostgreSQL's jsonb holds without losing anything.
+"""AnyValue and KeyValue bytes to JSON text that PostgreSQL's jsonb can store without loss.
 
-What JSON says as well is said plainly: text, true, null (an empty value), 42 (an int), 42.0 (a double always has a
-point), arrays, objects. What it cannot say becomes an object with one key that begins with ``$``:
+Values that JSON can represent are written as JSON: text, true, null (an empty value), 42 (an int), 42.0 (a double has a
+point), arrays, objects. All others become an object with one key that begins with ``$``:
 
 =====================  ===========================================================================================
 ``{"$bytes": b}``      bytes, as base64
-``{"$double": s}``     ``NaN``, ``Infinity``, ``-Infinity``, ``-0.0`` (repaired: jsonb has no such number)
-``{"$string": s}``     text with U+0000: ``\\0`` stands for it and ``\\\\`` for a backslash (repaired)
+``{"$double": s}``     ``NaN``, ``Infinity``, ``-Infinity``, ``-0.0`` (repaired: not representable in jsonb)
+``{"$string": s}``     text with U+0000, written as ``\\0``, and backslashes as ``\\\\`` (repaired)
 ``{"$utf8": b}``       a string that is not UTF-8, as base64 (repaired)
-``{"$kvlist": [...]}`` pairs of key and value: a map with a key twice (repaired), or with a key that begins with ``$``
+``{"$kvlist": [...]}`` pairs of key and value: a map with a duplicate key (repaired) or a key that begins with ``$``
 ``{"$anyvalue": b}``   a value nested deeper than :data:`MAX_DEPTH`, as base64 of its protobuf bytes (repaired)
 =====================  ===========================================================================================
 
-So everything can be read back. Repairs are counted by reason. Refuses to know columns, requests and connections.
+Everything can be read back. Repairs are counted by reason.
 """
 
 import struct
@@ -23,7 +23,7 @@ from typing import Final
 
 import orjson
 
-# Deeper than any parser of the field takes whole (protobuf's own limit allows 47 nested arrays in an attribute).
+# Just above protobuf's own limit, which allows 47 nested arrays in an attribute.
 MAX_DEPTH: Final = 48
 
 # The wire type of each of AnyValue's fields, by number.
@@ -35,11 +35,11 @@ Repairs = Counter[str]
 
 
 class MalformedError(ValueError):
-    """The bytes are not what their message says: the request they came in is not OTLP."""
+    """The bytes are not a valid protobuf message of their type."""
 
 
 def varint(data: bytes, at: int) -> tuple[int, int]:
-    """The varint at ``at`` and the place behind it. Raises :class:`MalformedError`."""
+    """The varint at ``at`` and the offset after it. Raises :class:`MalformedError`."""
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:
@@ -55,11 +55,11 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
 def fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
     """The fields of a message in order: (number, wire type, start, end); for a varint, start is its value.
 
-    One by one, since a message may be nothing but millions of them. Raises :class:`MalformedError`.
+    A generator, because a message may contain millions of fields. Raises :class:`MalformedError`.
     """
     at, size = 0, len(data)
     while at < size:
-        # Nearly every tag and length is one byte: a call for each would double the cost.
+        # Nearly every tag and length is one byte: calling varint for each would double the cost.
         tag = data[at]
         if tag < 0x80:
             at += 1
@@ -83,7 +83,7 @@ def fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
         elif wire == 5:
             start, end = at, at + 4
         else:
-            # Groups were never used by OTLP; protobuf itself would skip a well-formed one.
+            # OTLP has never used groups.
             raise MalformedError(f"wire type {wire}")
         if end > size:
             raise MalformedError("truncated field")
@@ -105,13 +105,13 @@ def string_json(raw: bytes, repairs: Repairs) -> bytes:
 
 
 def double_json(value: float, repairs: Repairs) -> bytes:
-    """A double as JSON text from which exactly the same double is read, and which is never taken for an int."""
+    """A double as JSON text that reads back as the same double and never as an int."""
     text = repr(value)
     if text in _SPECIAL:
         repairs["number_not_in_json"] += 1
         return b'{"$double":"' + _SPECIAL[text] + b'"}'
     if "e+" in text or ("e" in text and "e-" not in text):
-        # jsonb would print 1e+16 as an integer: all digits and a point keep it a double.
+        # jsonb prints 1e+16 as an integer: writing all digits and a point keeps it a double.
         return b"%.1f" % value
     return text.encode()
 
@@ -125,12 +125,12 @@ def any_value(data: bytes, repairs: Repairs, depth: int = 0) -> bytes:
     held: list[bytes] = []
     for number, wire, start, end in fields(data):
         if number > 7:
-            # string_value_strindex (8) belongs to profiles: elsewhere it is treated as absent.
+            # string_value_strindex (8) is for profiles: it is ignored in other signals.
             continue
         if wire != _WIRES[number]:
             raise MalformedError(f"AnyValue field {number} with wire type {wire}")
         if wire == 2:
-            # A list that comes twice is one list, as protobuf merges messages; of everything else the last one stands.
+            # A repeated list is merged, as protobuf merges messages; of everything else the last value counts.
             if number != kind or number not in (5, 6):
                 held = []
             held.append(data[start:end])
@@ -168,7 +168,7 @@ def key_value(data: bytes, repairs: Repairs, depth: int = 0) -> tuple[bytes, byt
 
 
 def kvlist(pairs: list[tuple[bytes, bytes]], repairs: Repairs) -> bytes:
-    """Pairs of JSON texts as one JSON value: an object where that says it all, else ``{"$kvlist": [...]}``."""
+    """Pairs of JSON texts as one JSON value: an object if that loses nothing, else ``{"$kvlist": [...]}``."""
     keys = [key for key, _ in pairs]
     if len(set(keys)) < len(keys):
         repairs["duplicate_key"] += 1
@@ -178,7 +178,7 @@ def kvlist(pairs: list[tuple[bytes, bytes]], repairs: Repairs) -> bytes:
 
 
 def plain_key(key: bytes) -> bool:
-    """Whether this JSON text can be a key of an object without being taken for one of ours."""
+    """Whether this JSON text is a string that does not begin with ``$``, so that it can be a key of an object."""
     return key[:1] == b'"' and key[:2] != b'"$'
 
 
@@ -188,7 +188,7 @@ def pairs_json(pairs: list[tuple[bytes, bytes]]) -> bytes:
 
 
 def _members(data: bytes) -> list[bytes]:
-    """Field 1 of ArrayValue or KeyValueList, each time it occurs."""
+    """All occurrences of field 1 of ArrayValue or KeyValueList."""
     members: list[bytes] = []
     for number, wire, start, end in fields(data):
         if number == 1:

@@ -1,6 +1,6 @@
 """PostgreSQL's binary COPY format, field by field: https://www.postgresql.org/docs/current/sql-copy.html#id-1.9.3.55.9.4
 
-A field is its length as int32 and its bytes; NULL is the length -1. Refuses to know tables and OTLP.
+A field is its length as int32 followed by its bytes; NULL is the length -1.
 """
 
 import struct
@@ -12,7 +12,7 @@ HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER: Final = b"\xff\xff"
 NULL: Final = b"\xff\xff\xff\xff"
 
-# Unix time of PostgreSQL's epoch, 2000-01-01, in microseconds.
+# PostgreSQL's epoch, 2000-01-01, in microseconds of Unix time.
 PG_EPOCH_US: Final = 946_684_800_000_000
 
 _LENGTH = struct.Struct(">i").pack
@@ -66,17 +66,17 @@ def float8_array(values: Sequence[float]) -> bytes:
 
 
 def int8_array_of(data: bytes) -> bytes:
-    """A bigint[] field from little-endian bytes, one value at least."""
+    """A bigint[] field from little-endian bytes; at least one value."""
     return _array_of(data, _INT8_OID)
 
 
 def float8_array_of(data: bytes) -> bytes:
-    """A double precision[] field from little-endian bytes, one value at least."""
+    """A double precision[] field from little-endian bytes; at least one value."""
     return _array_of(data, _FLOAT8_OID)
 
 
 def _array_of(data: bytes, oid: int) -> bytes:
-    # Backwards every value is big-endian, and then the values are put in order again: no number is made of any.
+    # Reversing all bytes makes every value big-endian; the pieces are then put back in order, without decoding numbers.
     size = len(data) // 8
     values = _pieces(size)(data[::-1])[::-1]
     return _ARRAY_HEADER(20 + 12 * size, 1, 0, oid, size, 1) + _EIGHT + _EIGHT.join(values)
@@ -93,7 +93,7 @@ def _array(values: Sequence[float], oid: int, code: str) -> bytes:
 
 @lru_cache(256)
 def _members(code: str, size: int) -> Callable[..., bytes]:
-    """Packs a length word and a value, ``size`` times."""
+    """A function that packs ``size`` pairs of length word and value."""
     return struct.Struct(">" + ("i" + code) * size).pack
 
 

@@ -1,4 +1,4 @@
-"""One batch to rows: parse it, hand the message to its signal's module. Refuses to know fields and connections."""
+"""One batch to rows: parses the request and calls the module of its signal. Has no connection."""
 
 from typing import Any, Final
 
@@ -10,15 +10,15 @@ from otelgres.exporters.postgres.codec.anyvalue import MalformedError
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing, find_missing
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, RejectedItems
 
-# COPY's column lists, by table. Tables are written in this order: spans last, because its trigger holds the rows of
-# flows until the commit.
+# COPY column lists by table. Tables are written in this order: spans last, because its trigger locks rows of the
+# roll-up tables until the commit.
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     **metrics.COLUMNS,
     logs.TABLE: logs.COLUMNS,
     spans.TABLE: spans.COLUMNS,
 }
 
-# What makes a row the same row: under these columns a second one is not stored again.
+# The columns by which a duplicate row is recognised.
 _POINT_KEY: Final = ("series_id", "time", "time_unix_nano", "start_time_unix_nano")
 KEYS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(metrics.COLUMNS, _POINT_KEY),
@@ -39,9 +39,9 @@ _ADDERS: Final = {
 
 
 def parse(batch: Batch, known: Known, missing: Missing) -> Any:
-    """The lazy message of a batch; what it names and ``known`` lacks is added to ``missing``.
+    """The lazy message of a batch. Dimensions that are not in ``known`` are added to ``missing``.
 
-    Raises :class:`MalformedError` for bytes that are no request of its signal.
+    Raises :class:`MalformedError` if the bytes are not a request of its signal.
     """
     try:
         request = _MESSAGES[batch.signal].FromString(batch.payload)
@@ -52,12 +52,12 @@ def parse(batch: Batch, known: Known, missing: Missing) -> Any:
 
 
 def _why(error: Exception) -> str:
-    # protobuf names the type that it parsed, which is one of ours: nothing that a sender knows.
+    # The prefix names an internal type, which means nothing to a client.
     return str(error).rpartition("': ")[2]
 
 
 class _AnyId(dict[Any, int]):
-    """Has an id for everything: for looking at a batch without a database."""
+    """Contains an id for every key, for checking a batch without a database."""
 
     def __missing__(self, key: Any) -> int:
         return 0
@@ -70,10 +70,10 @@ class _AnyId(dict[Any, int]):
 
 
 def check(batch: Batch, caches: Caches, bounds: Bounds) -> RejectedItems:
-    """What :func:`add_rows` would refuse of a batch. Raises :class:`MalformedError`. Nothing is kept."""
-    # Of series none is known: a point's attributes are only looked into where they make a new one.
+    """The items that :func:`add_rows` would reject. Raises :class:`MalformedError`. Stores nothing."""
+    # No series is known, because the attributes of a point are parsed only for a new series.
     known = Known(_AnyId(), _AnyId(), _AnyId())
-    # Against an empty Known first: there every resource and scope is looked into, as a database's would be.
+    # First with an empty Known, so that every resource and scope is parsed.
     parse(batch, Known(), Missing())
     return add_rows(batch, parse(batch, known, Missing()), known, caches, Group(bounds))
 
@@ -91,5 +91,5 @@ def add_rows(batch: Batch, request: Any, known: Known, caches: Caches, group: Gr
     if most and group.counts.total() - before > most:
         items = group.counts.total() - before
         group.rewind(mark)
-        raise MalformedError(f"the request has {items:,} items; at most {most:,} are taken at once: send it in parts")
+        raise MalformedError(f"the request has {items:,} items, more than the limit of {most:,}: split it")
     return rejected_items

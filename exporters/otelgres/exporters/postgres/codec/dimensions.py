@@ -1,6 +1,6 @@
-"""What repeats in every request: resources, scopes, metrics and series as rows found by the hash of their content.
+"""Resources, scopes, metrics and series as rows, identified by the hash of their content.
 
-:class:`Known` maps raw bytes to ids, so that the hot path pays one lookup for each. Refuses to know how ids are got.
+:class:`Known` maps raw bytes to ids, so that the hot path needs one lookup for each. Has no connection.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.codec.messages import InstrumentationScope, Resource
 
 UNKNOWN_SERVICE: Final = "unknown_service"
-# A sender whose resources never repeat must not fill the memory: past this many, the cache starts afresh.
+# Clients whose resources never repeat must not fill the memory: beyond this size the cache is cleared.
 _MOST: Final = 200_000
 
 ResourceKey: TypeAlias = tuple[bytes, bytes]  # Resource bytes, schema_url
@@ -26,7 +26,7 @@ ScopeKey: TypeAlias = tuple[bytes, bytes]  # InstrumentationScope bytes, schema_
 
 
 class MetricKey(NamedTuple):
-    """What identifies and describes a metric, raw; ``type`` is the number of the field that holds its data."""
+    """The raw identity and description of a metric; ``type`` is the number of its data field in Metric."""
 
     name: bytes
     description: bytes
@@ -38,9 +38,9 @@ class MetricKey(NamedTuple):
 
 
 class SeriesKey(NamedTuple):
-    """One stream of points; attributes are the point's fields of that name, tags and all, in the order they came in.
+    """One stream of points. ``attributes`` are the point's attribute fields in order, including their tags.
 
-    One string, and as the sender wrote it, so that a point's end is looked up as it is.
+    They are kept as the client encoded them, so that the end of an encoded point can be looked up unchanged.
     """
 
     metric_id: int
@@ -50,7 +50,7 @@ class SeriesKey(NamedTuple):
 
 
 def framed(tag: bytes, raws: Iterable[bytes]) -> bytes:
-    """Raw KeyValues as the attributes of a :class:`SeriesKey`: how every encoder writes them. ``tag`` is one byte."""
+    """Raw KeyValues as the ``attributes`` of a :class:`SeriesKey`, in protobuf encoding. ``tag`` is one byte."""
     out = bytearray()
     for raw in raws:
         out += tag
@@ -73,20 +73,20 @@ class Known:
     series: dict[SeriesKey, int] = field(default_factory=dict)
 
     def trim(self) -> None:
-        """Forgets what has grown past its bound. To be called between groups only."""
+        """Clears caches that are too large. Call it only between groups."""
         for ids in (self.resources, self.scopes, self.metrics, self.series):
             if len(ids) > _MOST:
                 ids.clear()
 
     def forget(self) -> None:
-        """Forgets everything: the database behind the ids is another one now."""
+        """Clears everything, because the database may be a different one."""
         for ids in (self.resources, self.scopes, self.metrics, self.series):
             ids.clear()
 
 
 @dataclass
 class Missing:
-    """Rows of what has no id yet, by key, and the repairs that those rows needed."""
+    """Rows that have no id yet, by key, and the repairs made in them."""
 
     resources: dict[ResourceKey, "ResourceRow"] = field(default_factory=dict)
     scopes: dict[ScopeKey, "ScopeRow"] = field(default_factory=dict)
@@ -99,9 +99,9 @@ class Missing:
 
 
 def find_missing(signal: Signal, request: Any, known: Known, missing: Missing) -> None:
-    """Adds what ``request`` (a lazy message) names and ``known`` does not hold.
+    """Adds the resources, scopes and metrics of ``request`` (a lazy message) that are not in ``known``.
 
-    Raises ``MalformedError`` or protobuf's DecodeError; what was added by then may stay.
+    Raises ``MalformedError`` or protobuf's DecodeError; rows added before the error may stay.
     """
     if signal is Signal.TRACES:
         pairs = [(group, group.scope_spans) for group in request.resource_spans]
@@ -134,7 +134,7 @@ _DATA: Final = (
 
 
 def metric_key_of(metric: Any) -> MetricKey | None:
-    """The key of a lazy Metric; None for one without data that this version knows."""
+    """The key of a lazy Metric; None if it has no data of a known type."""
     for name, number, has_temporality, has_monotonic in _DATA:
         if metric.HasField(name):
             data = getattr(metric, name)
@@ -201,7 +201,7 @@ class SeriesRow(NamedTuple):
 
 
 def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> ResourceRow:
-    """Raises ``MalformedError`` or protobuf's DecodeError for bytes that are no Resource."""
+    """The row of a resource. Raises ``MalformedError`` or protobuf's DecodeError for invalid bytes."""
     raw, schema_url = key
     resource = Resource.FromString(raw)
     attributes, canonical = _attributes(resource.attributes, repairs, AttributeCache(limits))
@@ -233,7 +233,7 @@ def _entity_ref(ref: Any, repairs: Repairs) -> str:
 
 
 def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
-    """Raises ``MalformedError`` or protobuf's DecodeError for bytes that are no InstrumentationScope."""
+    """The row of a scope. Raises ``MalformedError`` or protobuf's DecodeError for invalid bytes."""
     raw, schema_url = key
     scope = InstrumentationScope.FromString(raw)
     attributes, canonical = _attributes(scope.attributes, repairs, AttributeCache(limits))
@@ -250,7 +250,7 @@ def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
 
 
 def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
-    """Raises ``MalformedError`` for metadata that is no KeyValue."""
+    """The row of a metric. Raises ``MalformedError`` for invalid metadata."""
     metadata, canonical = _attributes(key.metadata, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     return MetricRow(
@@ -267,7 +267,7 @@ def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
 
 
 def series_row(key: SeriesKey, repairs: Repairs, cache: AttributeCache) -> SeriesRow:
-    """Raises ``MalformedError`` for attributes that are no KeyValues."""
+    """The row of a series. Raises ``MalformedError`` for invalid attributes."""
     raws = [key.attributes[start:end] for _, _, start, end in fields(key.attributes)]
     attributes, canonical = _attributes(raws, repairs, cache)
     return SeriesRow(
@@ -280,7 +280,7 @@ def series_row(key: SeriesKey, repairs: Repairs, cache: AttributeCache) -> Serie
 
 
 def _attributes(raws: Iterable[bytes], repairs: Repairs, cache: AttributeCache) -> tuple[str, bytes]:
-    """KeyValues as (the JSON object, a form that does not depend on their order)."""
+    """KeyValues as (JSON object, canonical bytes that do not depend on their order)."""
     raws = list(raws)
     text, _ = cache.object(raws, repairs)
     pairs = sorted([_pair(raw, cache) for raw in raws])
@@ -290,14 +290,14 @@ def _attributes(raws: Iterable[bytes], repairs: Repairs, cache: AttributeCache) 
 def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
     entry = cache.get(raw)
     if entry is None:
-        # Repaired, cut or long: cut values that differ make two rows all the same.
+        # Repaired, cut or long. Values that differ only after the cut still give different rows.
         return key_value(raw, Repairs(), cache.outermost)
     key, text = entry
     return key, text[len(key) + 1 :]
 
 
 def _hash(*parts: object) -> UUID:
-    # repr of bytes, ints, bools, None and str is unambiguous, so no two different contents are joined to one text.
+    # repr of bytes, ints, bools, None and str is unambiguous: different contents give different texts.
     return UUID(bytes=hashlib.sha256(repr(parts).encode()).digest()[:16])
 
 

@@ -1,7 +1,7 @@
-"""How much of one item is stored: what is beyond is cut or left out, counted as dropped, and costs no neighbour.
+"""Size limits of one item: what exceeds them is cut or omitted and counted as dropped; other items are not affected.
 
-The defaults are far beyond what telemetry looks like; 0 is no limit. Looked at only where something is new or long, so
-that the usual item does not pay. Refuses to know rows and settings.
+The defaults are far above normal telemetry; 0 means no limit. They are checked only for new or long values, so that
+ordinary items cost nothing extra.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,8 @@ from otelgres.exporters.postgres.codec.anyvalue import MAX_DEPTH, Repairs
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``items`` of one request (beyond, all of it is refused), ``attributes`` of one item, ``events`` and links of one
-    span, bytes of a key, of a value, and of a text (names, bodies, messages); ``nesting`` of a value, :data:`MAX_DEPTH`
-    at most."""
+    """``items`` per request (one with more is rejected), ``attributes`` per item, ``events`` and links per span, bytes
+    of a key, a value and a text (names, bodies, messages); ``nesting`` of a value, at most :data:`MAX_DEPTH`."""
 
     items: int = 500_000
     attributes: int = 2048
@@ -29,12 +28,12 @@ class Limits:
 
     @property
     def outermost(self) -> int:
-        """The depth at which a value begins, for it to be at :data:`MAX_DEPTH` where the limit is."""
+        """The initial depth of a value: it reaches :data:`MAX_DEPTH` at the limit."""
         return max(0, MAX_DEPTH - self.nesting) if self.nesting else 0
 
     @property
     def shortest(self) -> int:
-        """A KeyValue of no more bytes than this is within the limits of key and value."""
+        """A KeyValue of at most this many bytes is within the limits of key and value."""
         return min(self.key_bytes or _ENDLESS, self.value_bytes or _ENDLESS)
 
 
@@ -45,12 +44,12 @@ _LOST: Final = frozenset(
 
 
 def effect_of(reason: str) -> str:
-    """``dropped`` for what these limits take away, ``repaired`` for every other change."""
+    """``dropped`` for data removed by these limits, ``repaired`` for every other change."""
     return "dropped" if reason in _LOST else "repaired"
 
 
 def cut_pair(raw: bytes, limits: Limits, repairs: Repairs) -> bytes:
-    """KeyValue bytes within the limits. What is no KeyValue comes back as it is, for whoever takes it apart."""
+    """KeyValue bytes cut to the limits. Invalid bytes are returned unchanged; the parser reports them."""
     try:
         pair = KeyValue.FromString(raw)
     except DecodeError:
@@ -64,7 +63,7 @@ def cut_pair(raw: bytes, limits: Limits, repairs: Repairs) -> bytes:
 
 
 def cut_value(raw: bytes, most: int, repairs: Repairs) -> bytes:
-    """AnyValue bytes of a body within ``most`` bytes."""
+    """AnyValue bytes of a log body, cut to ``most`` bytes."""
     try:
         value = AnyValue.FromString(raw)
     except DecodeError:
@@ -74,7 +73,7 @@ def cut_value(raw: bytes, most: int, repairs: Repairs) -> bytes:
 
 
 def cut_text(raw: bytes, most: int) -> bytes:
-    """The first ``most`` bytes, or a few less: no character is cut in two."""
+    """At most the first ``most`` bytes, without splitting a character."""
     return raw[:most].decode(errors="ignore").encode()
 
 
@@ -85,7 +84,7 @@ def _cut(value: AnyValue, most: int, repairs: Repairs, reason: str) -> None:
     elif kind == "bytes_value" and len(value.bytes_value) > most:
         value.bytes_value = value.bytes_value[:most]
     elif kind in ("array_value", "kvlist_value") and value.ByteSize() > most:
-        # Half a tree is another tree.
+        # A part of a structure would be a different structure: it is removed as a whole.
         value.Clear()
         reason = "value_dropped"
     else:

@@ -1,4 +1,4 @@
-"""Log records to rows of ``_otel.logs``. Refuses to know the other signals, partitions and connections."""
+"""Log records to rows of ``_otel.logs``. Has no connection."""
 
 import hashlib
 import re
@@ -51,14 +51,14 @@ _IDS = struct.Struct(">i16si8s").pack
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _NULLS_2 = pg.NULL * 2
 _NO_UIDS: Final = (b"null", b'""')
-_OUR_UID = re.compile(rb"\x0a\x0elog\.record\.uid\x12\x22\x0a\x20([0-9a-fA-F]{32})").fullmatch
+_SDK_UID = re.compile(rb"\x0a\x0elog\.record\.uid\x12\x22\x0a\x20([0-9a-fA-F]{32})").fullmatch
 _HEX_UID = re.compile(rb'"[0-9a-fA-F]{32}"').fullmatch
 
 
 def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> RejectedItems:
-    """Adds the rows of one parsed request to the group. Raises ``MalformedError``: then rewind the group.
+    """Adds the rows of one parsed request to the group. After a ``MalformedError`` the caller must rewind the group.
 
-    No log record is ever refused: whatever it carries can be stored.
+    No log record is rejected: every content can be stored.
     """
     repairs = Repairs()
     parts, days = group.table(TABLE)
@@ -69,7 +69,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
     most_text = caches.limits.text_bytes or sys.maxsize
     outermost = caches.attributes.outermost
     count = out_of_range = 0
-    midnight = next_midnight = 0  # the day of the last record: nearly always that of the next
+    midnight = next_midnight = 0  # the day of the previous record, usually also that of the next
     for resource_logs in request.resource_logs:
         resource_id = known.resources[resource_logs.resource, resource_logs.schema_url]
         for scope_logs in resource_logs.scope_logs:
@@ -126,14 +126,14 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                 count += 1
     group.counts[TABLE] += count
     for reason, number in repairs.items():
-        group.ledger.add(Entry(effect_of(reason), Signal.LOGS, reason), number)
+        group.losses.add(Entry(effect_of(reason), Signal.LOGS, reason), number)
     if out_of_range:
-        group.ledger.add(Entry("repaired", Signal.LOGS, "time_out_of_bounds"), out_of_range)
+        group.losses.add(Entry("repaired", Signal.LOGS, "time_out_of_bounds"), out_of_range)
     return RejectedItems()
 
 
 def _id(raw: bytes, size: int, zeros: bytes, name: str, repaired: dict[str, bytes], repairs: Repairs) -> bytes:
-    """An optional id. An invalid one means "no trace", and the record stays; its bytes are kept as hex."""
+    """An optional id. An invalid one is stored as NULL; its bytes are kept as hex in ``repaired``."""
     if not raw:
         return pg.NULL
     if len(raw) == size and raw != zeros:
@@ -144,11 +144,11 @@ def _id(raw: bytes, size: int, zeros: bytes, name: str, repaired: dict[str, byte
 
 
 def _uid(raws: Any, caches: Caches) -> bytes:
-    """The attribute log.record.uid as 16 bytes: 32 hex digits as they are, other text hashed, an empty one not."""
-    # otel_setup's own is where it put it, first or last, and in one form.
-    ours = _OUR_UID(raws[-1]) or _OUR_UID(raws[0])
-    if ours:
-        return pg.text(bytes.fromhex(ours[1].decode()))
+    """The attribute log.record.uid as 16 bytes: 32 hex digits are decoded, other text is hashed, empty is NULL."""
+    # otel_setup writes it as the first or last attribute, always in the same form.
+    match = _SDK_UID(raws[-1]) or _SDK_UID(raws[0])
+    if match:
+        return pg.text(bytes.fromhex(match[1].decode()))
     text = b""
     for raw in raws:
         key, entry = caches.attributes.get(raw) or caches.attributes.miss(raw, Repairs())
@@ -162,11 +162,11 @@ def _uid(raws: Any, caches: Caches) -> bytes:
 
 
 def _body(raw: bytes, most: int, outermost: int, repairs: Repairs) -> bytes:
-    """The columns body and body_value: text for a string that PostgreSQL can hold, jsonb for everything else."""
+    """The columns body and body_value: text for strings that PostgreSQL can store, jsonb for everything else."""
     if len(raw) > most:
         raw = cut_value(raw, most, repairs)
     if 2 <= len(raw) < 130 and raw[:1] == b"\x0a" and raw[1] == len(raw) - 2 and raw.isascii() and 0 not in raw[2:]:
-        return pg.text(raw[2:]) + pg.NULL  # short plain text: nearly every body
+        return pg.text(raw[2:]) + pg.NULL  # short ASCII text, as most bodies are
     number, wire, start, end = next(fields(raw), (0, 0, 0, 0))
     if (number, wire, end) == (1, 2, len(raw)):
         text = raw[start:end]

@@ -1,9 +1,9 @@
-"""OTLP messages as we parse them: wire-compatible with opentelemetry-proto, the many small parts left as bytes.
+"""OTLP messages for lazy parsing: wire-compatible with opentelemetry-proto, with the small parts left as bytes.
 
-Parsing every attribute into objects costs more than everything else together. Here a resource, a scope, an attribute, a
-body and every string stay ``bytes``, to be looked up whole in a cache (``attributes``) and taken apart only on a miss;
-number and histogram points too, most of which ``points`` reads without any message.
-Refuses to know what the fields mean. ``tests/unit/test_lazy.py`` holds every number here against the real descriptors.
+Parsing every attribute into objects costs more than all the rest. Here resources, scopes, attributes, bodies and
+strings stay ``bytes``: they are looked up in a cache (``attributes``) and parsed only on a miss. Number and histogram
+points stay ``bytes`` too; most are read by ``points`` without a message. ``tests/unit/test_lazy.py`` compares all field
+numbers with the real descriptors.
 """
 
 from typing import Any, Final
@@ -21,8 +21,8 @@ _UINT32, _INT32, _DOUBLE, _SINT32, _UINT64, _BOOL = (
     _F.TYPE_BOOL,
 )
 
-# Message -> (field, number, type or message name, repeated). Fields of the originals that are missing here are named,
-# with the reason, in tests/unit/test_lossless.py.
+# Message -> (field, number, type or message name, repeated). tests/unit/test_lossless.py lists the fields of the
+# originals that are missing here, with the reasons.
 MESSAGES: Final[dict[str, tuple[tuple[str, int, Any, bool], ...]]] = {
     "TracesRequest": (("resource_spans", 1, "ResourceSpans", True),),
     "ResourceSpans": (
@@ -193,7 +193,7 @@ MESSAGES: Final[dict[str, tuple[tuple[str, int, Any, bool], ...]]] = {
     ),
 }
 
-# Of these only the one that came last is there, as in the originals.
+# Only the last field set of each group is kept, as in the originals.
 ONEOFS: Final[dict[str, tuple[str, ...]]] = {
     "Metric": ("gauge", "sum", "histogram", "exponential_histogram", "summary"),
     "NumberDataPoint": ("as_double", "as_int"),
@@ -203,7 +203,7 @@ ONEOFS: Final[dict[str, tuple[str, ...]]] = {
 
 def _build() -> dict[str, Any]:
     package = "otelgres.lazy"
-    # proto2: every field knows whether it was there, and bytes are never checked for UTF-8.
+    # proto2: every field has presence, and bytes are not checked for UTF-8.
     file = descriptor_pb2.FileDescriptorProto(name="otelgres_lazy.proto", package=package, syntax="proto2")
     for name, fields in MESSAGES.items():
         message = file.message_type.add(name=name)

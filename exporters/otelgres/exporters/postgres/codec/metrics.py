@@ -1,4 +1,4 @@
-"""Metric points to rows of the four point tables. Refuses to know the other signals, partitions and connections."""
+"""Metric points to rows of the four point tables. Has no connection."""
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -69,9 +69,9 @@ _AddUsual: TypeAlias = Callable[
 
 
 def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> RejectedItems:
-    """Adds the rows of one parsed request to the group. Raises ``MalformedError``: then rewind the group.
+    """Adds the rows of one parsed request to the group. After a ``MalformedError`` the caller must rewind the group.
 
-    A point of a series without an id yet leaves its place in the row to be filled in: see ``Group.pending``.
+    The series_id of a point whose series has no id yet is filled in later: see ``Group.pending``.
     """
     rejected_items = RejectedItems()
     repairs = Repairs()
@@ -95,11 +95,11 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Rej
                     points = map(kind.message.FromString, others)
                 out_of_range += _add_points(points, kind, stream, known, caches, group, rejected_items, repairs)
     for reason, number in repairs.items():
-        group.ledger.add(Entry(effect_of(reason), Signal.METRICS, reason), number)
+        group.losses.add(Entry(effect_of(reason), Signal.METRICS, reason), number)
     if out_of_range:
-        group.ledger.add(Entry("repaired", Signal.METRICS, "time_out_of_bounds"), out_of_range)
+        group.losses.add(Entry("repaired", Signal.METRICS, "time_out_of_bounds"), out_of_range)
     for reason, number in rejected_items.reasons.items():
-        group.ledger.add(Entry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
+        group.losses.add(Entry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
     return rejected_items
 
 
@@ -113,7 +113,7 @@ def _add_points(
     rejected_items: RejectedItems,
     repairs: Repairs,
 ) -> int:
-    """Adds the rows of lazy messages, whatever is in them; returns how many times are out of bounds."""
+    """Adds the rows of lazy messages; returns the number of times that are out of bounds."""
     table, fields_of = kind.table, kind.fields
     width = len(COLUMNS[table])
     parts, days = group.table(table)
@@ -164,7 +164,7 @@ def _number(point: Any, caches: Caches, repaired: dict[str, bytes], repairs: Rep
         return pg.float8(point.as_double), pg.NULL, exemplars
     if point.flags & _NO_RECORDED_VALUE:
         return pg.NULL, pg.NULL, exemplars
-    return "the point has no value and does not say that none was recorded"
+    return "the point has neither a value nor the flag NO_RECORDED_VALUE"
 
 
 def _histogram(point: Any, caches: Caches, repaired: dict[str, bytes], repairs: Repairs) -> tuple[bytes, ...] | str:
@@ -246,18 +246,18 @@ def _exemplars(exemplars: Any, caches: Caches, repairs: Repairs) -> bytes:
 
 
 class _Kind(NamedTuple):
-    """A kind of points: where they are in a metric, and how they become rows."""
+    """A kind of points: its data field in Metric, its table and its functions."""
 
     data: str
     table: str
     fields: _Fields
     attributes_tag: bytes
-    # Takes the points that look as usual, and the message of the others; both None where all points are messages.
+    # The fast path for points in the usual encoding, and the message type of the others; None if there is no fast path.
     add_usual: _AddUsual | None = None
     message: Any = None
 
 
-# By the number of the field of Metric.
+# By the field number in Metric.
 _KINDS: Final = {
     5: _Kind("gauge", "number_points", _number, b"\x3a", add_numbers, NumberDataPoint),
     7: _Kind("sum", "number_points", _number, b"\x3a", add_numbers, NumberDataPoint),

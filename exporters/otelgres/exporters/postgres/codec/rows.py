@@ -1,7 +1,6 @@
-"""What every kind of row is made with: where rows and ledger entries gather, and how text and time are kept.
+"""Shared parts of all row modules: the group of rows and loss counts, text fields and out-of-range numbers.
 
-A :class:`Group` holds COPY BINARY rows by table for the requests that are committed together. Refuses to know the
-fields of any signal and the statements that will carry the rows.
+A :class:`Group` holds COPY BINARY rows by table for the requests that are committed together. Has no connection.
 """
 
 import sys
@@ -17,7 +16,7 @@ from otelgres.exporters.postgres.codec.dimensions import SeriesKey, SeriesRow
 from otelgres.exporters.postgres.codec.limits import Limits, cut_text
 
 NS_PER_DAY: Final = 86_400_000_000_000
-# The day of every row whose time lies outside the bounds, and that time in PostgreSQL's microseconds.
+# The day of every row whose time is out of bounds, and its time in PostgreSQL's microseconds.
 OUT_OF_RANGE_DAY: Final = 0
 OUT_OF_RANGE_TIME: Final = -pg.PG_EPOCH_US
 MAX_INT8: Final = (1 << 63) - 1
@@ -29,14 +28,14 @@ class Bounds(NamedTuple):
 
     earliest: int
     latest: int
-    received: int  # what a log record without any time of its own is filed under
+    received: int  # the time of a log record that has none of its own
 
 
 class Entry(NamedTuple):
-    """One kind of thing that went wrong, to be counted in the ledger."""
+    """One kind of loss, counted in otel.losses."""
 
     effect: str  # refused | dropped | repaired
-    signal: str  # traces | metrics | logs, or the table where no one signal is meant
+    signal: str  # traces | metrics | logs, or a table name
     reason: str
 
 
@@ -51,7 +50,7 @@ class LossCounts:
         """Counts ``count`` more of ``entry``."""
         self.counts[entry] += count
         if entry not in self.samples:
-            # A sample may be anything, and text cannot hold U+0000.
+            # A sample may contain U+0000, which text cannot store.
             self.samples[entry] = sample[:_SAMPLE].replace("\0", "\ufffd")
 
 
@@ -60,24 +59,24 @@ Mark: TypeAlias = tuple[dict[str, int], Counter[str], int]
 
 @dataclass
 class Group:
-    """Rows of the requests that will share a transaction: by table the COPY parts, their number and their days."""
+    """Rows of the requests that share a transaction: COPY parts, row counts and days, by table."""
 
     bounds: Bounds
     parts: dict[str, list[bytes]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     days: dict[str, set[int]] = field(default_factory=dict)
-    ledger: LossCounts = field(default_factory=LossCounts)
-    # (table, index of the part that is to be the series_id field, the series): points whose series has no id yet.
+    losses: LossCounts = field(default_factory=LossCounts)
+    # (table, index of the part that will be the series_id field, series): points whose series has no id yet.
     pending: list[tuple[str, int, SeriesKey]] = field(default_factory=list)
     new_series: dict[SeriesKey, SeriesRow] = field(default_factory=dict)
     series_repairs: Repairs = field(default_factory=Repairs)
 
     def mark(self) -> Mark:
-        """Where the group stands, for :meth:`rewind`."""
+        """The current position, for :meth:`rewind`."""
         return {name: len(parts) for name, parts in self.parts.items()}, self.counts.copy(), len(self.pending)
 
     def rewind(self, mark: Mark) -> None:
-        """Takes back the rows added since ``mark`` (days and ledger entries may stay: they harm nobody)."""
+        """Removes the rows added since ``mark``. Days and loss counts may stay: they do no harm."""
         lengths, counts, pending = mark
         for name, parts in self.parts.items():
             del parts[lengths.get(name, 0) :]
@@ -85,13 +84,13 @@ class Group:
         del self.pending[pending:]
 
     def table(self, name: str) -> tuple[list[bytes], set[int]]:
-        """The parts and the days of a table, to be added to."""
+        """The parts and the days of a table, to append to."""
         return self.parts.setdefault(name, []), self.days.setdefault(name, set())
 
 
 @dataclass
 class RejectedItems:
-    """Items of one request that are refused for good: how many, and why, in words for the sender."""
+    """Permanently rejected items of one request: their number and the reasons, for the client."""
 
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -102,16 +101,16 @@ class RejectedItems:
         self.reasons[reason] += 1
 
     def message(self) -> str:
-        """``3 refused: trace_id is not 16 bytes (2), …`` or the empty string."""
+        """``3 rejected: trace_id has 3 bytes, not 16 (2), …`` or the empty string."""
         if not self.count:
             return ""
-        return f"{self.count} refused: " + ", ".join(f"{why} ({n})" for why, n in self.reasons.most_common())
+        return f"{self.count} rejected: " + ", ".join(f"{why} ({n})" for why, n in self.reasons.most_common())
 
 
 class TextCache:
-    """Raw protobuf strings -> text fields. Belongs to one thread.
+    """Maps raw protobuf strings to text fields. For one thread.
 
-    Only what PostgreSQL holds as it is stays cached; the rest goes through :meth:`repaired` each time.
+    Only strings that PostgreSQL can store unchanged are cached, so that every repair is counted.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -120,7 +119,7 @@ class TextCache:
         self.get: Callable[[bytes], bytes | None] = self._known.get
 
     def field(self, raw: bytes, name: str, repaired: dict[str, bytes], repairs: Repairs) -> bytes:
-        """The field for ``raw``; where text cannot hold it, the nearest text, and the exact value in ``repaired``."""
+        """The field for ``raw``. If text cannot store it, the nearest text, with the exact value in ``repaired``."""
         known = self._known.get(raw)
         if known is not None:
             return known
@@ -143,7 +142,7 @@ class TextCache:
 
 
 class Caches:
-    """What one thread keeps from group to group."""
+    """The caches that one thread keeps between groups."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
@@ -153,14 +152,14 @@ class Caches:
 
 
 def repaired_field(repaired: dict[str, bytes]) -> bytes:
-    """The ``repaired`` column: NULL, or each field's exact value."""
+    """The ``repaired`` column: NULL, or the exact value of each repaired field."""
     if not repaired:
         return pg.NULL
     return pg.jsonb(b"{" + b",".join([b'"%s":%s' % (name.encode(), value) for name, value in repaired.items()]) + b"}")
 
 
 def clamped(value: int, name: str, repaired: dict[str, bytes], repairs: Repairs) -> int:
-    """An unsigned 64-bit number as a bigint; one past its range is stored as the largest, the exact value beside it."""
+    """An unsigned 64-bit number as a bigint. A larger one becomes the largest bigint; ``repaired`` gets the value."""
     if value <= MAX_INT8:
         return value
     repaired[name] = b"%d" % value
@@ -169,7 +168,7 @@ def clamped(value: int, name: str, repaired: dict[str, bytes], repairs: Repairs)
 
 
 def wrapped(value: int, name: str, repaired: dict[str, bytes], repairs: Repairs) -> int:
-    """Like :func:`clamped` for a column of a key: stored modulo 2**64, so that different numbers stay different."""
+    """Like :func:`clamped`, for key columns: wrapped modulo 2**64, so that different numbers stay different."""
     if value <= MAX_INT8:
         return value
     repaired[name] = b"%d" % value

@@ -1,4 +1,4 @@
-"""Spans to rows of ``_otel.spans``. Refuses to know the other signals, partitions and connections."""
+"""Spans to rows of ``_otel.spans``. Has no connection."""
 
 import struct
 from typing import Any, Final
@@ -49,7 +49,7 @@ COLUMNS: Final = (
     "repaired",
 )
 
-# The columns up to dropped_links_count have fixed lengths, so one pack writes them with their length words.
+# The columns up to dropped_links_count have fixed lengths: one pack writes them with their length words.
 _FIXED = struct.Struct(">h iq iq iq i16s i8s ii ii iq ii iq iq iq".replace(" ", "")).pack
 _JSONB_HEAD = struct.Struct(">ib").pack
 _PARENT = struct.Struct(">i8s").pack
@@ -61,7 +61,7 @@ _ROLE_FIELDS: Final = {role: pg.int2(role) for role in _ROLES.values()}
 
 
 def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> RejectedItems:
-    """Adds the rows of one parsed request to the group. Raises ``MalformedError``: then rewind the group."""
+    """Adds the rows of one parsed request to the group. After a ``MalformedError`` the caller must rewind the group."""
     rejected_items = RejectedItems()
     repairs = Repairs()
     parts, days = group.table(TABLE)
@@ -72,7 +72,7 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Rejec
     text_field = caches.texts.field
     status_get = caches.statuses.get
     count = out_of_range = 0
-    midnight = next_midnight = 0  # the day of the last span: nearly always that of the next
+    midnight = next_midnight = 0  # the day of the previous span, usually also that of the next
     for resource_spans in request.resource_spans:
         resource_id = known.resources[resource_spans.resource, resource_spans.schema_url]
         for scope_spans in resource_spans.scope_spans:
@@ -148,11 +148,11 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Rejec
                 count += 1
     group.counts[TABLE] += count
     for reason, number in repairs.items():
-        group.ledger.add(Entry(effect_of(reason), Signal.TRACES, reason), number)
+        group.losses.add(Entry(effect_of(reason), Signal.TRACES, reason), number)
     if out_of_range:
-        group.ledger.add(Entry("repaired", Signal.TRACES, "time_out_of_bounds"), out_of_range)
+        group.losses.add(Entry("repaired", Signal.TRACES, "time_out_of_bounds"), out_of_range)
     for reason, number in rejected_items.reasons.items():
-        group.ledger.add(Entry("refused", Signal.TRACES, "invalid_span"), number, reason)
+        group.losses.add(Entry("refused", Signal.TRACES, "invalid_span"), number, reason)
     return rejected_items
 
 
@@ -182,15 +182,15 @@ def _role(raws: Any, caches: Caches) -> bytes:
         key, text = caches.attributes.get(raw) or caches.attributes.miss(raw, Repairs())
         if key == TYPE_KEY:
             return _ROLE_FIELDS.get(_ROLES.get(text[len(key) + 1 :], 0), pg.NULL)
-    raise MalformedError("otelgres.type vanished")
+    raise MalformedError("the attribute otelgres.type is missing")
 
 
-def _first(things: Any, reason: str, caches: Caches, repairs: Repairs) -> Any:
+def _first(items: Any, reason: str, caches: Caches, repairs: Repairs) -> Any:
     most = caches.limits.events
-    if not most or len(things) <= most:
-        return things
-    repairs[reason] += len(things) - most
-    return things[:most]
+    if not most or len(items) <= most:
+        return items
+    repairs[reason] += len(items) - most
+    return items[:most]
 
 
 def _events(events: Any, caches: Caches, repairs: Repairs) -> bytes:
