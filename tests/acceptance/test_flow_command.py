@@ -112,7 +112,7 @@ def test_what_hangs_is_open(receiver: Serving) -> None:
     assert "not complete" in text
     assert "open: flow order of orders, began " in text
     assert "open: phase wait for stock of orders, began " in text
-    assert "(its parent is missing)" in text
+    assert "(parent missing)" in text
     assert "missing checkpoints: ACCEPTED, SHIPPED" in text
 
 

@@ -40,7 +40,7 @@ def test_a_check_says_what_is_pending_and_changes_nothing(empty_database: str) -
     for _ in range(2):
         done = migrate(empty_database, "--check-only")
         assert done.returncode == 1, done.stderr
-        assert "nothing of otelgres is here" in done.stdout
+        assert "the database contains no otelgres schemas" in done.stdout
         assert "pending: 0001_dimensions.sql" in done.stdout
     assert migrate(empty_database).returncode == 0
     done = migrate(empty_database, "--check-only")

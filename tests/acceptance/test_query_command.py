@@ -93,5 +93,5 @@ def test_a_long_run_is_stopped_and_leaves_no_half_file(database: str, tmp_path: 
         OTELGRES_DSN=database,
     )
     assert done.returncode == 1
-    assert "stopped after 0.5 s" in done.stderr
+    assert "timed out after 0.5 s" in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The command line. Each command is a module of its name, loaded when it is asked for; errors become one sentence."""
+"""The command line. Each command is a module of its name, imported on use; known errors are printed as one line."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ COMMANDS: Final = (
 
 
 class _Commands(click.Group):
-    """Imports a command's module only when it is needed: the gRPC server alone takes longer than `otelgres dsn`."""
+    """Imports a command's module on use: importing gRPC alone takes longer than `otelgres dsn`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -57,15 +57,15 @@ def cli() -> None:
 
 
 def main() -> None:
-    """The entry point: an error a person can mend is one sentence on stderr, not a traceback."""
-    # gRPC's own lines, on forks that it takes no part in and on ports that we speak of ourselves, are noise here.
+    """The entry point. Errors that the user can fix are one line on stderr, without a traceback."""
+    # gRPC logs forks and failed binds on its own; the forks are harmless and failed binds are reported by us.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    # libpq asks for it in every session: psycopg reads times in no other style, which a database may have as its own.
+    # psycopg parses times in ISO style only; a database may have another default.
     os.environ["PGDATESTYLE"] = "ISO"
     try:
         cli()
     except (EmbeddedPostgresError, CannotListen, SettingError, SchemaError) as error:
-        # An OSError's text begins with its number, which tells a person nothing.
+        # The text of an OSError starts with its error number; strerror is the message alone.
         click.echo(f"otelgres: {getattr(error, 'strerror', None) or error}", err=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""The account at the end: the senders' ledger held against what people read in SQL. Refuses to know what was broken."""
+"""Compares the senders' ledger with the public views at the end of a run."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -30,7 +30,7 @@ _EXAMPLES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The account of one kind of item; ``examples`` are numbers of what is wrong."""
+    """The result for one kind of item; ``examples`` are numbers of wrong items."""
 
     sent: int
     acked: int
@@ -43,34 +43,34 @@ class Line:
 
     @property
     def right(self) -> bool:
-        """Acknowledged is stored, once; nothing valid was refused, nothing appeared that nobody sent."""
+        """Whether everything acknowledged is stored exactly once, and nothing was wrongly rejected or added."""
         return not (self.lost or self.doubled or self.refused or self.invented)
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """All of it."""
+    """The result for all kinds, with roll-ups and losses."""
 
     lines: dict[ItemKind, Line]
     rollups: dict[str, int]
     losses: dict[str, int] = field(default_factory=dict)
-    """The receiver's own ledger: entries by effect, source, signal and reason."""
+    """The receiver's recorded losses by effect, source, signal and reason."""
 
     @property
     def right(self) -> bool:
-        """Whether the promise was kept, and there was something to keep it for."""
+        """Whether everything is right and at least one item was acknowledged."""
         spans = self.rollups["spans"]
         agree = self.rollups["in_flows"] == self.rollups["in_span_stats"] == spans and not self.rollups["wrong_flows"]
         return agree and all(line.right and line.stored for line in self.lines.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """All figures, for JSON."""
         lines = {kind.value: asdict(line) for kind, line in self.lines.items()}
         return {"right": self.right, "items": lines, "rollups": self.rollups, "losses": self.losses}
 
 
 def settle(ledger: SentLedger, dsn: str) -> Reconciliation:
-    """Asks the database at ``dsn`` what it holds. Raises ``psycopg.Error``."""
+    """Compares ``ledger`` with the database at ``dsn``. Raises ``psycopg.Error``."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         lines = {kind: _line(ledger, kind, _stored(connection, kind)) for kind in ItemKind}
         with connection.cursor() as cursor:
@@ -84,7 +84,7 @@ def settle(ledger: SentLedger, dsn: str) -> Reconciliation:
 
 def _stored(connection: psycopg.Connection[Any], kind: ItemKind) -> dict[int, int]:
     rows = connection.execute(_STORED[kind], {"key": NUMBER_KEY}).fetchall()
-    # An item without its number is none of ours, and must not hide.
+    # Items without a number were not sent by us and must be reported.
     return {-1 if number is None else int(number): int(count) for number, count in rows}
 
 
