@@ -89,7 +89,7 @@ def test_a_long_run_is_stopped_and_leaves_no_half_file(database: str, tmp_path: 
     file = tmp_path / "out.csv"
     done = run_otelgres(
         *("query", "SELECT n, pg_sleep(0.01) FROM generate_series(1, 100000) AS n"),
-        *("--seconds", "0.5", "--format", "csv", "-o", str(file)),
+        *("--timeout", "0.5", "--format", "csv", "-o", str(file)),
         OTELGRES_DSN=database,
     )
     assert done.returncode == 1

@@ -121,7 +121,7 @@ def _latency(
     _print_latency(results, as_json)
 
 
-@bench.command("tail")
+@bench.command("tail", short_help="From acknowledgement to output of `otelgres tail`.")
 @click.option(
     "--rate", "rates", multiple=True, type=click.FloatRange(0.1), default=[50.0], help="Records per second [50]."
 )

@@ -106,8 +106,8 @@ def _drop(dsn: str, *, yes: bool, knows: bool) -> None:
         found = contents(connection)
         if not found.schemas:
             return
-        _name(found)
-        _nobody_writes(connection)
+        _print_contents(found)
+        _check_no_receivers(connection)
         if found.has_telemetry and not knows:
             raise click.UsageError(
                 f"database {found.database} contains telemetry, which would be deleted: "
@@ -119,7 +119,7 @@ def _drop(dsn: str, *, yes: bool, knows: bool) -> None:
         click.echo(f"dropped schemas {', '.join(found.schemas)}")
 
 
-def _name(found: Contents) -> None:
+def _print_contents(found: Contents) -> None:
     click.echo(f"This drops from database {found.database} the schemas {', '.join(found.schemas)} and all their data:")
     for name, number in found.rows.items():
         click.echo(f"  {name}: {number:,} row{'s' if number != 1 else ''}")
@@ -127,7 +127,7 @@ def _name(found: Contents) -> None:
         click.echo("  no rows")
 
 
-def _nobody_writes(connection: psycopg.Connection[Any]) -> None:
+def _check_no_receivers(connection: psycopg.Connection[Any]) -> None:
     try:
         alive = [row[0] for row in connection.execute(_ALIVE).fetchall()]
     except psycopg.Error:

@@ -64,7 +64,7 @@ def new(name: str, scopes: Sequence[str], expires: str | None, tenant: str | Non
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @_file_option
 def list_(as_json: bool, tokens_file: str | None) -> None:
-    """List the tokens in the file (ids and properties; the tokens themselves are not stored)."""
+    """List the ids and properties of the tokens in the file."""
     try:
         tokens = load_tokens(_path(tokens_file))
     except TokensUnusable as error:

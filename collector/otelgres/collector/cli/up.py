@@ -15,7 +15,7 @@ from otelgres.collector.service.settings import load
 from otelgres.collector.service.signals import stop_on_signals
 
 
-@click.command()
+@click.command(short_help="Start PostgreSQL and the receiver, with a live view.")
 @data_option
 @address_options
 @workers_option

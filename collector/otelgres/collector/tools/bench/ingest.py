@@ -103,10 +103,10 @@ def _by_receiver(server: Server, dsn: str, signal: Signal, load: Load, seed: int
     with receiver(dsn) as target, worker("the sender", "-m", "otelgres.collector.tools.bench.sender") as sender:
         sender.send_line(orjson.dumps({**job, "endpoint": target.grpc}).decode())
         sender.line()
-        postgres, ours = _postgres_cpu(server), cpu_seconds(target.worker.pid)
+        postgres, receiver_cpu = _postgres_cpu(server), cpu_seconds(target.worker.pid)
         sender.send_line("go")
         sent = sender.answer()
-        ours = cpu_seconds(target.worker.pid) - ours
+        receiver_cpu = cpu_seconds(target.worker.pid) - receiver_cpu
         postgres = [now - before for now, before in zip(_postgres_cpu(server), postgres, strict=True)]
         stored, commits = _stored(dsn, signal)
     if stored != sent["items"]:
@@ -117,7 +117,7 @@ def _by_receiver(server: Server, dsn: str, signal: Signal, load: Load, seed: int
         seconds=sent["seconds"],
         commits=commits,
         postgres_cpu_us=_each(postgres, stored),
-        receiver_cpu_us=ours / stored * 1e6,
+        receiver_cpu_us=receiver_cpu / stored * 1e6,
         sender_cpu_us=sent["sender_cpu_seconds"] / stored * 1e6,
         ack_ms_p50=sent["ack_ms_p50"],
         ack_ms_p99=sent["ack_ms_p99"],
