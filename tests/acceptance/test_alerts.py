@@ -85,9 +85,9 @@ def test_once(ready: str) -> None:
     assert json.loads(invoke("alerts", "--json", OTELGRES_DSN=ready).stdout)["value"] == 3
     assert invoke("alerts", "--set", "losses=10", OTELGRES_DSN=ready).stdout == "losses fires at 10\n"
     said = invoke("alerts", "--set", "flow_p95/nightly=3600000.5", OTELGRES_DSN=ready).stdout
-    assert said == "flow_p95 of nightly fires at 3600000.5\n"
+    assert said == "flow_p95 for nightly fires at 3600000.5\n"
     assert invoke("alerts", OTELGRES_DSN=ready).returncode == 0
-    assert "quiet    losses" in invoke("alerts", "--all", OTELGRES_DSN=ready).stdout
+    assert "ok       losses" in invoke("alerts", "--all", OTELGRES_DSN=ready).stdout
     assert invoke("alerts", "--disable", "losses/a_reason", OTELGRES_DSN=ready).returncode == 0
     assert "a_reason" not in invoke("alerts", "--all", OTELGRES_DSN=ready).stdout
     assert "there is no rule" in invoke("alerts", "--disable", "nothing", OTELGRES_DSN=ready).stderr
@@ -160,10 +160,10 @@ def test_when_alerts_are_sent(tmp_path: Path) -> None:
     assert state.update([], after(140) + REPEAT_INTERVAL) == [ended], "its end was not delivered"
     state.mark_notified([ended], after(140) + REPEAT_INTERVAL)
     assert state.update([], after(150) + REPEAT_INTERVAL) == []
-    assert state.held == []
+    assert state.active == []
 
 
 def test_a_state_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text('[{"rule": 1}]')
-    assert AlertState(file).held == []
+    assert AlertState(file).active == []

@@ -34,7 +34,7 @@ SECTIONS = (
     "Logs of the newest PaymentDeclinedError",
     "Services",
     "Metrics",
-    "Ask yourself",
+    "Queries to try",
 )
 
 

@@ -31,7 +31,7 @@ def look(*arguments: str, **environ: str) -> tuple[int, dict[str, list[dict[str,
     found: dict[str, list[dict[str, Any]]] = {}
     for line in done.stdout.splitlines():
         finding = json.loads(line)
-        assert finding["mend"] or finding["severity"] == "fine"
+        assert finding["fix"] or finding["severity"] == "fine"
         found.setdefault(finding["check"], []).append(finding)
     return done.returncode, found
 
@@ -74,7 +74,7 @@ def test_a_receiver_of_another_database(receiver: Serving, database: str) -> Non
     status, found = of(receiver, dsn=database)
     assert status == 2
     assert severities(found, "test flow") == ["broken"] * 3
-    assert "stores elsewhere" in found["test flow"][0]["mend"]
+    assert "stores elsewhere" in found["test flow"][0]["fix"]
     assert severities(found, "receivers") == ["broken"]
 
 
@@ -124,7 +124,7 @@ def test_tokens_and_tls(cluster: Cluster, migrated: str, tmp_path: Path) -> None
         receiver = Serving(process, process.ready() | {"dsn": dsn})
         _, found = of(receiver)
         assert severities(found, "test flow") == ["broken"] * 3
-        assert "token" in found["test flow"][0]["mend"]
+        assert "token" in found["test flow"][0]["fix"]
         _, found = of(receiver, OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{token}")
         assert severities(found, "test flow") == ["fine"] * 3
         _, found = look("--http", receiver.http.replace("http:", "https:"), "--grpc", receiver.grpc, OTELGRES_DSN=dsn)
@@ -147,7 +147,7 @@ def test_a_clock_that_is_ahead_and_an_alert(receiver: Serving) -> None:
             connection.execute("DELETE FROM _otel.losses")
     assert status == 2
     assert found["clocks"][0]["what"].startswith("the clock of skewed is ")
-    assert f"{RUNBOOKS}/losses.md" in [finding["mend"] for finding in found["alerts"]]
+    assert f"{RUNBOOKS}/losses.md" in [finding["fix"] for finding in found["alerts"]]
 
 
 def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
@@ -176,7 +176,7 @@ def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
         )
     status, found = of(receiver, dsn=database)
     assert status == 2
-    told = {(finding["what"].split(":")[0], finding["mend"]) for finding in found["alerts"]}
+    told = {(finding["what"].split(":")[0], finding["fix"]) for finding in found["alerts"]}
     assert told >= {
         ("partitions_ahead spans", f"{RUNBOOKS}/partitions-ahead.md"),
         ("spool_age here", f"{RUNBOOKS}/spool-age.md"),

@@ -110,9 +110,9 @@ def test_a_checkpoint_of_a_flow_that_is_elsewhere_misses_nothing(receiver: Servi
 def test_what_hangs_is_open(receiver: Serving) -> None:
     text = draw(receiver, str(HUNG))
     assert "not complete" in text
-    assert "open: flow order of orders, began " in text
-    assert "open: phase wait for stock of orders, began " in text
-    assert "(its parent is missing)" in text
+    assert "open: flow order in orders, began " in text
+    assert "open: phase wait for stock in orders, began " in text
+    assert "(parent missing)" in text
     assert "missing checkpoints: ACCEPTED, SHIPPED" in text
 
 
@@ -125,6 +125,6 @@ def test_for_machines_and_the_latest(receiver: Serving) -> None:
 
 def test_what_is_no_flow_is_said(receiver: Serving) -> None:
     done = invoke("flow", "whatever", OTELGRES_DSN=receiver.dsn)
-    assert (done.returncode, "no flow id" in done.stderr) == (2, True)
+    assert (done.returncode, "is not a flow id" in done.stderr) == (2, True)
     done = invoke("flow", str(uuid.uuid4()), OTELGRES_DSN=receiver.dsn)
-    assert (done.returncode, "nothing is known" in done.stderr) == (1, True)
+    assert (done.returncode, "there is no flow" in done.stderr) == (1, True)

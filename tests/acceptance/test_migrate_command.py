@@ -41,7 +41,7 @@ def test_a_check_says_what_is_pending_and_changes_nothing(empty_database: str) -
     for _ in range(2):
         done = migrate(empty_database, "--check-only")
         assert done.returncode == 1, done.stderr
-        assert "nothing of otelgres is here" in done.stdout
+        assert "the database contains no otelgres schemas" in done.stdout
         assert "pending: 0001_dimensions.sql" in done.stdout
     assert migrate(empty_database).returncode == 0
     done = migrate(empty_database, "--check-only")
@@ -91,10 +91,10 @@ def test_test_data_is_real_and_the_sample_queries_find_it(empty_database: str) -
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--test-data", "7"], "is no uuid"),
+        (["--test-data", "7"], "is not a uuid"),
         (["--check-only", "--force"], "--check-only changes nothing"),
-        (["--yes"], "are for --force"),
-        ([DELETES], "are for --force"),
+        (["--yes"], "need --force"),
+        ([DELETES], "need --force"),
     ],
 )
 def test_what_makes_no_sense_is_said(database: str, arguments: list[str], said: str) -> None:
@@ -108,9 +108,9 @@ def test_force_names_asks_and_refuses(database: str) -> None:
         done = migrate(database, *arguments)
         assert done.returncode == 2
         assert "_otel.logs: 1 row\n" in done.stdout
-        assert "give --i-know-this-deletes-data as well" in done.stderr
+        assert "add --i-know-this-deletes-data" in done.stderr
     done = migrate(database, "--force", DELETES, answer="yes\n")
-    assert (done.returncode, "that is not its name" in done.stderr) == (1, True)
+    assert (done.returncode, "the name does not match" in done.stderr) == (1, True)
     done = migrate(database, "--force", DELETES)
     assert done.returncode == 1  # nobody is there to answer
     assert [row["body"] for row in rows(database, "SELECT body FROM otel.logs")] == ["precious"]
@@ -147,5 +147,5 @@ def test_force_does_not_pull_the_floor_from_under_a_receiver(cluster: Cluster, m
     with postgres.new_database(cluster, migrated) as dsn, serve(dsn, str(tmp_path)) as receiver:
         receiver.ready()
         done = migrate(dsn, "--force", "--yes", DELETES)
-        assert (done.returncode, "receivers are writing to it" in done.stderr) == (1, True), done.stderr
+        assert (done.returncode, "receivers are using the database" in done.stderr) == (1, True), done.stderr
         assert rows(dsn, "SELECT 1 FROM otel.receivers")

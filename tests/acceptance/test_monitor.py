@@ -74,7 +74,7 @@ def test_piped_it_is_plain_text(ready: str) -> None:
     (order,) = (line for line in lines if line.startswith("or [31mder"))
     assert order.rstrip().endswith("stalled after CHARGED")
     (tick,) = (line for line in lines if line.startswith("PUBLISHED"))
-    assert tick.rstrip().endswith("stalled after PUBLISHED, lacks DELIVERED")
+    assert tick.rstrip().endswith("stalled after PUBLISHED, missing DELIVERED")
     assert any(line.startswith("feed") and "events 7" in line for line in lines)
     assert any(line.startswith("feed") and "ticks" in line and "not confirmed" in line for line in lines)
 

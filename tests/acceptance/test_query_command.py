@@ -89,9 +89,9 @@ def test_a_long_run_is_stopped_and_leaves_no_half_file(database: str, tmp_path: 
     file = tmp_path / "out.csv"
     done = invoke(
         *("query", "SELECT n, pg_sleep(0.01) FROM generate_series(1, 100000) AS n"),
-        *("--seconds", "0.5", "--format", "csv", "-o", str(file)),
+        *("--timeout", "0.5", "--format", "csv", "-o", str(file)),
         OTELGRES_DSN=database,
     )
     assert done.returncode == 1
-    assert "stopped after 0.5 s" in done.stderr
+    assert "timed out after 0.5 s" in done.stderr
     assert list(tmp_path.iterdir()) == []

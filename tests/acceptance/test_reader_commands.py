@@ -54,7 +54,7 @@ def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
         ("flow latest", "pay"),
         ("query --format csv 'SELECT name FROM otel.flows'", "order"),
         ("status", "spans"),
-        ("alerts --all", "quiet"),
+        ("alerts --all", "ok "),
         ("export training --out {folder}", "documents"),
     ],
 )
@@ -71,7 +71,7 @@ def test_diagnose_sees_the_schema_as_a_reader(receiver: Serving) -> None:
     done = invoke("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one for one in found if one["severity"] != "fine"] == []
-    assert {"check": "schema", "severity": "fine", "what": "the schema is this program's", "mend": ""} in found
+    assert {"check": "schema", "severity": "fine", "what": "the schema is up to date", "fix": ""} in found
     with psycopg.connect(receiver.dsn, autocommit=True) as connection:
         newest = "(SELECT max(name) FROM _otel.migrations)"
         gone = connection.execute(f"DELETE FROM _otel.migrations WHERE name = {newest} RETURNING *").fetchone()

@@ -256,10 +256,10 @@ def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("errors", "--section", "nothing"), "there are errors, runs, samples"),
+        (("errors", "--section", "nothing"), "its sections are errors, runs, samples"),
         (("errors", "--since", "2026-02-01", "--until", "2026-01-01"), "--since must be before --until"),
-        (("errors", "--since", "yesterday"), "'yesterday' is no day (2026-01-31), time"),
-        (("errors", "--since", "9999999999d"), "'9999999999d' is no day"),
+        (("errors", "--since", "yesterday"), "'yesterday' is not a day (2026-01-31), a time"),
+        (("errors", "--since", "9999999999d"), "'9999999999d' is not a day"),
         (("weather",), "'weather' is not one of"),
         (("errors", "--out", "/nowhere/at/all.html"), "cannot be written"),
     ],

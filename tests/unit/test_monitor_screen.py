@@ -31,7 +31,7 @@ def test_it_fits_and_says_what_is_left_out(lines: int) -> None:
     assert len(found) <= lines
     assert all(len(line) <= 80 for line in found)
     text = "\n".join(found)
-    assert "FLOWS AT WORK" in text
+    assert "RUNNING FLOWS" in text
     assert "more" in text
 
 

@@ -1,4 +1,4 @@
-"""The command line. What it needs is in extra ``server``; without it, it says so."""
+"""The command line. Its packages come with extra ``server``; a missing one is named with the command to install it."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ from otelgres.exporters.extras import advice
 
 def main() -> None:
     """The entry point of ``otelgres``. Exits with 1 if a package of an extra is missing, with the command for it."""
-    # gRPC's own lines, on forks that it takes no part in and on ports that we speak of ourselves, are noise here.
+    # gRPC logs forks and failed binds on its own; the forks are harmless and failed binds are reported by us.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    # libpq asks for it in every session: psycopg reads times in no other style, which a database may have as its own.
+    # psycopg parses times in ISO style only; a database may have another default.
     os.environ["PGDATESTYLE"] = "ISO"
     try:
         from otelgres.collector.cli.group import run

@@ -1,4 +1,4 @@
-"""``otelgres alerts``: what fires, once or from now on, on the terminal or to a webhook. Refuses to know the rules."""
+"""``otelgres alerts``: prints the alert rules that fire, once or continuously, and posts them to a webhook."""
 
 import os
 import signal
@@ -31,8 +31,8 @@ _FIRES: Final = 2
 _COLOURS: Final = {"critical": "red", "warning": "yellow"}
 
 
-@click.command(short_help="Say which alert rules fire.")
-@click.option("--watch", is_flag=True, help="Refresh, and print what begins and ends.")
+@click.command(short_help="List the alert rules that fire.")
+@click.option("--watch", is_flag=True, help="Keep refreshing; print alerts that start and end.")
 @click.option(
     "--interval",
     "every",
@@ -41,22 +41,22 @@ _COLOURS: Final = {"critical": "red", "warning": "yellow"}
     show_default=True,
     help="Refresh interval in seconds.",
 )
-@click.option("--webhook", metavar="URL", help="POST what begins and ends here, in Alertmanager's form (with --watch).")
+@click.option("--webhook", metavar="URL", help="With --watch: also POST to URL, in Alertmanager's format.")
 @click.option(
     "--header-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with headers for the webhook, `Name: value` a line, readable for nobody else.",
+    help="Headers for the webhook, one `Name: value` per line; a file that only you can read.",
 )
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where --watch remembers what it has told [alerts.json in your data folder].",
+    help="State file of --watch [alerts.json in your data folder].",
 )
-@click.option("--set", "sets", metavar="RULE[/SUBJECT]=NUMBER", multiple=True, help="Change a threshold, and end.")
-@click.option("--disable", "offs", metavar="RULE[/SUBJECT]", multiple=True, help="Switch a rule off, and end.")
-@click.option("--all", "everything", is_flag=True, help="Show what does not fire, too.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.option("--set", "sets", metavar="RULE[/SUBJECT]=NUMBER", multiple=True, help="Change a threshold and exit.")
+@click.option("--disable", "offs", metavar="RULE[/SUBJECT]", multiple=True, help="Disable a rule and exit.")
+@click.option("--all", "everything", is_flag=True, help="Also list rules that do not fire.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
 def alerts(
     watch: bool,
@@ -71,9 +71,9 @@ def alerts(
     dsn: str | None,
     data: Path,
 ) -> None:
-    """Say which alert rules fire. Exit 0 if none does, 2 if one does.
+    """List the alert rules that fire. Exit status 0 if none does, else 2.
 
-    docs/alerts.md says what the rules are.
+    docs/alerts.md describes the rules.
     """
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
@@ -113,7 +113,7 @@ def _watch(dsn: str, every: float, hook: Webhook | None, state: AlertState, out:
         try:
             rows = before = _query(dsn)
         except psycopg.Error as error:
-            # What fired before has not ended because nobody can see it.
+            # Alerts do not end because the database is unreachable.
             rows = [*before, _unreachable_row(error)]
         due = state.update(rows, datetime.now(UTC))
         if due:
@@ -126,10 +126,10 @@ def _deliver(due: list[ActiveAlert], hook: Webhook | None, state: AlertState, ou
         try:
             hook.post(due)
         except NotDelivered as error:
-            click.echo(f"otelgres: {error}; trying again with the next look", err=True)
+            click.echo(f"otelgres: {error}; will be retried at the next refresh", err=True)
             return
-    for held in due:
-        out.held(held)
+    for alert in due:
+        out.alert(alert)
     state.mark_notified(due, datetime.now(UTC))
 
 
@@ -156,9 +156,9 @@ def _change(dsn: str, sets: tuple[str, ...], offs: tuple[str, ...]) -> None:
             known: Mapping[str, Any] = {"rule": rule, "subject": subject, "threshold": threshold, "enabled": enabled}
             row = connection.execute(query("set_alert_rule"), known).fetchone()
             if row is None:
-                raise click.ClickException(f"there is no rule {rule}: `otelgres alerts --all` names them.")
-            what = f"fires at {row[2]:.15g}" if enabled else "is off"
-            click.echo(f"{rule} {'of ' + subject + ' ' if subject else ''}{what}")
+                raise click.ClickException(f"there is no rule {rule}: `otelgres alerts --all` lists the rules.")
+            state = f"fires at {row[2]:.15g}" if enabled else "is disabled"
+            click.echo(f"{rule} {'for ' + subject + ' ' if subject else ''}{state}")
 
 
 def _rule(text: str) -> tuple[str, str]:
@@ -189,7 +189,7 @@ def _webhook(url: str | None, header_file: Path | None) -> Webhook | None:
 
 
 class _Out:
-    """Lines on stdout, for people or machines."""
+    """Prints alerts on stdout, as text or JSON lines."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -199,14 +199,14 @@ class _Out:
         if self._as_json:
             self._print(json_of(row))
         else:
-            self._line(row["severity"] if row["firing"] else "quiet", row["rule"], row["subject"], row["summary"])
+            self._line(row["severity"] if row["firing"] else "ok", row["rule"], row["subject"], row["summary"])
 
-    def held(self, held: ActiveAlert) -> None:
+    def alert(self, alert: ActiveAlert) -> None:
         if self._as_json:
-            told = asdict(held) | {"at": datetime.now(UTC), "status": "resolved" if held.ended else "firing"}
-            self._print(json_of(told))
+            status = "resolved" if alert.ended else "firing"
+            self._print(json_of(asdict(alert) | {"at": datetime.now(UTC), "status": status}))
         else:
-            self._line("ended" if held.ended else held.severity, held.rule, held.subject, held.summary)
+            self._line("ended" if alert.ended else alert.severity, alert.rule, alert.subject, alert.summary)
 
     def _line(self, state: str, rule: str, subject: str, summary: str) -> None:
         text = Text(f"{state:<9}", _COLOURS.get(state, "green"))

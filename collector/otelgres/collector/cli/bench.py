@@ -1,4 +1,4 @@
-"""``otelgres bench``: what this machine gets out of otelgres, measured on servers and databases of its own."""
+"""``otelgres bench``: benchmarks of otelgres on this machine, in temporary databases."""
 
 import signal
 import statistics
@@ -26,10 +26,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 _SIGNALS = [signal.value for signal in Signal]
 
 
-@click.group(short_help="Measure what this machine does.")
+@click.group(short_help="Run benchmarks on this machine.")
 def bench() -> None:
-    """Measure. Everything runs on data of its own, ends by itself and leaves nothing."""
-    # As Ctrl-C does: what was started and made for the measurement goes with it.
+    """Run benchmarks. All data is temporary and removed at the end."""
+    # Exits like Ctrl-C, so that processes and databases of the benchmark are removed.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
@@ -49,27 +49,27 @@ def _where_options(function: _Function) -> _Function:
         click.option(
             "--folder",
             type=click.Path(exists=True, file_okay=False, path_type=Path),
-            help="Where the temporary data goes; choose the disk to be measured.",
+            help="Folder for temporary data, on the disk to be measured.",
         ),
         click.option(
-            "--dsn", callback=_on_this_server, help="Measure on this server, in databases made and dropped for it."
+            "--dsn", callback=_on_this_server, help="Use this server; temporary databases are created and dropped."
         ),
     ):
         function = option(function)
     return function
 
 
-@bench.command("ingest", short_help="gRPC requests to committed rows, beside COPY.")
+@bench.command("ingest", short_help="gRPC requests to committed rows, compared with COPY.")
 @click.option(
     "--signal", "signals", multiple=True, type=click.Choice(_SIGNALS), default=_SIGNALS, show_default="all three"
 )
-@click.option("--items", type=click.IntRange(1), default=200_000, show_default=True, help="Items a round.")
-@click.option(
-    "--seconds", type=click.FloatRange(0.1), default=30.0, show_default=True, help="At most this long a round."
-)
-@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Turns of each way.")
+@click.option("--items", type=click.IntRange(1), default=200_000, show_default=True, help="Items per round.")
+@click.option("--seconds", type=click.FloatRange(0.1), default=30.0, show_default=True, help="Limit per round.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Rounds of each method.")
 @click.option("--connections", type=click.IntRange(1), default=4, show_default=True)
-@click.option("--in-flight", type=click.IntRange(1), default=6, show_default=True, help="Calls in flight a connection.")
+@click.option(
+    "--in-flight", type=click.IntRange(1), default=6, show_default=True, help="Calls in flight per connection."
+)
 @_where_options
 def _ingest(
     signals: tuple[str, ...],
@@ -82,9 +82,13 @@ def _ingest(
     folder: Path | None,
     as_json: bool,
 ) -> None:
-    """gRPC requests to committed rows, beside COPY of the same rows."""
+    """Throughput from gRPC requests to committed rows, compared with COPY of the same rows."""
     load = ingest.Load(items=items, seconds=seconds, rounds=rounds, connections=connections, in_flight=in_flight)
-    with _told(), server(dsn, folder) as target, progress("items", 2 * items * rounds * len(signals)) as advance:
+    with (
+        _errors_as_messages(),
+        server(dsn, folder) as target,
+        progress("items", 2 * items * rounds * len(signals)) as advance,
+    ):
         results = [
             ingest.measure(target, signal, load, partial(_print_round, signal, advance))
             for signal in map(Signal, signals)
@@ -96,29 +100,36 @@ def _ingest(
         _print_table(tables.ingest_table(results))
 
 
-@bench.command("latency", short_help="A call of logger.info until SQL shows its row.")
-@click.option("--rate", "rates", multiple=True, type=click.FloatRange(0.1), help="A second [1000; flows: 5].")
+@bench.command("latency", short_help="From a logger.info call until its row is visible in SQL.")
+@click.option(
+    "--rate", "rates", multiple=True, type=click.FloatRange(0.1), help="Records or flows per second [1000; flows: 5]."
+)
 @click.option("--seconds", type=click.FloatRange(0.1), default=10.0, show_default=True)
-@click.option("--flows", is_flag=True, help="Flows of four checkpoints by otel_setup.integration, not log records.")
+@click.option("--flows", is_flag=True, help="Measure flows of four checkpoints instead of log records.")
 @_where_options
 def _latency(
     rates: tuple[float, ...], seconds: float, flows: bool, dsn: str | None, folder: Path | None, as_json: bool
 ) -> None:
-    """A call of logger.info until SQL shows its row; with --flows, a first checkpoint until it shows the last."""
+    """Latency from a logger.info call until its row is visible in SQL.
+
+    With --flows: from the first of four checkpoints (otel_setup.integration) until the last is visible.
+    """
     what: latency.What = "flows" if flows else "records"
     rates = rates or ((5.0,) if flows else (1000.0,))
-    with _told(), server(dsn, folder) as target, progress("seconds", seconds * len(rates)) as advance:
+    with _errors_as_messages(), server(dsn, folder) as target, progress("seconds", seconds * len(rates)) as advance:
         results = {rate: latency.measure(target, what, rate, seconds, advance) for rate in rates}
     _print_latency(results, as_json)
 
 
-@bench.command("tail")
-@click.option("--rate", "rates", multiple=True, type=click.FloatRange(0.1), default=[50.0], help="A second [50].")
+@bench.command("tail", short_help="From acknowledgement to output of `otelgres tail`.")
+@click.option(
+    "--rate", "rates", multiple=True, type=click.FloatRange(0.1), default=[50.0], help="Records per second [50]."
+)
 @click.option("--seconds", type=click.FloatRange(0.1), default=20.0, show_default=True)
 @_where_options
 def _tail(rates: tuple[float, ...], seconds: float, dsn: str | None, folder: Path | None, as_json: bool) -> None:
-    """A record's acknowledgement until `otelgres tail` prints it."""
-    with _told(), server(dsn, folder) as target, progress("seconds", seconds * len(rates)) as advance:
+    """Latency from a record's acknowledgement until `otelgres tail` prints it."""
+    with _errors_as_messages(), server(dsn, folder) as target, progress("seconds", seconds * len(rates)) as advance:
         results = {rate: tailing.measure(target, rate, seconds, advance) for rate in rates}
     _print_latency(results, as_json)
 
@@ -127,8 +138,8 @@ def _tail(rates: tuple[float, ...], seconds: float, dsn: str | None, folder: Pat
 @click.option("--calls", type=click.IntRange(1), default=10_000, show_default=True, help="Calls of each kind.")
 @_where_options
 def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
-    """What one call of telemetry costs the program that makes it."""
-    with _told(), server(dsn, folder) as target, progress("situations", 4) as advance:
+    """CPU time of one telemetry call in the application."""
+    with _errors_as_messages(), server(dsn, folder) as target, progress("situations", 4) as advance:
         situations = application.measure(target, calls, advance)
     if as_json:
         _print_json(situations)
@@ -136,14 +147,14 @@ def _application(calls: int, dsn: str | None, folder: Path | None, as_json: bool
         _print_table(tables.application_table(situations))
 
 
-@bench.command("replay", short_help="How fast a spool drains.")
+@bench.command("replay", short_help="Speed of spool replay.")
 @click.option("--signal", type=click.Choice(_SIGNALS), default=Signal.TRACES.value, show_default=True)
 @click.option("--items", type=click.IntRange(1), default=100_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @_where_options
 def _drain(signal: str, items: int, rounds: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
-    """How fast a spool drains, beside storing the same requests at once."""
-    with _told(), server(dsn, folder) as target, progress("items", 2 * items * rounds) as advance:
+    """Speed of spool replay, compared with storing the same requests directly."""
+    with _errors_as_messages(), server(dsn, folder) as target, progress("items", 2 * items * rounds) as advance:
         found = drain.measure(target, Signal(signal), items, rounds, _print_replay, advance)
     if as_json:
         _print_json([asdict(one) | {"ratio": one.ratio} for one in found])
@@ -152,35 +163,35 @@ def _drain(signal: str, items: int, rounds: int, dsn: str | None, folder: Path |
 
 
 def _print_replay(one: drain.ReplayedRates) -> None:
-    click.echo(f"stored {one.ingest:,.0f} a second, drained {one.replay:,.0f}: {one.ratio:.2f}", err=True)
+    click.echo(f"stored {one.ingest:,.0f} per second, replayed {one.replay:,.0f}: ratio {one.ratio:.2f}", err=True)
 
 
-@bench.command("deduplication", short_help="What it costs that nothing is stored twice.")
+@bench.command("deduplication", short_help="Cost of deduplication.")
 @click.option("--signal", type=click.Choice(_SIGNALS), default=Signal.TRACES.value, show_default=True)
 @click.option("--items", type=click.IntRange(1), default=100_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @_where_options
 def _guards(signal: str, items: int, rounds: int, dsn: str | None, folder: Path | None, as_json: bool) -> None:
-    """What it costs that nothing is stored twice: microseconds an item."""
-    with _told(), server(dsn, folder) as target, progress("rounds", rounds) as advance:
+    """Cost of deduplication, in microseconds per item."""
+    with _errors_as_messages(), server(dsn, folder) as target, progress("rounds", rounds) as advance:
         found = deduplication.measure(target, Signal(signal), items, rounds, partial(_print_deduplication, advance))
     if as_json:
         _print_json(asdict(found))
     else:
         click.echo(
-            f"COPY {found.copy:.1f} µs an item, of which {found.key:.1f} for the key; digests {found.digests:.2f}"
+            f"COPY {found.copy:.1f} µs per item, of which {found.key:.1f} for the key; digests {found.digests:.2f}"
         )
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Turns what can go wrong in a measurement into one sentence."""
+def _errors_as_messages() -> Iterator[None]:
+    """Reports the known errors of a benchmark as one line."""
     try:
         yield
     except (ProcessError, ingest.NotStoredError) as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
-        raise click.ClickException(f"the database: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
 
 
 def _print_deduplication(advance: Callable[[], None], line: str) -> None:
@@ -190,7 +201,7 @@ def _print_deduplication(advance: Callable[[], None], line: str) -> None:
 
 def _print_round(signal: Signal, advance: Callable[[float], None], one: ingest.Round) -> None:
     advance(one.items)
-    click.echo(f"{signal} by {one.way}: {one.items:,} in {one.seconds:.2f} s, {one.rate:,.0f} a second", err=True)
+    click.echo(f"{signal} by {one.way}: {one.items:,} in {one.seconds:.2f} s, {one.rate:,.0f} per second", err=True)
 
 
 def _print_latency(results: Mapping[float, latency.Latency], as_json: bool) -> None:
@@ -205,6 +216,6 @@ def _print_json(values: Any) -> None:
 
 
 def _print_table(table: Any) -> None:
-    # A pipe has no width: there nothing is cut.
+    # A pipe has no width; cells must not be cut there.
     console = Console() if sys.stdout.isatty() else Console(width=200)
     console.print(table)

@@ -1,4 +1,4 @@
-"""``otelgres chaos``: is what was acknowledged there, once, after everything was killed many times?"""
+"""``otelgres chaos``: checks that acknowledged items are stored exactly once, under faults and kills."""
 
 import sys
 from collections.abc import Callable
@@ -15,23 +15,28 @@ from otelgres.collector.tools.chaos.speeds import speeds
 _FIGURES_FROM = 60.0
 
 
-@click.command(short_help="Kill and restart under load, and count what is lost.")
+@click.command(short_help="Inject faults under load and count lost items.")
 @click.option(
-    "--seconds", type=click.FloatRange(1, 86_400), default=30, show_default=True, help="How long things break."
+    "--seconds", type=click.FloatRange(1, 86_400), default=30, show_default=True, help="Duration of fault injection."
 )
-@click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="What breaks in which order.")
-@click.option("--kills", type=click.IntRange(0), default=0, help="At least so many kill -9, even if it takes longer.")
+@click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Seed of the fault schedule.")
 @click.option(
-    "--overload", "overload_seconds", type=click.FloatRange(1, 86_400), help="Instead: twice the load, so long."
+    "--kills", type=click.IntRange(0), default=0, help="Minimum number of kill -9, even if that takes longer."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one line of JSON.")
+@click.option(
+    "--overload",
+    "overload_seconds",
+    type=click.FloatRange(1, 86_400),
+    help="Run an overload test of this many seconds instead.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def chaos(seconds: float, seed: int, kills: int, overload_seconds: float | None, as_json: bool) -> None:
-    """Kill the receiver and PostgreSQL under load and hold the senders' ledger against SQL.
+    """Kill the receiver and PostgreSQL under load, then compare what was acknowledged with what is stored.
 
-    Everything runs on data of its own and is gone afterwards. Exit status 1 if anything was lost or doubled.
+    All data is temporary and removed at the end. Exit status 1 if anything was lost or duplicated.
     """
     if sys.platform == "win32":
-        raise click.ClickException("chaos needs the signals and sockets of Linux or macOS.")
+        raise click.ClickException("chaos runs on Linux and macOS only.")
     plan = ChaosPlan(seconds=seconds, seed=seed, kills=kills)
     console = Console(stderr=True)
     try:
@@ -40,10 +45,10 @@ def chaos(seconds: float, seed: int, kills: int, overload_seconds: float | None,
                 _overload(overload_seconds, status.update, as_json=as_json)
                 return
             result = run(plan, status.update)
-            # A short run is a test, and has no time for figures.
+            # Short runs are tests; they skip the measurement of speeds.
             measured = speeds(status.update) if seconds >= _FIGURES_FROM else None
     except KeyboardInterrupt:
-        click.echo("stopped; nothing is left running", err=True)
+        click.echo("stopped; all processes have ended", err=True)
         sys.exit(130)
     if as_json:
         click.echo(report.as_json(plan, result, measured))

@@ -1,4 +1,4 @@
-"""``otelgres demo``: a sample system in front of a receiver for some seconds, and what SQL then says of it."""
+"""``otelgres demo``: runs a sample system against a receiver and prints what SQL shows of it."""
 
 import re
 import shlex
@@ -20,26 +20,26 @@ from otelgres.collector.cli.options import data_option
 from otelgres.collector.embedded.cluster import default_data_dir
 from otelgres.collector.tools.demo import report
 from otelgres.collector.tools.demo.child import ChildError
-from otelgres.collector.tools.demo.findings import Findings, look
+from otelgres.collector.tools.demo.findings import Findings, read_findings
 from otelgres.collector.tools.demo.receiving import receiving
 from otelgres.collector.tools.demo.system import Endpoints, SentItems, missing_packages, run_system
 from otelgres.collector.tools.demo.verdict import problem
 from otelgres.exporters.extras import installing
 
 
-@click.command(short_help="Run three sample services and show what SQL says.")
+@click.command(short_help="Run three sample services and show the results in SQL.")
 @click.option(
-    "--seconds", type=click.FloatRange(1, 86400), default=20, show_default=True, help="How long orders come in."
+    "--seconds", type=click.FloatRange(1, 86400), default=20, show_default=True, help="How long customers place orders."
 )
 @data_option
-@click.option("--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint instead, and ask nothing afterwards.")
-@click.option("--json", "as_json", is_flag=True, help="Print the findings as one line of JSON, nothing else.")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also save what is printed as a picture.")
+@click.option("--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint instead; no report.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON only.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also save the report as an SVG image.")
 def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: Path | None) -> None:
-    """Run a sample system of three services, then show what SQL says of it.
+    """Run a sample system of three services for some seconds, then show what SQL has about it.
 
-    Uses the receiver that runs on --data, or starts one for the time being; or sends to --endpoint, such as that of a
-    Collector, whose database is not known here. Ends by itself.
+    Uses the receiver that runs on --data, or starts one for this run. With --endpoint, for example a Collector's,
+    telemetry is only sent.
     """
     if missing := missing_packages():
         raise click.ClickException(f"the sample system needs {', '.join(missing)}: {installing('demo')}")
@@ -48,7 +48,7 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: P
         _send(endpoint, seconds, as_json)
         return
     out = report.console()
-    # A machine that reads stdout gets the findings only.
+    # With --json stdout has the findings only.
     progress = Console(stderr=True) if as_json else out
     try:
         with progress.status("starting PostgreSQL and a receiver") as status:
@@ -56,9 +56,9 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: P
     except ChildError as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
-        raise click.ClickException(f"the database could not be asked: {str(error).strip()}") from error
+        raise click.ClickException(f"query failed: {str(error).strip()}") from error
     except KeyboardInterrupt:
-        click.echo("stopped; nothing is left running", err=True)
+        click.echo("stopped; all processes have ended", err=True)
         sys.exit(128 + signal.SIGINT)
     wrong = problem(sent, findings)
     if wrong and not findings.records:
@@ -69,7 +69,7 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: P
         out.record = svg is not None
         report.show(out, sent, findings, _psql(data, was_running))
         if svg is not None:
-            # Without rich's web fonts: a picture should not call out.
+            # rich links web fonts; opening the image must not load anything.
             picture = re.sub(r"@font-face \{[^}]*\}", "", out.export_svg(title="otelgres demo"))
             svg.write_text(picture, encoding="utf-8")
     if wrong:
@@ -77,25 +77,25 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: P
 
 
 def _run(seconds: float, data: Path, status: Status) -> tuple[SentItems, Findings, bool]:
-    """What was sent, what was found, and whether the receiver had been running before."""
+    """Returns what was sent, what was found, and whether the receiver had been running before."""
     with receiving(data) as receiver:
         status.update("starting shop, stock and shipping")
         run, since = uuid.uuid4().hex, datetime.now(UTC)
 
         def progress(left: float, placed: int) -> None:
-            status.update(f"shop, stock and shipping at work: {placed} orders so far, {left:.0f} s to go")
+            status.update(f"running shop, stock and shipping: {placed} orders so far, {left:.0f} s left")
 
         sent = run_system(Endpoints(f"http://{receiver.grpc}", receiver.http), run, seconds, progress)
-        status.update("asking PostgreSQL")
-        findings = look(receiver.dsn, run, since, seconds)
-        status.update("ending what was started")
+        status.update("querying PostgreSQL")
+        findings = read_findings(receiver.dsn, run, since, seconds)
+        status.update("stopping the processes")
         return sent, findings, receiver.found
 
 
 def _send(endpoint: str, seconds: float, as_json: bool) -> None:
-    """Runs the system in front of somebody else's endpoint, and says what it has sent."""
+    """Runs the sample system against ``endpoint`` and prints what it has sent."""
     if not endpoint.startswith(("http://", "https://")):
-        raise click.UsageError("--endpoint must be a URL, such as http://127.0.0.1:4317.")
+        raise click.UsageError("--endpoint must be a URL such as http://127.0.0.1:4317.")
     try:
         sent = run_system(Endpoints(endpoint), uuid.uuid4().hex, seconds, lambda left, placed: None)
     except ChildError as error:
@@ -107,11 +107,11 @@ def _send(endpoint: str, seconds: float, as_json: bool) -> None:
     else:
         click.echo(f"sent {sent.records} spans and log records of {sum(sent.answers.values())} orders to {endpoint}")
     if not sent.flushed:
-        raise click.ClickException(f"{endpoint} did not take everything: is it reachable?")
+        raise click.ClickException(f"{endpoint} did not accept everything: check that it is reachable.")
 
 
 def _psql(data: Path, was_running: bool) -> str:
-    """How to open the database in psql, to be read by a person."""
+    """The shell command that opens the database in psql."""
     program = "otelgres" if shutil.which("otelgres") else shlex.quote(sys.argv[0])
     option = "" if data.absolute() == default_data_dir() else f" --data {shlex.quote(str(data))}"
     command = f'psql "$({program} dsn{option})"'

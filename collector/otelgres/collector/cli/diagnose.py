@@ -1,4 +1,4 @@
-"""``otelgres diagnose``: walks the chain and says what is wrong and how to mend it. Refuses to mend."""
+"""``otelgres diagnose``: checks every step from sender to stored rows; prints problems and fixes, changes nothing."""
 
 import os
 from pathlib import Path
@@ -24,22 +24,22 @@ _WORDS: Final = {
 }
 
 
-@click.command(short_help="Look at every link from a sender to the rows.")
+@click.command(short_help="Check every step from sender to stored rows.")
 @click.option(
-    "--http", metavar="URL", help="OTLP/HTTP, such as https://telemetry.example:4318 [the receiver on --data]."
+    "--http", metavar="URL", help="OTLP/HTTP, for example https://telemetry.example:4318 [the receiver on --data]."
 )
 @click.option("--grpc", metavar="HOST:PORT", help="OTLP/gRPC; https://HOST:PORT for TLS [the receiver on --data].")
-@click.option("--redis", metavar="URL", help="A Redis that flows pass through [REDIS_URL].")
+@click.option("--redis", metavar="URL", help="A Redis server that flows pass through [REDIS_URL].")
 @click.option(
     "--timeout",
     "seconds",
     type=click.FloatRange(0.1, 60),
     default=5,
     show_default=True,
-    help="SharedDeadline with each link.",
+    help="Timeout of each check, in seconds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each finding.")
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
 def diagnose(
     http: str | None,
@@ -50,10 +50,10 @@ def diagnose(
     dsn: str | None,
     data: Path,
 ) -> None:
-    """Look at every link from a sender to the rows; exit 0 if all is well, 1 after a warning, 2 if something is broken.
+    """Check every step from sender to stored rows. Exit status 0: fine, 1: warning, 2: broken.
 
-    Sends a span of its own over each protocol (service otelgres.diagnose). Headers, such as a token, come from
-    OTEL_EXPORTER_OTLP_HEADERS, a CA certificate from OTEL_EXPORTER_OTLP_CERTIFICATE.
+    Sends a test span over each protocol (service otelgres.diagnose), with the headers (for example a token) of
+    OTEL_EXPORTER_OTLP_HEADERS and the CA certificate of OTEL_EXPORTER_OTLP_CERTIFICATE.
     """
     found = running(data)
     defaults = ReceiverSettings()
@@ -68,8 +68,8 @@ def diagnose(
     ):
         worst = max(worst, finding.severity)
         if as_json:
-            told = {"check": finding.check, "severity": finding.severity.name.lower()}
-            click.echo(json_of(told | {"what": finding.what, "mend": finding.mend}))
+            fields = {"check": finding.check, "severity": finding.severity.name.lower()}
+            click.echo(json_of(fields | {"what": finding.what, "fix": finding.fix}))
         else:
             _show(console, finding)
     raise SystemExit(int(worst))
@@ -80,5 +80,5 @@ def _show(console: Console, finding: Finding) -> None:
     line = Text(f"{word:<8}", colour)
     line.append(f"{finding.check:<10} {clean(finding.what)}")
     console.print(line, soft_wrap=True)
-    if finding.mend:
-        console.print(Text(f"{'':<19}-> {finding.mend}", "dim"), soft_wrap=True)
+    if finding.fix:
+        console.print(Text(f"{'':<19}-> {finding.fix}", "dim"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``otelgres dsn``: how to reach the embedded PostgreSQL that is running."""
+"""``otelgres dsn``: prints the DSN of the running embedded PostgreSQL."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from otelgres.collector.embedded.cluster import running_dsn
 @click.command(short_help="Print the DSN of the running embedded PostgreSQL.")
 @data_option
 def dsn(data: Path) -> None:
-    """Print a DSN that psql and psycopg take: psql "$(otelgres dsn)"."""
+    """Print a DSN for psql and psycopg: psql "$(otelgres dsn)"."""
     found = running_dsn(data)
     if found is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`.")

@@ -1,4 +1,4 @@
-"""``otelgres export training``: recorded operations as a training set. Refuses to know what is in them."""
+"""``otelgres export training``: writes recorded operations as a training set."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,17 +30,23 @@ _COLUMNS: Final = (
 
 @click.group()
 def export() -> None:
-    """Telemetry as files for other programs."""
+    """Export telemetry as files for other programs."""
 
 
-@export.command(short_help="Write operations as train and validation files.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write into.")
+@export.command(short_help="Export operations as train and validation files.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Output folder.")
 @click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
-@click.option("--validation", type=click.FloatRange(0, 1), default=0.2, show_default=True, help="Share of sessions.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another one gives another split.")
-@click.option("--since", type=click.DateTime(), help="From this time on (UTC) [30 days ago].")
+@click.option(
+    "--validation",
+    type=click.FloatRange(0, 1),
+    default=0.2,
+    show_default=True,
+    help="Share of sessions for validation.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random split.")
+@click.option("--since", type=click.DateTime(), help="From this time (UTC) [30 days ago].")
 @click.option("--until", type=click.DateTime(), help="Before this time (UTC) [now].")
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
 def training(
     out: Path,
@@ -52,9 +58,9 @@ def training(
     dsn: str | None,
     data: Path,
 ) -> None:
-    """Write operations as train and validation files, and manifest.json beside them.
+    """Export operations as train and validation files with a manifest.json.
 
-    A session is in one of the two parts, always the same for the same seed.
+    All operations of a session are in the same file. The same seed gives the same split.
     """
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
@@ -72,12 +78,14 @@ def training(
         raise click.ClickException(f"query failed: {str(error).strip()}") from error
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error
-    for part, said in manifest["parts"].items():
-        click.echo(f"{part}: {said['documents']:,} documents of {said['sessions']:,} sessions in {out / said['file']}")
+    for part, counts in manifest["parts"].items():
+        click.echo(
+            f"{part}: {counts['documents']:,} documents of {counts['sessions']:,} sessions in {out / counts['file']}"
+        )
 
 
 def _rows(connection: psycopg.Connection, times: dict[str, datetime]) -> Iterator[dict[str, Any]]:
-    # A cursor in the database: the result may be larger than memory.
+    # A server-side cursor: the result may be larger than memory.
     with connection.cursor("training", row_factory=dict_row) as cursor:
         cursor.itersize = 1000
         cursor.execute(query("training_documents"), times)

@@ -1,6 +1,6 @@
-"""``otelgres files``: writes out the files around the program: dashboards, alert rules, runbooks, stack, manifests.
+"""``otelgres files``: writes the dashboards, alert rules, runbooks and deployment files that the package contains.
 
-An installed wheel has them in ``share/doc/otelgres`` of its environment; an editable install uses the checkout's own.
+An installed wheel has them in ``share/doc/otelgres`` of its environment; an editable install uses the checkout.
 """
 
 import json
@@ -19,15 +19,15 @@ _FOLDER: Final = "share/doc/otelgres"
 _REPOSITORY: Final = "https://github.com/otelgres/otelgres"
 
 
-@click.command(short_help="Write dashboards, alert rules and the stack's files.")
+@click.command(short_help="Write dashboards, alert rules and deployment files.")
 @click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), required=False)
-@click.option("--list", "only_list", is_flag=True, help="Print the names of the files and write nothing.")
-@click.option("--force", is_flag=True, help="Overwrite files that exist and differ.")
+@click.option("--list", "only_list", is_flag=True, help="Print the file names only.")
+@click.option("--force", is_flag=True, help="Overwrite files with other contents.")
 def files(folder: Path | None, only_list: bool, force: bool) -> None:
     """Write into DIR: Grafana dashboards and alert rules, runbooks, docker-compose.yml, the Collector's configuration,
     a systemd unit and Kubernetes manifests.
 
-    Without --force nothing is written if a file with other contents is in the way.
+    Without --force nothing is written if a file with other contents exists.
     """
     if not only_list and folder is None:
         raise click.UsageError("Give the folder to write into, or --list.")
@@ -76,12 +76,12 @@ def _sources(installed: Distribution) -> dict[str, Path]:
     checkout = _checkout(installed)
     found = _of_installation(installed) if checkout is None else _of_checkout(checkout)
     if not found:
-        raise click.ClickException("this installation of otelgres has lost its files: install it again.")
+        raise click.ClickException("the files of this otelgres installation are missing: install it again.")
     return dict(sorted(found.items()))
 
 
 def _checkout(installed: Distribution) -> Path | None:
-    """The root of the source tree if the installation is editable (PEP 610)."""
+    """The root of the source tree of an editable installation (PEP 610), else None."""
     origin = json.loads(installed.read_text("direct_url.json") or "{}")
     if not origin.get("dir_info", {}).get("editable"):
         return None
@@ -99,7 +99,7 @@ def _of_checkout(root: Path) -> dict[str, Path]:
 
 
 def _of_installation(installed: Distribution) -> dict[str, Path]:
-    # `pip install --target` moves the folder beside the packages and leaves its former names in RECORD.
+    # `pip install --target` moves the folder next to the packages, but RECORD keeps the old paths.
     folders = [_FOLDER]
     for recorded in installed.files or ():
         before, found, _ = str(recorded).partition(f"{_FOLDER}/")

@@ -1,4 +1,4 @@
-"""``otelgres flow``: one flow as a waterfall. Refuses to know what the views do not say."""
+"""``otelgres flow``: prints one flow as a waterfall."""
 
 import dataclasses
 import sys
@@ -20,17 +20,17 @@ _PIPE_WIDTH = 140
 
 @click.command(short_help="Draw a flow as a waterfall.")
 @click.argument("flow", metavar="ID|latest")
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def flow(flow: str, dsn: str | None, data: Path, as_json: bool) -> None:
-    """Draw a flow: its spans on a scale of time, phases and their own time, the critical path, logs, what is missing.
+    """Draw a flow as a waterfall: spans, phases, self time, the critical path, logs, and missing parts.
 
-    ID is a flow id (uuid) or a trace id (32 hex digits).
+    ID is a flow id (uuid), a trace id (32 hex digits), or `latest`.
     """
     wanted = None if flow == "latest" else flow_id_of(flow)
     if wanted is None and flow != "latest":
-        raise click.UsageError(f"{flow!r} is no flow id (uuid or 32 hex digits); `latest` is the latest flow.")
+        raise click.UsageError(f"{flow!r} is not a flow id: use a uuid, 32 hex digits, or `latest`.")
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
@@ -40,7 +40,7 @@ def flow(flow: str, dsn: str | None, data: Path, as_json: bool) -> None:
     except psycopg.Error as error:
         raise click.ClickException(f"query failed: {str(error).strip()}") from error
     if picture is None:
-        raise click.ClickException("there is no flow yet." if wanted is None else f"nothing is known of {wanted}.")
+        raise click.ClickException("there are no flows yet." if wanted is None else f"there is no flow {wanted}.")
     if as_json:
         click.echo(json_of(dataclasses.asdict(picture)))
     else:

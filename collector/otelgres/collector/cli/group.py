@@ -1,4 +1,4 @@
-"""The commands. Each is a module of its name, loaded when it is asked for; errors become one sentence."""
+"""The commands. Each is a module of its name, imported on use; known errors are printed as one line."""
 
 import sys
 from importlib import import_module
@@ -37,7 +37,7 @@ COMMANDS: Final = (
 
 
 class _Commands(click.Group):
-    """Imports a command's module only when it is needed: the gRPC server alone takes longer than `otelgres dsn`."""
+    """Imports a command's module on use: importing gRPC alone takes longer than `otelgres dsn`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -56,10 +56,10 @@ def cli() -> None:
 
 
 def run() -> None:
-    """Runs the command that the arguments name: an error a person can mend is one sentence on stderr, no traceback."""
+    """Runs a command. Errors that the user can fix are one line on stderr, without a traceback."""
     try:
         cli()
     except (EmbeddedPostgresError, CannotListen, SettingError, SchemaError) as error:
-        # An OSError's text begins with its number, which tells a person nothing.
+        # The text of an OSError starts with its error number; strerror is the message alone.
         click.echo(f"otelgres: {getattr(error, 'strerror', None) or error}", err=True)
         sys.exit(1)

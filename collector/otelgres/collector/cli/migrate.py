@@ -1,4 +1,4 @@
-"""``otelgres migrate``: brings a database to the schema of this version, says what it lacks, or makes it anew."""
+"""``otelgres migrate``: migrates a database to the schema of this version, checks it, or recreates it."""
 
 import sys
 import uuid
@@ -23,18 +23,18 @@ _PENDING = 1
 _ALIVE = "SELECT DISTINCT host || ' ' || pid FROM otel.receivers WHERE alive"
 
 
-@click.command(short_help="Bring the schema to the version of this program.")
-@click.option("--dsn", help="The database. Better given as OTELGRES_DSN: `ps` shows flags to everyone.")
-@click.option("--check-only", is_flag=True, help="Change nothing; exit 0 if all is there, 1 if something is pending.")
-@click.option("--test-data", metavar="ID", help="Then run a small experiment of this id (a uuid) into the database.")
-@click.option("--show-queries", is_flag=True, help="Print queries to try, and do nothing else.")
-@click.option("--force", is_flag=True, help="Drop all schemas of otelgres first, with all that is in them. Asks.")
-@click.option("--yes", is_flag=True, help="With --force: do not ask.")
-@click.option("--i-know-this-deletes-data", "knows", is_flag=True, help="With --force: even if there is telemetry.")
+@click.command(short_help="Migrate the database to this version's schema.")
+@click.option("--dsn", help="Database DSN. Prefer OTELGRES_DSN: `ps` shows options to everyone.")
+@click.option("--check-only", is_flag=True, help="Change nothing; exit 0 if up to date, 1 if migrations are pending.")
+@click.option("--test-data", metavar="ID", help="Then store a small experiment with this id (a uuid).")
+@click.option("--show-queries", is_flag=True, help="Print sample queries and exit.")
+@click.option("--force", is_flag=True, help="First drop all otelgres schemas and their data, after a prompt.")
+@click.option("--yes", is_flag=True, help="With --force: no prompt.")
+@click.option("--i-know-this-deletes-data", "knows", is_flag=True, help="With --force: even if telemetry is stored.")
 def migrate(
     dsn: str | None, check_only: bool, test_data: str | None, show_queries: bool, force: bool, yes: bool, knows: bool
 ) -> None:
-    """Apply what is missing. Without --force nothing is dropped."""
+    """Apply pending migrations. Without --force nothing is dropped."""
     if show_queries:
         click.echo(query("sample_queries").decode(), nl=False)
         return
@@ -42,10 +42,10 @@ def migrate(
     if check_only and (force or test_data):
         raise click.UsageError("--check-only changes nothing: leave out --force and --test-data.")
     if (yes or knows) and not force:
-        raise click.UsageError("--yes and --i-know-this-deletes-data are for --force.")
+        raise click.UsageError("--yes and --i-know-this-deletes-data need --force.")
     target = load({"dsn": dsn}).dsn
     if not target:
-        raise click.UsageError("Say which database: --dsn or the variable OTELGRES_DSN.")
+        raise click.UsageError("no database: set --dsn or OTELGRES_DSN.")
     try:
         if check_only:
             sys.exit(_check(target))
@@ -61,7 +61,7 @@ def migrate(
         if force or experiment is not None:
             _sizes(target)
     except psycopg.Error as error:
-        raise click.ClickException(f"the database could not be migrated: {str(error).strip()}") from error
+        raise click.ClickException(f"migration failed: {str(error).strip()}") from error
 
 
 def _show_step(advance: Callable[[], None], step: str) -> None:
@@ -73,7 +73,7 @@ def _experiment(given: str | None) -> uuid.UUID | None:
     try:
         return None if given is None else uuid.UUID(given)
     except ValueError as error:
-        raise click.UsageError(f"--test-data {given!r} is no uuid: say, for example, {uuid.uuid4()}.") from error
+        raise click.UsageError(f"--test-data {given!r} is not a uuid: use, for example, {uuid.uuid4()}.") from error
 
 
 def _check(dsn: str) -> int:
@@ -90,16 +90,14 @@ def _check(dsn: str) -> int:
             ).fetchone() or (0, 0)
             click.echo(f"schema {name}: {relations} relations, {functions} functions")
         if not found.schemas:
-            click.echo("nothing of otelgres is here")
+            click.echo("the database contains no otelgres schemas")
     for name in missing:
         click.echo(f"pending: {name}")
     if missing:
         return _PENDING
     _sizes(dsn)
-    # Beyond names: what was applied must be what the files say.
-    click.echo(
-        "up to date" if same else "a migration was changed after it had been applied: `otelgres migrate` says which"
-    )
+    # Compares the contents of applied migrations too, not only their names.
+    click.echo("up to date" if same else "a migration was changed after it was applied: `otelgres migrate` names it")
     return 0 if same else _PENDING
 
 
@@ -108,35 +106,37 @@ def _drop(dsn: str, *, yes: bool, knows: bool) -> None:
         found = contents(connection)
         if not found.schemas:
             return
-        _name(found)
-        _nobody_writes(connection)
+        _print_contents(found)
+        _check_no_receivers(connection)
         if found.has_telemetry and not knows:
             raise click.UsageError(
-                f"database {found.database} has telemetry in it, which would be lost: "
-                "give --i-know-this-deletes-data as well if that is what you want."
+                f"database {found.database} contains telemetry, which would be deleted: "
+                "add --i-know-this-deletes-data to delete it."
             )
-        if not yes and click.prompt("Type the name of the database to go on", default="") != found.database:
-            raise click.ClickException("that is not its name: nothing was dropped.")
+        if not yes and click.prompt("Type the name of the database to continue", default="") != found.database:
+            raise click.ClickException("the name does not match: nothing was dropped.")
         drop(connection)
         click.echo(f"dropped schemas {', '.join(found.schemas)}")
 
 
-def _name(found: Contents) -> None:
-    click.echo(f"This drops from database {found.database} the schemas {', '.join(found.schemas)} and all in them:")
+def _print_contents(found: Contents) -> None:
+    click.echo(f"This drops from database {found.database} the schemas {', '.join(found.schemas)} and all their data:")
     for name, number in found.rows.items():
         click.echo(f"  {name}: {number:,} row{'s' if number != 1 else ''}")
     if not found.rows:
         click.echo("  no rows")
 
 
-def _nobody_writes(connection: psycopg.Connection[Any]) -> None:
+def _check_no_receivers(connection: psycopg.Connection[Any]) -> None:
     try:
         alive = [row[0] for row in connection.execute(_ALIVE).fetchall()]
     except psycopg.Error:
-        # What is broken or of another version is a reason to make it anew.
+        # A broken or incompatible schema must not prevent recreating it.
         return
     if alive:
-        raise click.ClickException(f"receivers are writing to it (host, pid: {', '.join(alive)}): stop them first.")
+        raise click.ClickException(
+            f"receivers are using the database (host, pid: {', '.join(alive)}): stop them first."
+        )
 
 
 def _run_experiment(dsn: str, experiment: uuid.UUID) -> None:

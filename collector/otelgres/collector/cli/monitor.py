@@ -1,4 +1,4 @@
-"""``otelgres monitor``: the state of everything on one screen, once or from now on. Judging is for alert rules."""
+"""``otelgres monitor``: prints the current state on one screen, once or continuously."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
 from otelgres.collector.embedded.cluster import running_dsn
-from otelgres.collector.inspect.monitor.read import look
+from otelgres.collector.inspect.monitor.read import read
 from otelgres.collector.inspect.monitor.screen import screen
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.service.settings import load
@@ -23,7 +23,7 @@ _PIPE_WIDTH = 100
 
 
 @click.command(short_help="Show services, flows, heartbeats and alerts.")
-@click.option("--watch", is_flag=True, help="Refresh, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh until Ctrl-C.")
 @click.option(
     "--interval",
     "every",
@@ -32,11 +32,11 @@ _PIPE_WIDTH = 100
     show_default=True,
     help="Refresh interval in seconds.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON for each look.")
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON per refresh.")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
 def monitor(watch: bool, every: float, as_json: bool, dsn: str | None, data: Path) -> None:
-    """Show services, flows at work and stalled, heartbeats, subscriptions, receivers, and what fires."""
+    """Show services, running and stalled flows, heartbeats, subscriptions, receivers and firing alerts."""
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
@@ -57,7 +57,7 @@ def monitor(watch: bool, every: float, as_json: bool, dsn: str | None, data: Pat
 def _lines(dsn: str, console: Console, every: float, *, watch: bool, as_json: bool) -> None:
     with _connected(dsn) as connection:
         while True:
-            found = look(connection)
+            found = read(connection)
             if as_json:
                 print(json_of({"at": datetime.now(UTC), **found}), flush=True)
             else:
@@ -73,12 +73,12 @@ def _live(dsn: str, console: Console, every: float) -> None:
         while True:
             try:
                 connection = connection or _connected(dsn)
-                shown: RenderableType = screen(look(connection), datetime.now(UTC), console.height)
+                shown: RenderableType = screen(read(connection), datetime.now(UTC), console.height)
             except psycopg.Error as error:
-                # A monitor that ends when something is wrong is of no use.
+                # Keeps running and reconnects at the next refresh.
                 connection = None
                 shown = Text(f"query failed: {str(error).strip().splitlines()[0]}", "bold red")
-            # Drawn as a whole: no line is blank between two looks.
+            # One refresh draws the whole screen, so that it does not flicker.
             live.update(shown, refresh=True)
             threading.Event().wait(every)
 

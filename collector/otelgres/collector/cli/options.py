@@ -1,4 +1,4 @@
-"""Options that several commands share, and what they print alike. Refuses to know what a command does."""
+"""Options and output that several commands share."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ _TIMES: Final = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d
 
 
 def length_of_time(text: str) -> timedelta | None:
-    """``30s``, ``10m``, ``2h`` or ``7d``; None if it is nothing of the kind."""
+    """Parses ``30s``, ``10m``, ``2h`` or ``7d``; returns None for other text."""
     number, unit = text[:-1], text[-1:]
     if unit not in _UNITS or not (number.isascii() and number.isdigit()):
         return None
@@ -27,7 +27,7 @@ def length_of_time(text: str) -> timedelta | None:
 
 
 def moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
-    """The callback of an option that is a day or time, in UTC, or how long ago: an aware datetime."""
+    """Option callback: parses a day or time (UTC), or how long ago, to an aware datetime."""
     if value is None:
         return None
     ago = length_of_time(value)
@@ -37,7 +37,7 @@ def moment(_context: click.Context, _option: click.Parameter, value: str | None)
         return next(found for form in _TIMES if (found := _read(value, form)) is not None)
     except (OverflowError, StopIteration):
         raise click.BadParameter(
-            f"{value!r} is no day (2026-01-31), time (2026-01-31T12:00) or length of time (30d)."
+            f"{value!r} is not a day (2026-01-31), a time (2026-01-31T12:00) or a duration (30d)."
         ) from None
 
 
@@ -49,7 +49,7 @@ def _read(text: str, form: str) -> datetime | None:
 
 
 def data_option(function: _Function) -> _Function:
-    """``--data DIR``: where the embedded PostgreSQL keeps its data."""
+    """``--data DIR``: the data folder of the embedded PostgreSQL."""
     return click.option(
         "--data",
         type=click.Path(file_okay=False, path_type=Path),
@@ -67,22 +67,22 @@ def address_options(function: _Function) -> _Function:
 
 
 def workers_option(function: _Function) -> _Function:
-    """``--workers N``: processes on the same ports."""
+    """``--workers N``: number of receiver processes."""
     return click.option("--workers", type=click.IntRange(1, 64), help="Receiver processes on the same ports [1].")(
         function
     )
 
 
 def json_option(function: _Function) -> _Function:
-    """``--json``: one line for machines instead of the live view."""
+    """``--json``: print one JSON line instead of the live view."""
     return click.option(
         "--json",
         "as_json",
         is_flag=True,
-        help="Once ready, print one line of JSON (grpc, http, dsn, pid), nothing else.",
+        help="Print only one line of JSON (grpc, http, dsn, pid) when ready.",
     )(function)
 
 
 def ready_line(grpc: str, http: str, dsn: str, pid: int) -> str:
-    """What ``--json`` prints."""
+    """The line that ``--json`` prints."""
     return orjson.dumps({"grpc": grpc, "http": http, "dsn": dsn, "pid": pid}).decode()

@@ -1,7 +1,4 @@
-"""How far long work has come: a bar with rate and time left on a terminal, a line now and then in a pipe.
-
-Written to stderr, so that what a command prints stays what it is. Refuses to know the work.
-"""
+"""Progress on stderr: a bar with rate and time left on a terminal, a line every few seconds in a pipe."""
 
 import sys
 import time
@@ -17,13 +14,13 @@ _LINE_SECONDS: Final = 5.0
 
 
 class Advance:
-    """What the work calls: ``advance(3)`` for three more; ``total`` may become known, or change, on the way."""
+    """Callback of the work: ``advance(3)`` adds three. ``total`` may be set or changed at any time."""
 
     def __init__(self, title: str, total: float | None, bar: "Progress | None") -> None:
         self._title = title
         self._bar = bar
         self._task = bar.add_task(title, total=total, rate="") if bar else None
-        self._began = self._told = time.monotonic()
+        self._began = self._printed_at = time.monotonic()
         self.total = total
         self.done = 0.0
 
@@ -31,13 +28,13 @@ class Advance:
         self.done += amount
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self.done, total=self.total, rate=self.rate)
-        elif time.monotonic() - self._told >= _LINE_SECONDS:
-            self._told = time.monotonic()
+        elif time.monotonic() - self._printed_at >= _LINE_SECONDS:
+            self._printed_at = time.monotonic()
             self._line()
 
     @property
     def rate(self) -> str:
-        """How fast, as text."""
+        """The rate as text."""
         seconds = time.monotonic() - self._began
         return f"{self.done / seconds:,.0f}/s" if seconds > 0 else ""
 
@@ -52,7 +49,7 @@ class Advance:
 
 @contextmanager
 def progress(title: str, total: float | None = None) -> Iterator[Advance]:
-    """A block of long work; nothing is shown of work that is done at once."""
+    """Shows the progress of the block; nothing is shown if it ends at once."""
     if not sys.stderr.isatty():
         yield Advance(title, total, None)
         return
@@ -76,7 +73,7 @@ def progress(title: str, total: float | None = None) -> Iterator[Advance]:
 
 
 def over(items: Iterable[_Item], title: str, total: float | None = None) -> Iterator[_Item]:
-    """The items, with progress shown as they are taken."""
+    """Yields the items and shows progress."""
     with progress(title, total) as advance:
         for item in items:
             yield item

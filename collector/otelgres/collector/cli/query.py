@@ -1,4 +1,4 @@
-"""``otelgres query``: one read of the database, printed or saved. Refuses to write, whatever the SQL says."""
+"""``otelgres query``: runs one statement in a read-only transaction and prints or saves its rows."""
 
 import contextlib
 import sys
@@ -25,27 +25,32 @@ _TEXT: dict[str, Callable[[Sequence[Column], IO[str]], Writer]] = {
 }
 
 
-@click.command(short_help="Run one SELECT and print what it finds.")
+@click.command(short_help="Run one SELECT and print its rows.")
 @click.argument("text", metavar="SQL")
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
-@click.option("--format", "said", type=click.Choice(FORMATS), help="[what FILE ends in, else table]")
+@click.option("--format", "chosen", type=click.Choice(FORMATS), help="[suffix of FILE, else table]")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option(
-    "--timeout", "seconds", type=click.FloatRange(0.1, 86400), default=30, show_default=True, help="Longest run."
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(0.1, 86400),
+    default=30,
+    show_default=True,
+    help="Statement timeout in seconds.",
 )
-def query(text: str, dsn: str | None, data: Path, said: str | None, output: Path | None, seconds: float) -> None:
-    """Run one SELECT ("-" reads it from stdin) and print what it finds.
+def query(text: str, dsn: str | None, data: Path, chosen: str | None, output: Path | None, seconds: float) -> None:
+    """Run one SELECT ("-" reads it from stdin) and print its rows.
 
-    Schemas otel and compat need not be named. The transaction is read-only and has the reader's rights if the role has
-    been given them.
+    The search path includes the schemas otel and compat. The transaction is read-only and uses the role
+    otelgres_reader if it may.
     """
-    form = format_of(said, output, FORMATS)
+    form = format_of(chosen, output, FORMATS)
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
     if form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("Parquet is no text: name a file with -o.")
+        raise click.UsageError("Parquet is binary: name a file with -o.")
     statement = sys.stdin.read() if text == "-" else text
     try:
         with psycopg.connect(target, connect_timeout=5, application_name="otelgres query") as connection:
@@ -54,13 +59,11 @@ def query(text: str, dsn: str | None, data: Path, said: str | None, output: Path
             with _opened(output, form) as out:
                 _copy(connection, statement, form, out)
     except psycopg.errors.QueryCanceled:
-        raise click.ClickException(
-            f"stopped after {seconds:g} s: ask for less time, or allow more --seconds."
-        ) from None
+        raise click.ClickException(f"timed out after {seconds:g} s: narrow the query or raise --timeout.") from None
     except psycopg.Error as error:
         raise click.ClickException(str(error).strip()) from error
     except BrokenPipeError:
-        # `… | head` has seen enough.
+        # The reader closed the pipe, as `… | head` does.
         sys.stdout = None
 
 
@@ -72,16 +75,16 @@ def _copy(connection: psycopg.Connection, statement: str, form: str, out: IO[Any
 
 
 def _columns(connection: psycopg.Connection, statement: str) -> list[Column]:
-    """What the statement returns, without running it. One statement only: `COMMIT; DROP …` is an error here."""
+    """The columns of the statement, without running it. Several statements (`COMMIT; DROP …`) are an error."""
     text = statement.encode(connection.info.encoding)
-    # Unnamed, as the statement itself is when it is run, by the same protocol.
+    # Extended protocol with an unnamed statement, as when it is run.
     for answer in (connection.pgconn.prepare(b"", text), connection.pgconn.describe_prepared(b"")):
         if answer.status != ExecStatus.COMMAND_OK:
             raise psycopg.errors.lookup((answer.error_field(DiagnosticField.SQLSTATE) or b"").decode())(
                 answer.get_error_message(connection.info.encoding)
             )
     if not answer.nfields:
-        raise click.ClickException("that statement returns no rows.")
+        raise click.ClickException("the statement returns no rows.")
     return [
         Column((answer.fname(number) or b"").decode(), _type_name(connection, answer.ftype(number)))
         for number in range(answer.nfields)

@@ -1,7 +1,4 @@
-"""What commands that only read have in common: a transaction that may not write, a file that is whole or not there.
-
-Refuses to know what is read.
-"""
+"""For commands that only read: a read-only transaction, the output format, and an output file written atomically."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +10,7 @@ from psycopg import sql
 
 
 def read_only_transaction(connection: psycopg.Connection, seconds: float) -> None:
-    """Gives the transaction that begins now the reader's rights, if the role has them, and ``seconds`` a statement."""
+    """Starts a read-only transaction with a statement timeout of ``seconds``, as ``otelgres_reader`` if allowed."""
     connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])
     connection.execute("SET LOCAL search_path = otel, compat, public")
     may = connection.execute("""
@@ -23,15 +20,15 @@ def read_only_transaction(connection: psycopg.Connection, seconds: float) -> Non
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier("otelgres_reader")))
 
 
-def format_of(said: str | None, file: Path | None, formats: Sequence[str]) -> str:
-    """The format that was asked for; else the one that ``file`` is named after; else the first of ``formats``."""
+def format_of(chosen: str | None, file: Path | None, formats: Sequence[str]) -> str:
+    """Returns ``chosen``, else the format of the suffix of ``file``, else the first of ``formats``."""
     named = "" if file is None else file.suffix.removeprefix(".").lower()
-    return said or (named if named in formats else formats[0])
+    return chosen or (named if named in formats else formats[0])
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
-    """``path`` to be written. Complete or not there: a result that was cut off must not be taken for one."""
+    """Opens ``path`` for writing; it appears only when complete, so that a partial result is never left there."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") if binary else part.open("w", encoding="utf-8", newline="") as out:

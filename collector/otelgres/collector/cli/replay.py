@@ -1,4 +1,4 @@
-"""``otelgres replay``: sends what applications and receivers had to keep in files."""
+"""``otelgres replay``: sends the telemetry files that applications and receivers have kept."""
 
 from pathlib import Path
 
@@ -22,18 +22,18 @@ _TIMEOUT = 30.0
 @click.option(
     "--delete/--keep",
     default=None,
-    help="Remove files once all of them is sent, or none. By default spool files are removed and JSON files are kept.",
+    help="Remove files that were sent completely, or no file. Default: remove spool files, keep JSON files.",
 )
 def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | None) -> None:
     """Send the telemetry files in DIR: the spool of an application or of a receiver, with its quarantine, or
     OTLP/JSON lines (*.json, *.jsonl).
 
-    A receiver of ours stores nothing twice, so an interrupted replay can be repeated. Headers, such as a token, come
-    from OTEL_EXPORTER_OTLP_HEADERS, a CA certificate from OTEL_EXPORTER_OTLP_CERTIFICATE. Exits with 1 if anything is
-    left.
+    An otelgres receiver detects duplicates, so an interrupted replay can be repeated. Uses the headers (for example a
+    token) of OTEL_EXPORTER_OTLP_HEADERS and the CA certificate of OTEL_EXPORTER_OTLP_CERTIFICATE. Exit status 1 if
+    anything was not sent.
     """
     if endpoint and grpc:
-        raise click.UsageError("Say --endpoint or --grpc, not both.")
+        raise click.UsageError("Use either --endpoint or --grpc.")
     try:
         targets = {signal: target(signal, endpoint or _DEFAULT_ENDPOINT, grpc, _TIMEOUT) for signal in Signal}
     except ValueError as error:
@@ -50,7 +50,7 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
     )
     left = [result for result in results if result.left]
     click.echo(
-        f"{items:,} items in {batches:,} batches sent, {refused:,} refused for good, "
+        f"{items:,} items in {batches:,} batches sent, {refused:,} rejected, "
         + (f"{len(left)} of {len(results)} files left" if left else "nothing left")
     )
     if left:
@@ -60,7 +60,7 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
 def _line(result: ReplayResult) -> str:
     parts = [f"{result.items:,} items sent"]
     if result.refused:
-        parts.append(f"{result.refused:,} refused ({result.reason})")
+        parts.append(f"{result.refused:,} rejected ({result.reason})")
     if result.damaged:
         parts.append(f"{result.damaged:,} damaged")
     if result.left:

@@ -1,4 +1,4 @@
-"""``otelgres report``: errors, compliance, runs or days, to read, print or send. Refuses to change the database."""
+"""``otelgres report``: reports on errors, compliance, runs or days, as text, HTML, CSV or JSON."""
 
 import sys
 from datetime import UTC, datetime
@@ -17,24 +17,29 @@ from otelgres.collector.service.settings import load
 
 @click.command(short_help="Report on errors, compliance, runs or days.")
 @click.argument("what", type=click.Choice(list(KINDS)))
-@click.option("--format", "said", type=click.Choice(FORMATS), help="[what FILE ends in, else text]")
-@click.option("--section", help="Only this section; for csv the one to write.")
+@click.option("--format", "chosen", type=click.Choice(FORMATS), help="[suffix of FILE, else text]")
+@click.option("--section", help="Only this section; for CSV the one to write.")
 @click.option(
     "--since",
     metavar="TIME",
     callback=moment,
-    help="From then on: a day or time (UTC) or how long ago (30d) [7 to 365 days before --until].",
+    help="From this day or time (UTC), or how long ago (30d) [7 to 365 days before --until].",
 )
-@click.option("--until", metavar="TIME", callback=moment, help="Before then, said likewise [now].")
+@click.option("--until", metavar="TIME", callback=moment, help="Until this time, in the same formats [now].")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option(
-    "--timeout", "seconds", type=click.FloatRange(0.1, 86400), default=120, show_default=True, help="Longest question."
+    "--timeout",
+    "seconds",
+    type=click.FloatRange(0.1, 86400),
+    default=120,
+    show_default=True,
+    help="Statement timeout in seconds.",
 )
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
 def report(
     what: str,
-    said: str | None,
+    chosen: str | None,
     section: str | None,
     since: datetime | None,
     until: datetime | None,
@@ -43,16 +48,16 @@ def report(
     dsn: str | None,
     data: Path,
 ) -> None:
-    """Report on a time: errors (by type, phase, terminal), compliance (every run, failures, gaps, losses, retention),
-    runs (months side by side, phases, terminals), daily (operations day by day).
+    """Report on a period: errors (by type, phase, terminal), compliance (every run, failures, gaps, losses, retention),
+    runs (by month, phase and terminal), daily (operations by day).
 
-    HTML is one page that needs nothing beside it. CSV is one section: errors, runs, months or days unless --section
-    says otherwise. The transaction only reads, with the reader's rights if the role has been given them.
+    HTML is one self-contained page. CSV is one section: errors, runs, months or days unless --section names another.
+    The transaction is read-only and uses the role otelgres_reader if it may.
     """
     names = [plan.name for plan in KINDS[what].plans]
     if section is not None and section not in names:
-        raise click.UsageError(f"{what} has no section {section!r}: there are {', '.join(names)}.")
-    form = format_of(said, out, FORMATS)
+        raise click.UsageError(f"{what} has no section {section!r}; its sections are {', '.join(names)}.")
+    form = format_of(chosen, out, FORMATS)
     end = until or datetime.now(UTC)
     if since is not None and since >= end:
         raise click.UsageError("--since must be before --until.")
@@ -68,7 +73,7 @@ def report(
             found = read(connection, what, since, end, section)
     except psycopg.errors.QueryCanceled:
         raise click.ClickException(
-            f"stopped after {seconds:g} s: ask for less time, or allow more --seconds."
+            f"timed out after {seconds:g} s: choose a shorter period or raise --timeout."
         ) from None
     except psycopg.Error as error:
         raise click.ClickException(f"query failed: {str(error).strip()}") from error
@@ -79,7 +84,7 @@ def report(
             with atomic_file(out) as file:
                 write(found, form, file)
     except BrokenPipeError:
-        # `… | head` has seen enough.
+        # The reader closed the pipe, as `… | head` does.
         sys.stdout = None
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error

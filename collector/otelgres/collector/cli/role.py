@@ -1,7 +1,4 @@
-"""``otelgres role``: logins of PostgreSQL with the rights that a receiver, a reader or a tenant needs, and no more.
-
-Refuses to know which rights those are: the group roles have them.
-"""
+"""``otelgres role``: creates PostgreSQL logins with the rights of the group role for a receiver, reader or tenant."""
 
 import re
 import secrets
@@ -24,7 +21,7 @@ _GROUPS: Final = {
     "tenant": "otelgres_tenant",
     "owner": "otelgres_owner",
 }
-# Group roles do not hand on settings, so each login has its own. A guard rail, no wall: a session may change them.
+# Settings of group roles are not inherited, so each login has its own. A session may still change them.
 _READING: Final = (
     "statement_timeout = '30s'",
     "default_transaction_read_only = on",
@@ -35,29 +32,29 @@ _CONNECTIONS: Final = 20
 
 @click.group()
 def role() -> None:
-    """Make logins for receivers, readers and tenants."""
+    """Create logins for receivers, readers and tenants."""
 
 
-@role.command(short_help="Make a login, or set the rights of one.")
+@role.command(short_help="Create a login, or update its rights.")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(list(_GROUPS)), required=True, help="docs/security.md has what each may do.")
-@click.option("--tenant", help="With --kind tenant: the value of the resource attribute tenant.id that it may see.")
+@click.option("--kind", type=click.Choice(list(_GROUPS)), required=True, help="Rights of each kind: docs/security.md.")
+@click.option("--tenant", help="With --kind tenant: the tenant.id (resource attribute) that it may read.")
 @click.option(
     "--password-file",
     type=click.Path(allow_dash=True, path_type=Path),
-    help='File with its password, "-" for stdin; without, one is made up and printed, once.',
+    help='File with the password, "-" for stdin [a random one, printed once].',
 )
-@click.option("--dsn", help="The database, with a role that may make roles [OTELGRES_DSN, else the embedded one].")
+@click.option("--dsn", help="Database DSN, as a role with CREATEROLE [OTELGRES_DSN, else the embedded one].")
 @data_option
 def create(name: str, kind: str, tenant: str | None, password_file: Path | None, dsn: str | None, data: Path) -> None:
-    """Make the login NAME, or bring one that is there to these rights and this password."""
+    """Create the login NAME, or set the rights and password of an existing one."""
     if (kind == "tenant") != (tenant is not None):
-        raise click.UsageError("--tenant belongs to --kind tenant, and --kind tenant needs one.")
+        raise click.UsageError("--kind tenant needs --tenant, and --tenant needs --kind tenant.")
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
     if re.match("(?i)pg_|otelgres_(reader|writer|owner|tenant)$", name):
-        raise click.UsageError(f"{name} is a name that PostgreSQL or otelgres keeps for itself.")
+        raise click.UsageError(f"{name} is reserved by PostgreSQL or otelgres: choose another name.")
     password = _password(password_file)
     made_up = password is None
     word = password or secrets.token_urlsafe(24)
@@ -67,11 +64,11 @@ def create(name: str, kind: str, tenant: str | None, password_file: Path | None,
     except psycopg.errors.InsufficientPrivilege as error:
         raise click.ClickException(f"{str(error).strip()}: use a role with CREATEROLE.") from error
     except psycopg.Error as error:
-        raise click.ClickException(f"the role could not be made: {str(error).strip()}") from error
+        raise click.ClickException(f"the role could not be created: {str(error).strip()}") from error
     click.echo(f"role {name}: {kind}" + (f" of tenant {tenant}" if tenant else ""), err=made_up)
     if made_up:
         click.echo(word)
-        click.echo("This is shown once; PostgreSQL has only its hash.", err=True)
+        click.echo("The password is shown only once; PostgreSQL stores its hash.", err=True)
 
 
 def _create(connection: psycopg.Connection[Any], name: str, kind: str, tenant: str | None, password: str) -> None:
@@ -79,9 +76,9 @@ def _create(connection: psycopg.Connection[Any], name: str, kind: str, tenant: s
     there = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [group]).fetchone()
     schema = connection.execute("SELECT to_regclass('_otel.tenants') IS NOT NULL").fetchone()
     if not there or not schema or not schema[0]:
-        raise click.ClickException("the schema or its roles are not there: run `otelgres migrate` first.")
+        raise click.ClickException("the schema or its roles do not exist: run `otelgres migrate` first.")
     login = sql.Identifier(name)
-    # Hashed here, so that the password is in no statement and in no log of the server.
+    # Hashed here, so that the server's logs do not contain the password.
     hashed = connection.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
     known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone()
     connection.execute(

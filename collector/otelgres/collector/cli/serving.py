@@ -1,4 +1,4 @@
-"""Serving with something to look at: what ``up`` and ``serve`` have in common."""
+"""Runs one or several receivers with a live view: the common part of ``up`` and ``serve``."""
 
 import os
 import signal
@@ -27,14 +27,14 @@ _DEFAULT_GRPC = ReceiverSettings().grpc
 
 
 class Addresses(NamedTuple):
-    """Where a receiver can be reached: HOST:PORT, and a URL."""
+    """Addresses of a receiver: gRPC as HOST:PORT, HTTP as URL."""
 
     grpc: str
     http: str
 
     @property
     def scheme(self) -> str:
-        """``http`` or ``https``: both listeners speak TLS or neither does."""
+        """``http`` or ``https``; the same for both listeners."""
         return self.http.partition(":")[0]
 
 
@@ -69,28 +69,28 @@ def serve_and_show(
         ignore_signals()
         stop.set()
         for thread in threads:
-            # A pipe that nobody reads may hold the thread for ever; it is a daemon and ends with us.
+            # Writing to a pipe that nobody reads may block for ever; the threads are daemons.
             thread.join(2.0)
 
 
 def _run_workers(
     settings: ReceiverSettings, dsn: str, ready: Callable[[Addresses, Callable[[], Totals]], None]
 ) -> None:
-    told_to_stop = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: told_to_stop.set())
-    protection(settings)  # what a worker would refuse is refused here, in one sentence
+        signal.signal(number, lambda *_: stop.set())
+    protection(settings)  # reports invalid settings once, before the workers start
     with Workers(settings, dsn) as workers:
         parent = spool_folder(settings, dsn)
         ready(
             Addresses(workers.settings.grpc, f"{_scheme(settings)}://{workers.settings.http}"),
             lambda: totals_of(published_beside(parent).values()),
         )
-        told_to_stop.wait()
+        stop.wait()
 
 
 def recent_flows(dsn: str) -> Sequence[FlowLine]:
-    """The newest flows, or none while the database cannot say."""
+    """The newest flows; empty if the query fails."""
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=2) as connection:
             rows = connection.execute(query("recent_flows")).fetchall()

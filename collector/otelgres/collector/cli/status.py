@@ -1,4 +1,4 @@
-"""``otelgres status``: receivers, the ledger and partitions. Refuses to know anything that SQL does not say."""
+"""``otelgres status``: prints receivers, losses and partitions."""
 
 import sys
 from pathlib import Path
@@ -19,12 +19,12 @@ from otelgres.sql.queries import query
 _QUERIES = ("status_receivers", "status_rejected", "status_losses", "status_partitions")
 
 
-@click.command(short_help="Say how receivers are doing and what was lost.")
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.command(short_help="Show receivers, losses and partitions.")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def status(dsn: str | None, data: Path, as_json: bool) -> None:
-    """Say how the receivers are doing, what was lost, and whether partitions are ready. Exit 1 if none is alive."""
+    """Show receivers, losses and partitions. Exit status 1 if no receiver is alive."""
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
@@ -36,10 +36,10 @@ def status(dsn: str | None, data: Path, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps({name.removeprefix("status_"): rows for name, rows in found.items()}, default=str))
     else:
-        # A pipe has no width: there nothing is cut.
+        # A pipe has no width; cells must not be cut there.
         console = Console() if sys.stdout.isatty() else Console(width=200)
-        _show(console, "receivers", found["status_receivers"], "none has reported")
-        _show(console, "refused, since these receivers started", found["status_rejected"], "none")
+        _show(console, "receivers", found["status_receivers"], "none")
+        _show(console, "rejected since these receivers started", found["status_rejected"], "none")
         _show(console, "losses, last 24 hours", found["status_losses"], "none")
         _show(console, "partitions", found["status_partitions"], "none")
     if not any(row["alive"] for row in found["status_receivers"]):

@@ -1,4 +1,4 @@
-"""``otelgres tail``: log records, spans or finished flows as they are committed. Refuses to poll for them."""
+"""``otelgres tail``: prints log records, spans or finished flows as they are committed."""
 
 import datetime
 import sys
@@ -22,18 +22,20 @@ _QUERIES: Final[dict[str, LiteralString]] = {"logs": "tail_logs", "spans": "tail
 _LEVELS: Final = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
 
 
-@click.command(short_help="Print what is stored, as it is stored.")
+@click.command(short_help="Print telemetry as it is stored.")
 @click.argument("what", type=click.Choice(list(_QUERIES)), default="logs")
-@click.option("--service", help="Of this service only.")
+@click.option("--service", help="Only this service.")
 @click.option(
-    "--level", type=click.Choice(list(_LEVELS)), help="From this level on; for spans and flows, error: failed."
+    "--level", type=click.Choice(list(_LEVELS)), help="Minimum severity; for spans and flows, error: only failed ones."
 )
-@click.option("--grep", "contains", metavar="TEXT", help="With this text in body, name or status, in any case.")
-@click.option("--flow", type=click.UUID, help="Of this flow only.")
-@click.option("--since", metavar="TIME", help="Begin with what was received in this time, such as 30s, 10m or 2h.")
-@click.option("-n", "--count", type=click.IntRange(1), help="End after this many.")
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON each.")
-@click.option("--dsn", help="The database [OTELGRES_DSN, else the embedded one that is running].")
+@click.option(
+    "--grep", "contains", metavar="TEXT", help="Only with this text in body, name or status; case-insensitive."
+)
+@click.option("--flow", type=click.UUID, help="Only this flow.")
+@click.option("--since", metavar="TIME", help="Start with data received within this time, such as 30s, 10m or 2h.")
+@click.option("-n", "--count", type=click.IntRange(1), help="Exit after this many.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+@click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
 def tail(
     what: str,
@@ -49,7 +51,7 @@ def tail(
 ) -> None:
     """Print log records, spans or flows (when they end) as they are stored, until Ctrl-C.
 
-    A connection that is lost is made again, and nothing is left out or told twice.
+    Reconnects after a lost connection and continues without gaps or repetitions.
     """
     back = _time(since)
     filters: dict[str, Any] = {"service": service, "contains": contains, "flow": flow}
@@ -75,18 +77,18 @@ def tail(
     except psycopg.Error as error:
         raise click.ClickException(f"query failed: {str(error).strip()}") from error
     except BrokenPipeError:
-        # `… | head` has seen enough.
+        # The reader closed the pipe, as `… | head` does.
         sys.stdout = None
     except KeyboardInterrupt:
         pass
 
 
 def _lost(reason: str) -> None:
-    click.echo(f"otelgres: connection lost ({reason}); going on when it is back", err=True)
+    click.echo(f"otelgres: connection lost ({reason}); reconnecting", err=True)
 
 
 def _time(text: str | None) -> datetime.timedelta | None:
     found = None if text is None else length_of_time(text)
     if text is not None and found is None:
-        raise click.UsageError(f"--since must be a number and s, m, h or d, such as 10m, not {text!r}.")
+        raise click.UsageError(f"--since must be a number with s, m, h or d, such as 10m, not {text!r}.")
     return found

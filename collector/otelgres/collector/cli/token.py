@@ -1,4 +1,4 @@
-"""``otelgres token``: makes, lists and revokes the tokens that open a receiver."""
+"""``otelgres token``: creates, lists and revokes the bearer tokens that a receiver accepts."""
 
 import json
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from otelgres.collector.security.tokens import Token, TokenScope, expiry, new_to
 from otelgres.collector.service.settings import load
 
 _file_option = click.option(
-    "--tokens-file", metavar="FILE", help="The file of the tokens' hashes [the setting tokens_file]."
+    "--tokens-file", metavar="FILE", help="File with the hashes of the tokens [setting tokens_file]."
 )
 
 
 @click.group()
 def token() -> None:
-    """Make, list and revoke the tokens that open a receiver. It rereads them; there is nothing to restart."""
+    """Create, list and revoke access tokens. Receivers reload the file without a restart."""
 
 
 @token.command()
-@click.option("--name", required=True, help="Whose it is; two tokens may have the same name, to rotate them.")
+@click.option("--name", required=True, help="Owner of the token; not unique, to allow rotation.")
 @click.option(
     "--scope",
     "scopes",
@@ -32,11 +32,11 @@ def token() -> None:
     required=True,
     help="May be repeated.",
 )
-@click.option("--expires", metavar="WHEN", help="90d, 12h, 30m, or a date; without it, it lasts until revoked.")
-@click.option("--tenant", help="Which tenant its data belongs to.")
+@click.option("--expires", metavar="WHEN", help="90d, 12h, 30m or a date [never].")
+@click.option("--tenant", help="Tenant of the data sent with it.")
 @_file_option
 def new(name: str, scopes: Sequence[str], expires: str | None, tenant: str | None, tokens_file: str | None) -> None:
-    """Print a new token, once, and keep its hash."""
+    """Create a token, print it once and store its hash."""
     now = datetime.now(UTC)
     try:
         until = expiry(expires, now) if expires else None
@@ -55,15 +55,16 @@ def new(name: str, scopes: Sequence[str], expires: str | None, tenant: str | Non
         raise click.ClickException(str(error)) from error
     click.echo(text)
     click.echo(
-        f"This is shown once. {path} has its hash, as {made.id}; receivers that use the file take it now.", err=True
+        f"The token is shown only once. {path} has its hash, with id {made.id}; receivers using it accept it now.",
+        err=True,
     )
 
 
 @token.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @_file_option
 def list_(as_json: bool, tokens_file: str | None) -> None:
-    """Show what is kept of the tokens: everything but the tokens."""
+    """List the ids and properties of the tokens in the file."""
     try:
         tokens = load_tokens(_path(tokens_file))
     except TokensUnusable as error:
@@ -82,7 +83,7 @@ def list_(as_json: bool, tokens_file: str | None) -> None:
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @_file_option
 def revoke(ids: Sequence[str], tokens_file: str | None) -> None:
-    """Take tokens out of the file, by the ids that `list` shows."""
+    """Remove tokens from the file, by the ids that `list` shows."""
     path = _path(tokens_file)
     try:
         with changing(path) as tokens:
@@ -92,7 +93,7 @@ def revoke(ids: Sequence[str], tokens_file: str | None) -> None:
             tokens[:] = [one for one in tokens if one.id not in ids]
     except TokensUnusable as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"revoked: {', '.join(ids)}. Receivers stop taking it within seconds.")
+    click.echo(f"revoked: {', '.join(ids)}. Receivers reject them within seconds.")
 
 
 _COLUMNS = ("id", "name", "scopes", "created", "expires", "tenant")
@@ -110,5 +111,5 @@ def _described(one: Token) -> dict[str, Any]:
 def _path(given: str | None) -> Path:
     path = load({"tokens_file": given}).tokens_file
     if not path:
-        raise click.UsageError("Say which file: --tokens-file, or the setting tokens_file (OTELGRES_TOKENS_FILE).")
+        raise click.UsageError("no tokens file: set --tokens-file or the setting tokens_file (OTELGRES_TOKENS_FILE).")
     return Path(path)

@@ -1,4 +1,4 @@
-"""``otelgres up``: the embedded PostgreSQL and a receiver on it, until Ctrl-C."""
+"""``otelgres up``: runs the embedded PostgreSQL and a receiver on it until Ctrl-C."""
 
 import os
 from dataclasses import replace
@@ -15,13 +15,13 @@ from otelgres.collector.service.settings import load
 from otelgres.collector.service.signals import stop_on_signals
 
 
-@click.command()
+@click.command(short_help="Start PostgreSQL and the receiver, with a live view.")
 @data_option
 @address_options
 @workers_option
 @json_option
 def up(data: Path, grpc: str | None, http: str | None, workers: int | None, as_json: bool) -> None:
-    """Start PostgreSQL and the receiver, and show what arrives."""
+    """Start PostgreSQL and the receiver, and show incoming telemetry."""
     settings = load({"grpc": grpc, "http": http, "workers": workers})
     if settings.spool is None:
         settings = replace(settings, spool=str(data / "spool"))

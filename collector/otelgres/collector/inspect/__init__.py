@@ -1,1 +1,1 @@
-"""What reads the database and shows it: alerts, diagnosis, live views, reports, waterfalls, exports."""
+"""Reads the database and displays it: alerts, diagnosis, live views, reports, waterfalls, exports."""

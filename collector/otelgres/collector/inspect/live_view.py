@@ -1,6 +1,6 @@
-"""What is arriving, shown while the receiver runs: a calm table on a terminal, plain lines elsewhere.
+"""Live view of incoming telemetry while the receiver runs: a table on a terminal, plain lines elsewhere.
 
-Runs in a thread of its own, so that a terminal or pipe that stops reading never holds up the receiver.
+Runs in its own thread, so that a blocked terminal or pipe does not delay the receiver.
 """
 
 import sys
@@ -46,7 +46,7 @@ def totals_of(receivers: Iterable[Numbers]) -> Totals:
 
 
 class FlowLine(NamedTuple):
-    """One recent flow, ready to be shown."""
+    """One recent flow."""
 
     start: datetime
     name: str
@@ -62,7 +62,7 @@ RecentFlows = Callable[[], Sequence[FlowLine]]
 def start_live(
     totals: Callable[[], Totals], recent_flows: RecentFlows, header: str, stop: threading.Event
 ) -> threading.Thread:
-    """Starts showing; ends soon after ``stop`` is set. Nothing it does can fail the receiver."""
+    """Starts the thread, which ends soon after ``stop`` is set."""
     console = Console(file=sys.stdout)
     show = _on_terminal if console.is_terminal else _as_lines
     thread = threading.Thread(target=show, args=(console, totals, recent_flows, header, stop), name="live", daemon=True)
@@ -94,12 +94,12 @@ def _on_terminal(
             before = now
             if stop.wait(_EVERY_SECONDS):
                 break
-    console.print(f"stored in all: {_counts(first, totals())}", highlight=False)
+    console.print(f"stored in total: {_counts(first, totals())}", highlight=False)
 
 
 def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine]) -> RenderableType:
     rates = Table(box=None, pad_edge=False, header_style="dim")
-    for title in ("", "last second", "in all"):
+    for title in ("", "last second", "total"):
         rates.add_column(title, justify="left" if not title else "right", min_width=12)
     for name in ("spans", "logs", "points", "duplicates"):
         rates.add_row(
@@ -121,7 +121,7 @@ def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine
             f"{flow.duration_ms:,.1f}",
             f"{flow.spans:,}",
         )
-    waiting = Text("nothing yet: the three lines above send the first", style="dim")
+    waiting = Text("nothing yet: run the three lines above to send a log record", style="dim")
     return Group(rates, Text(), table if flows else waiting)
 
 

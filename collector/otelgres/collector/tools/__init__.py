@@ -1,1 +1,1 @@
-"""Commands for those who develop and run otelgres: benchmarks, chaos runs, the demo, the reference pages."""
+"""Tools for developers and operators: benchmarks, chaos tests, the demo, the reference pages."""

@@ -1,4 +1,1 @@
-"""Alerts without Grafana: the rules are SQL (``otel.alerts()``); here is when somebody is told, and how.
-
-Refuses to know what a rule measures.
-"""
+"""Alert notifications without Grafana. The rules are in SQL (``otel.alerts()``)."""

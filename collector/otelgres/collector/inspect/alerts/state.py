@@ -1,7 +1,7 @@
-"""Who has been told of what: alerts that hold, that were told, that ended, kept in a file over restarts.
+"""The state of alert notifications, kept in a file across restarts.
 
-An alert is told of when it has held for as long as its rule says, again when it still holds hours later, and once more
-when it has ended. What could not be delivered stays to be told. Refuses to know how it is delivered.
+A notification is due when an alert has fired for the time ``hold`` of its rule, again every REPEAT_INTERVAL while it
+fires, and once when it has ended. A notification that could not be delivered remains due.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ REPEAT_INTERVAL: Final = timedelta(hours=4)
 
 @dataclass(frozen=True, slots=True)
 class ActiveAlert:
-    """An alert that fires, or fired until a moment ago. Times are ISO 8601."""
+    """An alert that fires, or has ended and is not yet notified as ended. Times are ISO 8601."""
 
     rule: str
     subject: str
@@ -36,7 +36,7 @@ class ActiveAlert:
 
     @property
     def key(self) -> str:
-        """The same for the same rule and subject, everywhere and always."""
+        """A stable identifier: a hash of rule and subject."""
         return hashlib.sha256(f"{self.rule}\0{self.subject}".encode()).hexdigest()[:16]
 
 
@@ -44,57 +44,57 @@ Row: TypeAlias = dict[str, Any]
 
 
 class AlertState:
-    """What is held now. ``file`` is where it survives; None keeps it in memory."""
+    """The active alerts. ``file`` stores them; with None they are in memory only."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._held: dict[str, ActiveAlert] = {}
+        self._active: dict[str, ActiveAlert] = {}
         if file is not None:
-            # A file that cannot be read costs a second telling, no more.
+            # An unreadable file only causes repeated notifications.
             with contextlib.suppress(OSError, orjson.JSONDecodeError, TypeError):
-                self._held = {
-                    held.key: held for held in (ActiveAlert(**one) for one in orjson.loads(file.read_bytes()))
+                self._active = {
+                    alert.key: alert for alert in (ActiveAlert(**one) for one in orjson.loads(file.read_bytes()))
                 }
 
     @property
-    def held(self) -> Sequence[ActiveAlert]:
-        """Everything that fires or has to be told as ended."""
-        return list(self._held.values())
+    def active(self) -> Sequence[ActiveAlert]:
+        """The alerts that fire or whose end is not yet notified."""
+        return list(self._active.values())
 
     def update(self, rows: Iterable[Row], now: datetime) -> list[ActiveAlert]:
-        """Takes the rows of ``otel.alerts()``; what somebody has to be told of now."""
+        """Takes the rows of ``otel.alerts()`` and returns the alerts whose notification is due."""
         due: list[ActiveAlert] = []
         firing: set[str] = set()
         for row in rows:
             if not row["firing"]:
                 continue
-            held = _held(row, now)
-            known = self._held.get(held.key)
+            alert = _alert(row, now)
+            known = self._active.get(alert.key)
             if known is not None and known.ended is None:
-                held = replace(held, since=known.since, notified=known.notified)
-            self._held[held.key] = held
-            firing.add(held.key)
-            since = held.notified or held.since
-            if now - _time(since) >= (REPEAT_INTERVAL if held.notified else row["hold"]):
-                due.append(held)
-        for key, held in list(self._held.items()):
+                alert = replace(alert, since=known.since, notified=known.notified)
+            self._active[alert.key] = alert
+            firing.add(alert.key)
+            since = alert.notified or alert.since
+            if now - _time(since) >= (REPEAT_INTERVAL if alert.notified else row["hold"]):
+                due.append(alert)
+        for key, alert in list(self._active.items()):
             if key in firing:
                 continue
-            if held.notified is None:
-                del self._held[key]
+            if alert.notified is None:
+                del self._active[key]
             else:
-                self._held[key] = ended = held if held.ended else replace(held, ended=now.isoformat())
+                self._active[key] = ended = alert if alert.ended else replace(alert, ended=now.isoformat())
                 due.append(ended)
         self._save()
         return due
 
-    def mark_notified(self, told: Iterable[ActiveAlert], now: datetime) -> None:
-        """These have reached somebody."""
-        for held in told:
-            if held.ended:
-                self._held.pop(held.key, None)
-            elif held.key in self._held:
-                self._held[held.key] = replace(self._held[held.key], notified=now.isoformat())
+    def mark_notified(self, notified: Iterable[ActiveAlert], now: datetime) -> None:
+        """Records that these notifications were delivered."""
+        for alert in notified:
+            if alert.ended:
+                self._active.pop(alert.key, None)
+            elif alert.key in self._active:
+                self._active[alert.key] = replace(self._active[alert.key], notified=now.isoformat())
         self._save()
 
     def _save(self) -> None:
@@ -103,11 +103,11 @@ class AlertState:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=self._file.parent, prefix=f".{self._file.name}.")
         with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps([asdict(held) for held in self._held.values()]))
+            file.write(orjson.dumps([asdict(alert) for alert in self._active.values()]))
         Path(name).replace(self._file)
 
 
-def _held(row: Row, now: datetime) -> ActiveAlert:
+def _alert(row: Row, now: datetime) -> ActiveAlert:
     return ActiveAlert(
         rule=row["rule"],
         subject=row["subject"],

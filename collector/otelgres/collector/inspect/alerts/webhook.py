@@ -1,7 +1,4 @@
-"""Alerts by HTTP POST, in the form in which Prometheus' Alertmanager posts them, so that what takes those takes these.
-
-Refuses to know when somebody is to be told.
-"""
+"""Sends alerts by HTTP POST, in the webhook format of Prometheus' Alertmanager."""
 
 import json
 import urllib.error
@@ -13,43 +10,43 @@ from otelgres.collector.inspect.alerts.state import ActiveAlert
 
 _PAUSES: Final = (0.5, 2.0)
 _SECONDS: Final = 10.0
-_COME_BACK: Final = {408, 425, 429}
+_RETRYABLE: Final = {408, 425, 429}
 
 
 class NotDelivered(Exception):  # noqa: N818 (what the operator reads)
-    """Nobody was told; the message says why."""
+    """The webhook did not accept the alerts; the message has the reason."""
 
 
 class Webhook:
-    """One receiver of alerts. ``url`` is http or https; ``headers`` may hold a secret and are never shown."""
+    """A webhook. ``url`` is http or https; ``headers`` may contain a secret and are never printed."""
 
     def __init__(self, url: str, headers: Mapping[str, str], wait: Callable[[float], None]) -> None:
         if not url.startswith(("http://", "https://")):
-            raise ValueError("the webhook must be a URL that begins with http:// or https://")
+            raise ValueError("the webhook must be a URL that starts with http:// or https://")
         self._url = url
         self._headers = {"Content-Type": "application/json", "User-Agent": "otelgres", **headers}
         self._wait = wait
 
     def post(self, alerts: Sequence[ActiveAlert]) -> None:
-        """Posts them together; tries again after errors that may pass. Raises NotDelivered."""
+        """Posts the alerts in one request; retries transient errors. Raises NotDelivered."""
         body = json.dumps(message(alerts)).encode()
         for pause in (*_PAUSES, None):
             try:
                 self._post(body)
             except urllib.error.HTTPError as error:
-                reason, passing = f"answered {error.code}", error.code >= 500 or error.code in _COME_BACK
+                reason, transient = f"answered {error.code}", error.code >= 500 or error.code in _RETRYABLE
                 error.close()
             except OSError as error:
-                reason, passing = str(getattr(error, "reason", error)), True
+                reason, transient = str(getattr(error, "reason", error)), True
             else:
                 return
-            if not passing or pause is None:
+            if not transient or pause is None:
                 raise NotDelivered(f"the webhook {reason}")
             self._wait(pause)
 
     def _post(self, body: bytes) -> None:
         request = urllib.request.Request(self._url, body, self._headers)  # noqa: S310 (checked above)
-        # Redirects would carry the secret to wherever they point.
+        # A redirect would send the secret headers to another server.
         opener = urllib.request.build_opener(_NoRedirects)
         with opener.open(request, timeout=_SECONDS) as answer:
             answer.read(65536)
@@ -61,22 +58,22 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def message(alerts: Sequence[ActiveAlert]) -> dict[str, Any]:
-    """What is posted."""
+    """The body of the request."""
     return {
         "version": "4",
-        "status": "resolved" if all(held.ended for held in alerts) else "firing",
+        "status": "resolved" if all(alert.ended for alert in alerts) else "firing",
         "receiver": "otelgres",
         "alerts": [
             {
-                "status": "resolved" if held.ended else "firing",
-                "labels": {"alertname": held.rule, "subject": held.subject, "severity": held.severity},
-                "annotations": {"summary": held.summary, "runbook_url": held.runbook},
-                "value": held.value,
-                "threshold": held.threshold,
-                "startsAt": held.since,
-                "endsAt": held.ended,
-                "fingerprint": held.key,
+                "status": "resolved" if alert.ended else "firing",
+                "labels": {"alertname": alert.rule, "subject": alert.subject, "severity": alert.severity},
+                "annotations": {"summary": alert.summary, "runbook_url": alert.runbook},
+                "value": alert.value,
+                "threshold": alert.threshold,
+                "startsAt": alert.since,
+                "endsAt": alert.ended,
+                "fingerprint": alert.key,
             }
-            for held in alerts
+            for alert in alerts
         ],
     }

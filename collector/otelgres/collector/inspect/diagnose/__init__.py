@@ -1,7 +1,6 @@
-"""The whole chain looked at, link by link, from a sender's port to the rows and what runs behind them.
+"""Checks of every step from a sender's port to the stored rows; nothing is changed.
 
-A check is a function of :class:`Context` that yields findings; ``CHECKS`` in ``checks.py`` is their order. Refuses to
-mend anything.
+A check is a function that takes a :class:`Context` and yields findings; ``CHECKS`` in ``checks.py`` has their order.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ import psycopg
 
 
 class Severity(IntEnum):
-    """How bad a finding is; the worst one is the command's exit status."""
+    """The severity of a finding; the highest one is the exit status of the command."""
 
     FINE = 0
     WARNING = 1
@@ -22,17 +21,17 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line about what, one line about how to mend it (empty if there is nothing to mend)."""
+    """The result of a check: one line that describes it, and one line with the fix (empty if none is needed)."""
 
     check: str
     severity: Severity
     what: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What there is to look at. ``connection`` is None where the database cannot be reached."""
+    """What to check. ``connection`` is None if the database is unreachable; ``seconds`` is the timeout of a check."""
 
     dsn: str | None
     connection: psycopg.Connection[dict[str, Any]] | None
@@ -46,15 +45,15 @@ Check: TypeAlias = Callable[[Context], Iterator[Finding]]
 
 
 def fine(check: str, what: str) -> Finding:
-    """All is well there."""
+    """A finding without a problem."""
     return Finding(check, Severity.FINE, what)
 
 
-def warning(check: str, what: str, mend: str) -> Finding:
-    """It works, but somebody should look."""
-    return Finding(check, Severity.WARNING, what, mend)
+def warning(check: str, what: str, fix: str) -> Finding:
+    """A finding that needs attention, although telemetry is stored."""
+    return Finding(check, Severity.WARNING, what, fix)
 
 
-def broken(check: str, what: str, mend: str) -> Finding:
-    """It does not work."""
-    return Finding(check, Severity.BROKEN, what, mend)
+def broken(check: str, what: str, fix: str) -> Finding:
+    """A finding that prevents telemetry from being stored or read."""
+    return Finding(check, Severity.BROKEN, what, fix)

@@ -1,7 +1,4 @@
-"""The checks in the order in which things depend on each other, and the walk through them.
-
-Refuses to know what a check does.
-"""
+"""All checks in the order of their dependencies, and the function that runs them."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -28,7 +25,7 @@ CHECKS: Final[dict[str, Check]] = {
 
 
 def diagnose(dsn: str | None, http: str, grpc: str, redis: str | None, seconds: float) -> Iterator[Finding]:
-    """Every finding, as it is found. Each look is given ``seconds``."""
+    """Runs the checks and yields their findings. ``seconds`` is the timeout of each query and connection."""
     connection = None
     if dsn is not None:
         with suppress(psycopg.Error):

@@ -1,4 +1,4 @@
-"""The database: reachable, ours, of this version, with rights and room. Refuses to know the receivers."""
+"""Checks of the database: connection, schema version, privileges, disk space."""
 
 import shutil
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ _LEAST_PORTION: Final = 0.02
 
 
 def reachable(context: Context) -> Iterator[Finding]:
-    """Whether it answers, is new enough, and takes writes."""
+    """Checks that the server answers, is new enough, and accepts writes."""
     if context.connection is None:
         if context.dsn is None:
             yield broken(
                 "database",
-                "no database is known",
+                "no database is configured",
                 "give --dsn, set OTELGRES_DSN, or start the embedded one with `otelgres up`",
             )
             return
@@ -35,7 +35,7 @@ def reachable(context: Context) -> Iterator[Finding]:
             yield broken(
                 "database",
                 f"{without_secrets(context.dsn)}: {_line(error)}",
-                "is PostgreSQL running there, and do host, name, user and password fit?",
+                "check that PostgreSQL is running there, and host, database name, user and password",
             )
         return
     connection = context.connection
@@ -48,14 +48,14 @@ def reachable(context: Context) -> Iterator[Finding]:
     if row and row["standby"]:
         yield warning(
             "database",
-            "this is a standby: good for reading, a receiver cannot store here",
-            "let receivers use the primary (target_session_attrs=read-write in the DSN)",
+            "this is a standby: receivers cannot store here",
+            "connect receivers to the primary (target_session_attrs=read-write in the DSN)",
         )
     yield fine("database", f"PostgreSQL {version // 10000} answers")
 
 
 def schema(context: Context) -> Iterator[Finding]:
-    """Whether the schema is there and of this program's version."""
+    """Checks that the schema exists and is up to date."""
     connection = context.connection
     if connection is None:
         return
@@ -63,8 +63,8 @@ def schema(context: Context) -> Iterator[Finding]:
     if not there or not there["there"]:
         yield broken(
             "schema",
-            "there is no schema otel in this database",
-            "otelgres migrate --dsn …, or let a receiver with the owner's rights do it",
+            "the database has no schema otel",
+            "run `otelgres migrate --dsn …`, or start a receiver as the owner of the database",
         )
         return
     with psycopg.connect(context.dsn or "", autocommit=True, connect_timeout=5) as plain:
@@ -75,11 +75,11 @@ def schema(context: Context) -> Iterator[Finding]:
     if missing:
         yield warning(
             "schema",
-            f"the schema is older than this program: {', '.join(missing[:4])}",
-            "otelgres migrate --dsn … (receivers of this version do it when they start)",
+            f"the schema is older than this version of otelgres: {', '.join(missing[:4])}",
+            "run `otelgres migrate --dsn …` (receivers of this version do it when they start)",
         )
     else:
-        yield fine("schema", "the schema is this program's")
+        yield fine("schema", "the schema is up to date")
 
 
 def _pending_for_a_reader(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
@@ -90,7 +90,7 @@ def _pending_for_a_reader(connection: psycopg.Connection[tuple[object, ...]]) ->
 
 
 def rights(context: Context) -> Iterator[Finding]:
-    """Whether this role may read the views, and that a reader may not write."""
+    """Checks that the role may read the views, and warns about remote superusers."""
     connection = context.connection
     if connection is None:
         return
@@ -104,26 +104,29 @@ def rights(context: Context) -> Iterator[Finding]:
         yield broken(
             "rights",
             f"role {row['role']} may not read schema otel",
-            "otelgres role create NAME --kind reader, or GRANT otelgres_reader TO it",
+            "run `otelgres role create NAME --kind reader`, or GRANT otelgres_reader to the role",
         )
     elif row["superuser"] and row["remote"]:
         yield warning(
             "rights",
             f"role {row['role']} is a superuser",
-            "give receivers a role of kind writer and people one of kind reader: docs/security.md",
+            "use a role of kind writer for receivers and one of kind reader for people: docs/security.md",
         )
     else:
         yield fine("rights", f"role {row['role']} may read the views")
 
 
 def disk(context: Context) -> Iterator[Finding]:
-    """Whether there is room, where the database's folder can be seen from here."""
+    """Checks the free disk space, if the database's folder is on this machine."""
     if context.connection is None:
         return
     try:
         folder = data_folder(context.connection)
     except psycopg.errors.InsufficientPrivilege:
-        yield fine("disk", "this role may not see the database's folder; the alert rule disk_budget looks at its size")
+        yield fine(
+            "disk",
+            "this role may not read data_directory; the alert rule disk_budget checks the size instead",
+        )
         return
     if folder is None or not folder.is_dir():
         return
@@ -133,7 +136,7 @@ def disk(context: Context) -> Iterator[Finding]:
         yield Finding(
             "disk",
             Severity.BROKEN if portion < _LEAST_PORTION else Severity.WARNING,
-            f"{portion:.0%} of the disk below {folder} is free",
+            f"{portion:.0%} of the disk of {folder} is free",
             "https://github.com/otelgres/otelgres/blob/main/docs/runbooks/disk-budget.md",
         )
     else:
@@ -141,14 +144,14 @@ def disk(context: Context) -> Iterator[Finding]:
 
 
 def data_folder(connection: psycopg.Connection[dict[str, Any]]) -> Path | None:
-    """Where a server on this machine keeps its data; None for one elsewhere. Raises psycopg.Error."""
+    """The data folder of a server on this machine; None for a remote one. Raises psycopg.Error."""
     if not connection.info.host.startswith("/") and connection.info.host not in _HERE:
         return None
     row = connection.execute("SELECT current_setting('data_directory') AS folder").fetchone()
     folder = str(row["folder"]) if row else ""
     if not folder.startswith("/proc/self"):
         return Path(folder)
-    # The embedded server says "wherever I am", so that it needs no right to the folders above.
+    # The embedded server uses its working directory, so that it needs no access to the parent folders.
     with suppress(psutil.Error):
         return Path(psutil.Process(connection.info.backend_pid).cwd())
     return Path(connection.info.host)

@@ -1,7 +1,4 @@
-"""The doors: ports, TLS, tokens, and a flow of our own sent over each protocol and found again.
-
-Refuses to know the database beyond whether that flow is there.
-"""
+"""Checks of the listeners: ports, TLS, tokens, and a test span sent over each protocol and read back."""
 
 import http.client
 import os
@@ -24,12 +21,12 @@ from otelgres.exporters.otlp_json import request_to_json
 from otelgres.exporters.outcome import Accepted
 
 SERVICE: Final = "otelgres.diagnose"
-_LOOK_AGAIN: Final = 0.05
-_LET_IN: Final = 'set OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20<token>"; `otelgres token new` makes one'
+_POLL_SECONDS: Final = 0.05
+_ADD_HEADER: Final = 'set OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20<token>"; `otelgres token new` creates one'
 
 
 def ports(context: Context) -> Iterator[Finding]:
-    """Whether somebody listens, and whether it is TLS that is spoken as asked for."""
+    """Checks that the ports are open and use TLS or not as expected."""
     for name, address in (("OTLP/gRPC", context.grpc), ("OTLP/HTTP", context.http)):
         parts = urlsplit(address if "://" in address else f"//{address}")
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
@@ -42,19 +39,19 @@ def ports(context: Context) -> Iterator[Finding]:
             yield broken(
                 "ports",
                 f"{name} at {host}:{port}: {error.verify_message}",
-                "set OTEL_EXPORTER_OTLP_CERTIFICATE to the CA's certificate, or use the name in the certificate",
+                "set OTEL_EXPORTER_OTLP_CERTIFICATE to the CA's certificate, or use the host name in the certificate",
             )
         except ssl.SSLError as error:
             yield broken(
                 "ports",
-                f"{name} at {host}:{port} speaks no TLS ({error.reason})",
-                "say http:// instead of https://, or give the receiver tls_cert and tls_key",
+                f"{name} at {host}:{port} does not use TLS ({error.reason})",
+                "use http:// instead of https://, or set tls_cert and tls_key for the receiver",
             )
         except OSError as error:
             yield broken(
                 "ports",
-                f"nobody answers for {name} at {host}:{port} ({error.strerror or error})",
-                "start the receiver (`otelgres up` or `otelgres serve`), or say where it is: --http and --grpc",
+                f"no answer from {name} at {host}:{port} ({error.strerror or error})",
+                "start the receiver (`otelgres up` or `otelgres serve`), or set its addresses with --http and --grpc",
             )
         else:
             yield fine("ports", f"{name} at {host}:{port} answers")
@@ -72,13 +69,13 @@ def _expiry(name: str, secured: ssl.SSLSocket) -> Iterator[Finding]:
         if days < 14:
             yield warning(
                 "ports",
-                f"the certificate of {name} ends in {days:.0f} days",
-                "replace tls_cert and tls_key: the receiver loads them again by itself",
+                f"the certificate of {name} expires in {days:.0f} days",
+                "replace tls_cert and tls_key; the receiver reloads them",
             )
 
 
 def test_flow(context: Context) -> Iterator[Finding]:
-    """A span sent over each protocol: taken, and found in the database."""
+    """Sends a span over each protocol; checks that it is acknowledged and stored in the database."""
     for name, send in (("gRPC", _by_grpc), ("HTTP/protobuf", _by_http), ("HTTP/JSON", _by_json)):
         trace_id = secrets.token_bytes(16)
         request = ExportTraceServiceRequest()
@@ -103,8 +100,8 @@ def test_flow(context: Context) -> Iterator[Finding]:
         if context.connection is None:
             yield warning(
                 "test flow",
-                f"{name} took a span; whether it was stored cannot be seen",
-                "make the database reachable from here, or give its --dsn",
+                f"{name} acknowledged a span; without the database its storage cannot be checked",
+                "make the database reachable from here, or set --dsn",
             )
         elif _found(context, trace_id.hex(), context.seconds):
             ms = 1000 * (acked - began)
@@ -113,18 +110,18 @@ def test_flow(context: Context) -> Iterator[Finding]:
             yield broken(
                 "test flow",
                 f"{name} acknowledged a span that is not in this database",
-                "it stores elsewhere or has it in its spool: compare --dsn with the receiver's, see `otelgres status`",
+                "the receiver stores elsewhere or has it in its spool: compare the DSNs, see `otelgres status`",
             )
 
 
 def _refused(name: str, reason: str) -> Finding:
     lower = reason.lower()
     if "token" in lower or "401" in lower or "403" in lower or "unauthenticated" in lower:
-        return broken("test flow", f"{name} lets nobody in without a good token: {reason}", _LET_IN)
+        return broken("test flow", f"{name} requires a valid token: {reason}", _ADD_HEADER)
     return broken(
         "test flow",
-        f"{name} does not take a span: {reason}",
-        "the receiver's log says why; `otelgres status` shows its counts",
+        f"{name} did not accept a span: {reason}",
+        "see the receiver's log for the reason and `otelgres status` for the counts",
     )
 
 
@@ -165,25 +162,25 @@ def _by_json(context: Context, payload: bytes) -> str:
             "POST", f"{parts.path.rstrip('/')}/v1/traces", body, {"Content-Type": "application/json", **given}
         )
         answer = connection.getresponse()
-        said = answer.read(4096).decode(errors="replace")
+        text = answer.read(4096).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         return str(error)
     finally:
         connection.close()
-    return "" if answer.status == http.client.OK else f"{answer.status} {said[:200]}"
+    return "" if answer.status == http.client.OK else f"{answer.status} {text[:200]}"
 
 
 def _found(context: Context, trace_id: str, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    look = _looker(context, trace_id)
-    while not look():
+    is_stored = _stored_check(context, trace_id)
+    while not is_stored():
         if time.monotonic() > deadline:
             return False
-        threading.Event().wait(_LOOK_AGAIN)
+        threading.Event().wait(_POLL_SECONDS)
     return True
 
 
-def _looker(context: Context, trace_id: str) -> Callable[[], bool]:
+def _stored_check(context: Context, trace_id: str) -> Callable[[], bool]:
     connection = context.connection
     assert connection is not None
     query = "SELECT 1 FROM otel.spans WHERE flow_id = %s::uuid AND start_time > now() - interval '1 hour'"

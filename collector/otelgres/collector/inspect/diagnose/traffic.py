@@ -1,7 +1,4 @@
-"""What runs behind the listeners: receivers, clocks, services that fell silent, and every alert rule that fires.
-
-Refuses to know thresholds that the alert rules have.
-"""
+"""Checks of the stored data: receivers, clocks, silent services, firing alert rules; and of Redis."""
 
 import socket
 from collections.abc import Iterator
@@ -20,7 +17,7 @@ _SEVERITIES: Final = {"critical": Severity.BROKEN, "warning": Severity.WARNING}
 
 
 def receivers(context: Context) -> Iterator[Finding]:
-    """Whether a receiver tells this database that it is alive."""
+    """Checks that a receiver reports to this database."""
     if context.connection is None:
         return
     row = context.connection.execute(
@@ -32,13 +29,13 @@ def receivers(context: Context) -> Iterator[Finding]:
     else:
         yield broken(
             "receivers",
-            "no receiver tells this database that it is alive",
-            "start one, or look whether it stores in another database: `otelgres status`",
+            "no receiver reports to this database",
+            "start one, or check whether it stores in another database: `otelgres status`",
         )
 
 
 def clocks(context: Context) -> Iterator[Finding]:
-    """Whether the senders' clocks agree with the database's."""
+    """Checks that the senders' clocks agree with the database's."""
     if context.connection is None:
         return
     rows = context.connection.execute(query("diagnose_skew")).fetchall()
@@ -52,27 +49,27 @@ def clocks(context: Context) -> Iterator[Finding]:
         elif row["behind"] > _BEHIND_SECONDS:
             yield warning(
                 "clocks",
-                f"what {row['service_name']} sends is {row['behind']:.0f} s old when it is stored",
-                "its clock is behind, or its telemetry waits in a queue or a spool on its way",
+                f"telemetry of {row['service_name']} is {row['behind']:.0f} s old when it is stored",
+                "set its clock if it is behind; otherwise look for a full queue or spool on the way",
             )
     if rows and not any(row["ahead"] > _AHEAD_SECONDS or row["behind"] > _BEHIND_SECONDS for row in rows):
         yield fine("clocks", f"the clocks of {len(rows)} services agree with the database's")
 
 
 def silence(context: Context) -> Iterator[Finding]:
-    """Services that used to send and do not any more."""
+    """Lists services that have stopped sending."""
     if context.connection is None:
         return
     for row in context.connection.execute(query("diagnose_silent")).fetchall():
         yield warning(
             "services",
             f"{row['service_name']} has sent nothing since {row['last']:%Y-%m-%d %H:%M} UTC",
-            "is it running, and can it reach the receiver? Run `otelgres diagnose` on its machine",
+            "check that it runs and reaches the receiver: run `otelgres diagnose` on its machine",
         )
 
 
 def alerts(context: Context) -> Iterator[Finding]:
-    """Every alert rule that fires: spool, losses, partitions, heartbeats, checkpoints that are missing, and so on."""
+    """Lists the alert rules that fire."""
     if context.connection is None:
         return
     rows = context.connection.execute(query("alerts")).fetchall()
@@ -86,7 +83,7 @@ def alerts(context: Context) -> Iterator[Finding]:
 
 
 def redis(context: Context) -> Iterator[Finding]:
-    """Whether Redis answers, where one is configured."""
+    """Checks that Redis answers, if one is configured."""
     if context.redis is None:
         return
     parts = urlsplit(context.redis)
@@ -95,23 +92,23 @@ def redis(context: Context) -> Iterator[Finding]:
         with socket.create_connection((host, port), context.seconds) as connection:
             connection.settimeout(context.seconds)
             connection.sendall(b"PING\r\n")
-            said = connection.recv(64)
+            reply = connection.recv(64)
     except OSError as error:
         yield broken(
-            "redis", f"nobody answers at {host}:{port} ({error.strerror or error})", "start Redis, or mend REDIS_URL"
+            "redis", f"no answer from {host}:{port} ({error.strerror or error})", "start Redis, or correct REDIS_URL"
         )
         return
-    if said.startswith((b"+PONG", b"-NOAUTH")):
+    if reply.startswith((b"+PONG", b"-NOAUTH")):
         yield fine("redis", f"Redis at {host}:{port} answers")
     else:
-        yield broken("redis", f"what answers at {host}:{port} is no Redis", "mend REDIS_URL")
+        yield broken("redis", f"the server at {host}:{port} is not Redis", "correct REDIS_URL")
 
 
 def failed(name: str, error: psycopg.Error) -> Finding:
-    """A check that the database would not let be made."""
+    """The finding for a check that failed with a database error."""
     return Finding(
         name,
         Severity.WARNING,
-        f"could not be looked at: {str(error).strip().splitlines()[0]}",
-        "use a role that may read schema otel: otelgres role create NAME --kind reader",
+        f"query failed: {str(error).strip().splitlines()[0]}",
+        "use a role that may read schema otel: `otelgres role create NAME --kind reader`",
     )

@@ -1,4 +1,4 @@
-"""What there is to see now, through the public views. Refuses to know how it is shown."""
+"""Reads the current state from the public views."""
 
 from typing import Any, Final, LiteralString, TypeAlias
 
@@ -20,8 +20,8 @@ _QUERIES: Final[dict[str, LiteralString]] = {
 }
 
 
-def look(connection: psycopg.Connection[Any]) -> dict[str, Rows]:
-    """One list of rows a section. Raises psycopg.Error."""
+def read(connection: psycopg.Connection[Any]) -> dict[str, Rows]:
+    """Returns the rows by section. Raises psycopg.Error."""
     with connection.cursor(row_factory=dict_row) as cursor:
         found = {name: cursor.execute(query(file)).fetchall() for name, file in _QUERIES.items()}
     found["alerts"] = [row for row in found["alerts"] if row["firing"]]

@@ -1,4 +1,4 @@
-"""The sections as text that fits 80 columns. Refuses to know where they come from; other people's text is cleaned."""
+"""Formats the sections for 80 columns; control characters are removed from telemetry."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -11,24 +11,24 @@ from rich.text import Text
 from otelgres.collector.inspect.monitor.read import Rows
 from otelgres.collector.inspect.waterfall.draw import clean, milliseconds
 
-# Without a sign of life for this long, a flow that is not complete is called stalled.
+# An incomplete flow without new telemetry for this long is shown as stalled.
 _STALLED_SECONDS: Final = 60.0
 Cell = str | Text
 
 
 def screen(found: dict[str, Rows], at: datetime, lines: int | None = None) -> RenderableType:
-    """Everything, the worst first. In ``lines`` lines, if said: the longest sections show their first rows then."""
+    """The screen, alerts first. With ``lines`` the longest sections are cut so that it fits."""
     sections: list[tuple[str, list[str], Rows, Callable[[dict[str, Any]], Sequence[Cell]]]] = [
         ("ALERTS", ["", "what"], found["alerts"], _alert),
         ("SERVICES, 5 minutes", ["", ">per s", ">failed", ">p50 ms", ">p95 ms"], found["services"], _service),
-        ("FLOWS AT WORK", ["", ">since", ">quiet", "reached"], found["flows"], _flow),
+        ("RUNNING FLOWS", ["", ">since", ">idle", "reached"], found["flows"], _flow),
         ("OPEN", ["", "of", ">since"], found["open"], _open),
         ("HEARTBEATS", ["", ">age", "says"], found["heartbeats"], _heartbeat),
         ("SUBSCRIPTIONS", ["", "channel", "state"], found["subscriptions"], _subscription),
     ]
     shown = [one for one in sections if one[2] or one[3] in (_service, _flow)]
     wanted = [max(1, len(rows)) for _, _, rows, _ in shown]
-    # A section has an empty line above it and a line of titles.
+    # Each section also has an empty line and a header line.
     room = sum(wanted) if lines is None else max(len(shown), lines - 1 - 2 * len(shown))
     parts: list[RenderableType] = [_head(found, at)]
     for (title, columns, rows, cells), most in zip(shown, fitted(wanted, room), strict=True):
@@ -37,7 +37,7 @@ def screen(found: dict[str, Rows], at: datetime, lines: int | None = None) -> Re
 
 
 def fitted(wanted: Sequence[int], room: int) -> list[int]:
-    """How many of ``wanted`` each gets so that all fit into ``room``: the longest give first, and each keeps one."""
+    """The number of lines per section so that all fit into ``room``: the longest are cut first, each keeps one."""
     given = list(wanted)
     while sum(given) > room and max(given) > 1:
         given[given.index(max(given))] -= 1
@@ -95,15 +95,15 @@ def _service(row: dict[str, Any]) -> Sequence[Cell]:
 
 
 def _flow(row: dict[str, Any]) -> Sequence[Cell]:
-    quiet = row["idle_seconds"]
-    stalled = quiet > _STALLED_SECONDS
+    idle = row["idle_seconds"]
+    stalled = idle > _STALLED_SECONDS
     reached = row["last_checkpoint"] or "-"
     return (
         row["name"] or "?",
         _seconds((datetime.now(UTC) - row["start_time"]).total_seconds()),
-        Text(_seconds(quiet), "red" if stalled else ""),
+        Text(_seconds(idle), "red" if stalled else ""),
         (f"stalled after {reached}" if stalled else reached)
-        + (f", lacks {row['missing'][0]}" if row["missing"] else ""),
+        + (f", missing {row['missing'][0]}" if row["missing"] else ""),
     )
 
 
@@ -115,8 +115,8 @@ def _open(row: dict[str, Any]) -> Sequence[Cell]:
 
 def _heartbeat(row: dict[str, Any]) -> Sequence[Cell]:
     stats = row["stats"] if isinstance(row["stats"], dict) else {}
-    said = ", ".join(f"{key} {value}" for key, value in stats.items() if isinstance(value, int | float | str))
-    return row["source_system"], Text(_seconds(row["age_seconds"]), "red" if row["missed"] else "green"), said
+    figures = ", ".join(f"{key} {value}" for key, value in stats.items() if isinstance(value, int | float | str))
+    return row["source_system"], Text(_seconds(row["age_seconds"]), "red" if row["missed"] else "green"), figures
 
 
 def _subscription(row: dict[str, Any]) -> Sequence[Cell]:

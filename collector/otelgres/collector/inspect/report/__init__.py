@@ -1,1 +1,1 @@
-"""Reports: what happened in a time, as sections of rows. Refuses to know where they are printed."""
+"""Reports on a period, as sections of rows, in several formats."""

@@ -1,8 +1,4 @@
-"""A report as one HTML page that needs nothing beside itself: to be sent, kept and printed.
-
-Every value is other people's text and is escaped; the page has no script, and forbids any. Refuses to know which
-reports there are.
-"""
+"""A report as one self-contained HTML page. All values are escaped; scripts are forbidden by its security policy."""
 
 from datetime import datetime
 from html import escape
@@ -36,7 +32,7 @@ def write_html(report: Report, out: IO[str]) -> None:
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
-        f"<p>{_time(report.since)} to {_time(report.until)}</p>\n<p>made {_time(report.made_at)} by otelgres</p>\n"
+        f"<p>{_time(report.since)} to {_time(report.until)}</p>\n<p>created {_time(report.made_at)} by otelgres</p>\n"
     )
     for section in report.sections:
         _write_section(section, out)
@@ -60,13 +56,13 @@ def _write_section(section: Section, out: IO[str]) -> None:
 
 
 def _cell(text: str, kind: str) -> str:
-    # Words stay whole, but for those that would push the others off the page.
+    # Only words that would make the page too wide are broken.
     kind = kind or (' class="long"' if any(len(word) > _LONGEST_WORD for word in text.split()) else "")
     return f"<td{kind}>{escape(text)}</td>"
 
 
 def shown(value: Any) -> str:
-    """A value as people read it: times in UTC to the second, numbers to three places, lists without brackets."""
+    """A value as text: times in UTC to the second, numbers with three decimals, lists without brackets."""
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
     if isinstance(value, float):

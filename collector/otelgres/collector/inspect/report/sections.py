@@ -1,4 +1,4 @@
-"""Which sections a report has, and their rows. Refuses to know formats, and any SQL but by the name of its query."""
+"""The reports, their sections and the queries of these."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from otelgres.sql.queries import query
 
 @dataclass(frozen=True, slots=True)
 class ReportPlan:
-    """A section to be asked for: its name, title, query, and what it says where there is no row."""
+    """The definition of a section: name, title, query, and the text shown if there are no rows."""
 
     name: str
     title: str
@@ -32,7 +32,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class ReportKind:
-    """A report: its title, how far it looks back unless it is told, and its sections; ``main`` is the one for CSV."""
+    """The definition of a report: title, default period in days, and sections; ``main`` is the one for CSV."""
 
     title: str
     days: int
@@ -42,7 +42,7 @@ class ReportKind:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A report that was asked for: rows of ``since`` to ``until``, as they were at ``made_at``."""
+    """A report with its rows, from ``since`` to ``until``, read at ``made_at``."""
 
     name: str
     kind: ReportKind
@@ -58,7 +58,7 @@ KINDS: Final[Mapping[str, ReportKind]] = {
         (
             ReportPlan("errors", "Errors by type, phase and terminal", "report_errors"),
             ReportPlan("runs", "Runs with the most errors", "report_error_runs"),
-            ReportPlan("samples", "The latest 50", "report_error_samples"),
+            ReportPlan("samples", "Latest 50 errors", "report_error_samples"),
         ),
     ),
     "compliance": ReportKind(
@@ -67,8 +67,8 @@ KINDS: Final[Mapping[str, ReportKind]] = {
             ReportPlan("totals", "Totals", "report_totals"),
             ReportPlan("runs", "Every run", "report_runs_list"),
             ReportPlan("reasons", "Runs that failed, by reason", "report_reasons"),
-            ReportPlan("gaps", "Gaps: runs whose process was gone before they ended", "report_abandoned"),
-            ReportPlan("losses", "Records refused, dropped or repaired", "report_losses"),
+            ReportPlan("gaps", "Gaps: runs whose process ended before they did", "report_abandoned"),
+            ReportPlan("losses", "Records rejected, dropped or repaired", "report_losses"),
             ReportPlan("retention", "Retention in force now", "report_retention"),
         ),
     ),
@@ -89,7 +89,7 @@ KINDS: Final[Mapping[str, ReportKind]] = {
 def read(
     connection: psycopg.Connection, name: str, since: datetime | None, until: datetime, section: str | None = None
 ) -> Report:
-    """Asks for the sections of report ``name``, or for one of them, all in one snapshot. Raises psycopg.Error."""
+    """Reads the sections of report ``name``, or one of them, in one snapshot. Raises psycopg.Error."""
     kind = KINDS[name]
     since = since or until - timedelta(days=kind.days)
     wanted = [plan for plan in kind.plans if section in (None, plan.name)]

@@ -1,4 +1,4 @@
-"""A report in each of its formats. Refuses to know where the rows come from."""
+"""Writes a report as text, HTML, CSV or JSON."""
 
 from typing import IO, Final
 
@@ -11,7 +11,7 @@ FORMATS: Final = ("text", "html", "csv", "json")
 
 
 def write(report: Report, form: str, out: IO[str]) -> None:
-    """Writes ``report`` as ``form``. CSV has one table: the section that was asked for, else the report's main one."""
+    """Writes ``report`` as ``form``. CSV has one section: the selected one, else the report's main one."""
     match form:
         case "html":
             write_html(report, out)

@@ -1,7 +1,7 @@
-"""Rows of a query as a table, CSV, JSON or Parquet. Refuses to know where the rows come from.
+"""Rows of a query as a table, CSV, JSON or Parquet.
 
-A writer is a context manager made with the columns; its ``write`` takes rows as they come, so that nothing has to fit
-into memory (only the table, which has to know its widths, stops after some hundred rows and says so).
+A writer is a context manager created with the columns; ``write`` takes one row at a time, so that the result need not
+fit into memory. A table is limited to some hundred rows, because its column widths depend on all of them.
 """
 
 from collections.abc import Sequence
@@ -9,18 +9,18 @@ from typing import Any, NamedTuple, Protocol, Self
 
 
 class Column(NamedTuple):
-    """A column's name, and its type by PostgreSQL's name (``timestamptz``, ``text[]``; unknown ones read as text)."""
+    """A column's name and PostgreSQL type name (``timestamptz``, ``text[]``; unknown types are handled as text)."""
 
     name: str
     type: str
 
 
 class Writer(Protocol):
-    """Takes rows until it is closed."""
+    """Writes rows until it is closed."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *error: object) -> None: ...
 
     def write(self, row: Sequence[Any]) -> None:
-        """One row, as psycopg gives it."""
+        """Writes one row, as psycopg returns it."""

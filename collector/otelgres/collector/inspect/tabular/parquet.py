@@ -1,4 +1,4 @@
-"""Rows as a Parquet file, by pyarrow (extra ``parquet``). Refuses to guess: a column's type comes from PostgreSQL."""
+"""Rows as a Parquet file, with pyarrow (extra ``parquet``). Column types follow the PostgreSQL types."""
 
 from collections.abc import Sequence
 from typing import Any, BinaryIO, Final, Self
@@ -25,7 +25,7 @@ _TYPES: Final = {
 
 
 class ParquetWriter:
-    """A file of row groups. ``numeric``, ``jsonb`` and everything without a type of its own is kept as exact text."""
+    """Writes a Parquet file. ``numeric``, ``jsonb`` and types without a Parquet equivalent are stored as exact text."""
 
     def __init__(self, columns: Sequence[Column], out: BinaryIO) -> None:
         self._types = [_type(column.type) for column in columns]
@@ -40,7 +40,7 @@ class ParquetWriter:
         return self
 
     def write(self, row: Sequence[Any]) -> None:
-        """One row."""
+        """Writes one row."""
         for values, kind, value in zip(self._columns, self._types, row, strict=True):
             values.append(_value(value, kind))
         self._held += 1

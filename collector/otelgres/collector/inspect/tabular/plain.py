@@ -1,7 +1,4 @@
-"""Values as JSON and text: what PostgreSQL's types become where only text, numbers and truth are left.
-
-Refuses to know what is made of them.
-"""
+"""Converts values of PostgreSQL types to JSON and text."""
 
 import datetime
 import uuid
@@ -15,9 +12,9 @@ _AS_TEXT = (uuid.UUID, IPv4Address, IPv6Address, IPv4Network, IPv6Network)
 
 
 def plain(value: Any) -> Any:
-    """A value that JSON knows: times in ISO 8601, durations in seconds, bytes as hex, numbers exact if possible."""
+    """A JSON value: times in ISO 8601, durations in seconds, bytes as hex, numbers exact if possible."""
     if isinstance(value, Decimal):
-        # NaN and Infinity are no JSON; whole numbers stay whole.
+        # JSON has no NaN and Infinity; integers stay integers.
         if not value.is_finite():
             return str(value)
         return int(value) if value == value.to_integral_value() and abs(value) < 2**63 else float(value)
@@ -41,7 +38,7 @@ def plain(value: Any) -> Any:
 
 
 def as_json(value: Any) -> str:
-    """A value as JSON text; whole numbers beyond 64 bits, which JSON readers round, as text."""
+    """A value as JSON text; integers beyond 64 bits, which JSON readers round, as strings."""
     try:
         return orjson.dumps(plain(value)).decode()
     except TypeError:
@@ -49,7 +46,7 @@ def as_json(value: Any) -> str:
 
 
 def as_text(value: Any) -> str:
-    """A value as a cell: nothing for NULL, JSON for what is nested."""
+    """A value as the text of a cell: empty for NULL, JSON for nested values."""
     if value is None:
         return ""
     if isinstance(value, str):

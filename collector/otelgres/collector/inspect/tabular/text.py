@@ -1,4 +1,4 @@
-"""Rows as a table for people, as CSV and as JSON. Refuses to know of files: it writes to what it is given."""
+"""Rows as a text table, CSV or JSON."""
 
 import csv
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _PIPE_WIDTH: Final = 10_000
 
 
 class TableWriter:
-    """A table as wide as the terminal; in a pipe as wide as it needs to be."""
+    """A table as wide as the terminal; in a pipe as wide as needed."""
 
     def __init__(self, columns: Sequence[Column], out: IO[str]) -> None:
         self._console = Console(file=out, width=None if out.isatty() else _PIPE_WIDTH)
@@ -31,10 +31,10 @@ class TableWriter:
         return self
 
     def write(self, row: Sequence[Any]) -> None:
-        """One row; those beyond MOST_IN_A_TABLE are only counted."""
+        """Adds one row; rows beyond MOST_IN_A_TABLE are only counted."""
         self._rows += 1
         if self._rows <= MOST_IN_A_TABLE:
-            # Text: brackets in a value are no colours.
+            # Text, because rich would interpret brackets in a string as markup.
             self._table.add_row(*[Text(_printable(as_text(value))) for value in row])
 
     def __exit__(self, *error: object) -> None:
@@ -43,13 +43,13 @@ class TableWriter:
         self._console.print(self._table)
         more = self._rows - MOST_IN_A_TABLE
         rows = f"({self._rows} row{'' if self._rows == 1 else 's'})"
-        self._console.print(rows if more <= 0 else f"({more} more: --format csv, json or parquet gives them all)")
+        self._console.print(rows if more <= 0 else f"({more} more; use --format csv, json or parquet for all rows)")
 
 
 class CsvWriter:
-    """RFC 4180 with a line of names first; NULL is an empty field.
+    """RFC 4180 with a header line; NULL is an empty field.
 
-    ``guarded`` is for files that people open in a spreadsheet: text that it would take for a formula gets a '.
+    ``guarded`` is for files opened in a spreadsheet: text that looks like a formula is prefixed with '.
     """
 
     def __init__(self, columns: Sequence[Column], out: IO[str], *, guarded: bool = False) -> None:
@@ -61,7 +61,7 @@ class CsvWriter:
         return self
 
     def write(self, row: Sequence[Any]) -> None:
-        """One row."""
+        """Writes one row."""
         cells = [as_text(value) for value in row]
         if self._guarded:
             cells = [
@@ -75,7 +75,7 @@ class CsvWriter:
 
 
 class JsonWriter:
-    """An array of objects, one a line."""
+    """An array of objects, one per line."""
 
     def __init__(self, columns: Sequence[Column], out: IO[str]) -> None:
         self._names = [column.name for column in columns]
@@ -87,22 +87,22 @@ class JsonWriter:
         return self
 
     def write(self, row: Sequence[Any]) -> None:
-        """One row."""
+        """Writes one row."""
         self._out.write("\n" if self._first else ",\n")
         self._first = False
         self._out.write(as_json(dict(zip(self._names, row, strict=True))))
 
     def __exit__(self, *error: object) -> None:
-        # After an error the array stays open: half a result must not look like a whole one.
+        # After an error the array stays open, so that a partial result is not valid JSON.
         if error[0] is None:
             self._out.write("\n]\n")
 
 
 def _no_formula(text: str) -> str:
-    """What a spreadsheet shows as it is: one begins a formula with these, some after a tab or line break."""
+    """Text that no spreadsheet evaluates: formulas start with these, in some spreadsheets after a tab or newline."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
 
 
 def _printable(text: str) -> str:
-    """Without what moves the cursor or changes colours: telemetry is other people's text, and this is a terminal."""
+    """Text without control characters, which a terminal would interpret."""
     return "".join(one if one.isprintable() else " " for one in text)

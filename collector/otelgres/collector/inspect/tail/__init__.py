@@ -1,1 +1,1 @@
-"""What arrives, as it arrives: pushed by NOTIFY, read by a cursor that neither skips nor repeats. Knows no terminal."""
+"""Follows committed rows with NOTIFY and a cursor that neither skips nor repeats rows."""

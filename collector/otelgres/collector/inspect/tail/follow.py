@@ -1,8 +1,8 @@
-"""Follows what is committed: waits for NOTIFY, then reads exactly the rows that the last look could not see.
+"""Follows committed rows: waits for NOTIFY, then reads the rows that were not visible at the last read.
 
-The cursor is a snapshot of PostgreSQL's, not a time or a number: transactions become visible in another order than they
-began in, and a row is new if and only if the snapshot of the last look did not show the transaction that wrote it. It
-outlives connections and restarts of the server. Refuses to know what is done with the rows.
+The cursor is a PostgreSQL snapshot, not a time or a number: transactions do not become visible in the order in which
+they began, and a row is new exactly if the transaction that wrote it was not visible in the last snapshot. The
+cursor stays valid across connections and restarts of the server.
 """
 
 import datetime
@@ -18,23 +18,23 @@ from otelgres.sql.queries import query
 
 Row: TypeAlias = dict[str, Any]
 
-# Nobody announced: a receiver of an older version, one that died right after a commit, a pooler that swallows LISTEN.
-_LOOK_ANYWAY_SECONDS: Final = 2.0
-_AGAIN_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
-# How long before a look a transaction may have begun that it could not see. With others at work: what bounds a writer's
-# transaction (its statement_timeout of 60 s, more than once). With none: between its BEGIN and its first row.
+# Without a notification: a receiver died right after a commit, is older, or a connection pooler drops LISTEN.
+_POLL_SECONDS: Final = 2.0
+_RETRY_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
+# The maximum age of a transaction that a read did not see. With other transactions running: the limit of a writer's
+# transaction (its statement_timeout of 60 s, more than once). With none: the time from BEGIN to its first row.
 _LOOK_BACK: Final = datetime.timedelta(seconds=180)
 _LOOK_BACK_ALONE: Final = datetime.timedelta(seconds=30)
-# A look of which nobody takes the rows must not hold up the database's housekeeping for ever.
+# A read whose rows are not consumed must not block the database's VACUUM for ever.
 _SESSION: Final = "SELECT set_config('statement_timeout', '60s', false), set_config('timezone', 'UTC', false)"
-# Sees nothing: with it, everything since a time is new.
+# A snapshot in which nothing is visible: every row is new.
 _BEFORE_ALL: Final = "1:1:"
 
 
 class TailFollower:
-    """Rows of ``name`` (``tail_logs``, …) as they are committed; ``lost`` is told why each lost connection ended.
+    """Follows the rows of query ``name`` (``tail_logs``, …); ``lost`` is called with the reason of a lost connection.
 
-    Not for use by several threads.
+    Not thread-safe.
     """
 
     def __init__(
@@ -52,18 +52,18 @@ class TailFollower:
         self._wait = wait
         self._seen: str | None = None
         self._since: datetime.datetime | None = None
-        # Of a look that did not come to its end: what it has given out already.
-        self._given: set[str] = set()
+        # Ids of rows that a read has yielded before it was interrupted.
+        self._yielded: set[str] = set()
 
     @property
     def following(self) -> bool:
-        """Whether it has begun: what is committed from now on will be told."""
+        """Whether it has started: rows committed from now on will be yielded."""
         return self._seen is not None
 
     def rows(self, since: datetime.timedelta | None = None) -> Iterator[Row]:
-        """Rows without end, beginning with those received in the time ``since``, or from now on.
+        """Yields rows for ever, starting with those received within ``since``, or with new ones.
 
-        Raises psycopg.Error where waiting will not help: no such function, no right to call it.
+        Raises psycopg.Error for errors that a retry does not help: a missing function or privilege.
         """
         failed = 0
         while True:
@@ -73,16 +73,16 @@ class TailFollower:
                     if self._seen is None:
                         self._start(connection, since)
                     while True:
-                        yield from self._look(connection)
+                        yield from self._read_new(connection)
                         failed = 0
-                        # Returns at the first announcement, or at none.
-                        for _ in connection.notifies(timeout=_LOOK_ANYWAY_SECONDS, stop_after=1):
+                        # Returns at the first notification or the timeout.
+                        for _ in connection.notifies(timeout=_POLL_SECONDS, stop_after=1):
                             pass
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if self._seen is None:
                     raise
                 self._lost(str(error).strip().splitlines()[0])
-                self._wait(_AGAIN_SECONDS[min(failed, len(_AGAIN_SECONDS) - 1)])
+                self._wait(_RETRY_SECONDS[min(failed, len(_RETRY_SECONDS) - 1)])
                 failed += 1
 
     def _connected(self) -> psycopg.Connection[Row]:
@@ -97,19 +97,19 @@ class TailFollower:
         at, seen, _ = self._moment(connection)
         self._seen, self._since = (seen, at - _LOOK_BACK) if since is None else (_BEFORE_ALL, at - since)
 
-    def _look(self, connection: psycopg.Connection[Row]) -> Iterator[Row]:
+    def _read_new(self, connection: psycopg.Connection[Row]) -> Iterator[Row]:
         with connection.transaction():
-            # One snapshot for both: what these rows come from is what the next look starts from.
+            # One snapshot for the rows and for the cursor of the next read.
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             at, seen, alone = self._moment(connection)
             with connection.cursor() as cursor:
                 for row in cursor.stream(self._query, {**self._filters, "seen": self._seen, "since": self._since}):
-                    if (row_id := row.pop("row_id")) not in self._given:
+                    if (row_id := row.pop("row_id")) not in self._yielded:
                         yield row
-                        self._given.add(row_id)
+                        self._yielded.add(row_id)
         self._seen = seen
         self._since = at - (_LOOK_BACK_ALONE if alone else _LOOK_BACK)
-        self._given.clear()
+        self._yielded.clear()
 
     @staticmethod
     def _moment(connection: psycopg.Connection[Row]) -> tuple[datetime.datetime, str, bool]:

@@ -1,4 +1,4 @@
-"""Rows as lines for people. Refuses to know where they come from; other people's text cannot move the cursor."""
+"""Formats rows as lines of text; control characters are removed."""
 
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ _SERVICE: Final = 14
 
 
 def line(what: str, row: dict[str, Any]) -> Text:
-    """One row of ``logs``, ``spans`` or ``flows``."""
+    """Formats one row of ``logs``, ``spans`` or ``flows``."""
     text = Text(f"{row['time'].astimezone():%H:%M:%S.%f}"[:-3], "dim")
     text.append(f" {clean(row['service_name'] or '?')[:_SERVICE]:<{_SERVICE}} ", "cyan")
     return {"logs": _log, "spans": _span, "flows": _flow}[what](text, row)

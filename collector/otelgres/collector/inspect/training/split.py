@@ -1,4 +1,4 @@
-"""Rows into two parts by their session, and both parts into files with a manifest. Refuses to know the database."""
+"""Splits rows by session into two parts and writes them to files with a manifest."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ PARTS: Final = ("train", "validation")
 
 
 def part_of(session: str | None, seed: int, validation: float) -> str:
-    """``train`` or ``validation``: the same for the same session and seed, in any run and on any machine."""
+    """``train`` or ``validation``; depends only on session, seed and share."""
     digest = hashlib.sha256(f"{seed}:{session}".encode()).digest()
     return PARTS[1] if int.from_bytes(digest[:8]) / 2**64 < validation else PARTS[0]
 
 
 class JsonLines:
-    """One object a line."""
+    """One JSON object per line."""
 
     def __init__(self, columns: Sequence[Column], out: IO[str]) -> None:
         self._names = [column.name for column in columns]
@@ -34,7 +34,7 @@ class JsonLines:
         return
 
     def write(self, row: Sequence[Any]) -> None:
-        """One row."""
+        """Writes one row."""
         self._out.write(as_json(dict(zip(self._names, row, strict=True))) + "\n")
 
 
@@ -43,7 +43,7 @@ def write(
 ) -> dict[str, Any]:
     """Writes ``train``, ``validation`` and ``manifest.json`` into ``folder``, and returns the manifest.
 
-    Rows come one at a time, and no more than a row group of them is held. Raises OSError, ImportError without pyarrow.
+    At most one row group is in memory. Raises OSError, and ImportError for Parquet without pyarrow.
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, Counter[str]] = {part: Counter() for part in PARTS}

@@ -1,1 +1,1 @@
-"""One flow as a waterfall on a terminal. Refuses to know SQL beyond the names of its queries."""
+"""One flow as a waterfall on a terminal."""

@@ -1,7 +1,4 @@
-"""A flow drawn as lines: bars on one scale of time, logs under the span that wrote them, and what is missing.
-
-Refuses to know where it comes from. Other people's text is cleaned before a terminal sees it.
-"""
+"""Draws a flow: bars on a time scale, logs below their span, and missing parts. Control characters are removed."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -38,11 +35,11 @@ def draw(out: Console, picture: FlowPicture) -> None:
             out.print(_log(log, 0, width))
     _missing(out, picture)
     if max(len(picture.spans), len(picture.logs)) >= MOST:
-        out.print(Text(f"(the first {MOST} spans and logs; SQL has them all)", "dim"))
+        out.print(Text(f"(the first {MOST} spans and logs; use SQL to see all)", "dim"))
 
 
 def milliseconds(value: float | None) -> str:
-    """A duration in 7 characters or so: ``12.3``, ``4,210``, ``0.013``."""
+    """A duration as short text: ``12.3``, ``4,210``, ``0.013``."""
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}" if value >= 1 else f"{value:.3f}"
@@ -53,19 +50,19 @@ def _head(out: Console, picture: FlowPicture) -> None:
     line.append(str(picture.flow_id), "bold")
     summary = picture.summary
     if summary is None:
-        line.append("  no span has ended yet")
+        line.append("  no span has ended")
         out.print(line, soft_wrap=True)
         return
     out.print(line, soft_wrap=True)
     state = "complete" if summary["complete"] else "not complete"
     failed = f", {summary['error_count']} failed" if summary["error_count"] else ""
-    said = Text(clean(summary["name"] or "?"), "bold")
-    said.append(f"  {state}, {summary['status']}", "red" if summary["status"] == "ERROR" else "")
-    said.append(
+    line = Text(clean(summary["name"] or "?"), "bold")
+    line.append(f"  {state}, {summary['status']}", "red" if summary["status"] == "ERROR" else "")
+    line.append(
         f"  {milliseconds(summary['duration_ms'])} ms  {summary['span_count']} spans{failed}"
         f"  {summary['start_time'].astimezone():%Y-%m-%d %H:%M:%S}  {clean(', '.join(summary['services']))}"
     )
-    out.print(said, soft_wrap=True)
+    out.print(line, soft_wrap=True)
     if summary["checkpoint_path"]:
         out.print(Text(clean("checkpoints: " + " → ".join(summary["checkpoint_path"]))), soft_wrap=True)
     out.print()
@@ -75,7 +72,7 @@ class _Waterfall:
     def __init__(self, picture: FlowPicture, width: int) -> None:
         self._spans = picture.spans
         self._absent = absent_parent(picture.flow_id)
-        # Who let an exception pass says it as well: it is shown where it came from.
+        # Parents repeat the message of an exception that passes through them; it is shown at its origin only.
         self._passed = {(row["parent_span_id"], row["status_message"]) for row in picture.spans}
         self._width = width
         services = {clean(row["service_name"] or "") for row in self._spans}
@@ -96,10 +93,10 @@ class _Waterfall:
             out.print(line, no_wrap=True, overflow="crop")
         for log in self._logs[None]:
             out.print(_log(log, 0, self._width), no_wrap=True, overflow="crop")
-        out.print(Text(f"{_ON_PATH} critical path   {_OFF_PATH} beside it   {_POINT} checkpoint", "dim"))
+        out.print(Text(f"{_ON_PATH} critical path   {_OFF_PATH} other span   {_POINT} checkpoint", "dim"))
 
     def _lines(self) -> Iterator[Text]:
-        # Logs of a span stand where their time is: before the spans below it that began later.
+        # Logs are printed in order of time: before child spans that began later.
         waiting: list[tuple[int, list[Row]]] = []
         for row in self._spans:
             while waiting and waiting[-1][0] >= row["depth"]:
@@ -120,7 +117,7 @@ class _Waterfall:
 
     def _span(self, row: Row) -> Text:
         point = row["type"] == "checkpoint"
-        note = " (its parent is missing)" if row["orphan"] and row["parent_span_id"] != self._absent else ""
+        note = " (parent missing)" if row["orphan"] and row["parent_span_id"] != self._absent else ""
         label = "  " * min(row["depth"], 12) + ("! " if row["status"] == "ERROR" else "") + clean(row["name"]) + note
         text = self._row(
             label,
@@ -161,7 +158,7 @@ def _missing(out: Console, picture: FlowPicture) -> None:
     for row in picture.open:
         age = _age(row["start_time"])
         what = (
-            f"open: {clean(row['type'] or 'span')} {clean(row['name'] or '?')} of {clean(row['service_name'] or '?')}"
+            f"open: {clean(row['type'] or 'span')} {clean(row['name'] or '?')} in {clean(row['service_name'] or '?')}"
         )
         lost = row["state"] == "abandoned"
         why = f"{': abandoned' if lost else ''}{', ' if lost else ': '}{clean(row['reason'])}" if row["reason"] else ""
@@ -173,7 +170,7 @@ def _missing(out: Console, picture: FlowPicture) -> None:
     orphans.discard(absent_parent(picture.flow_id))
     if orphans:
         parents = "1 parent span" if len(orphans) == 1 else f"{len(orphans)} parent spans"
-        out.print(Text(f"missing: {parents} that did not arrive", "yellow"), soft_wrap=True)
+        out.print(Text(f"missing: {parents} not received", "yellow"), soft_wrap=True)
     if picture.missing is not None:
         expected = ", ".join(map(clean, picture.missing["missing"] or []))
         cause = picture.missing["likely_cause"]
@@ -194,5 +191,5 @@ def _ended(text: str, width: int) -> str:
 
 
 def clean(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
+    """Text without control characters, which a terminal would interpret."""
     return "".join(one if one.isprintable() else " " for one in text)

@@ -1,4 +1,4 @@
-"""What is known of one flow, read through the public views. Refuses to know how it is drawn."""
+"""Reads one flow from the public views."""
 
 import uuid
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from psycopg.rows import dict_row
 from otelgres.sql.queries import query
 
 Row: TypeAlias = dict[str, Any]
-# Nobody reads more in a terminal, and a flow may have a million spans.
+# A limit for terminals; a flow may have a million spans.
 MOST: Final = 2000
 
 
 @dataclass(frozen=True)
 class FlowPicture:
-    """A flow's summary (None: only starts or logs are there), its spans in tree order, its logs, and what is open."""
+    """A flow's summary (None if only starts or logs exist), spans in tree order, logs, and open spans."""
 
     flow_id: uuid.UUID
     summary: Row | None
@@ -28,7 +28,7 @@ class FlowPicture:
 
 
 def flow_id_of(text: str) -> uuid.UUID | None:
-    """A flow id from what a person has at hand: a uuid, or a trace id of 32 hex digits; None if it is neither."""
+    """The flow id for a uuid or a trace id of 32 hex digits; None for other text."""
     try:
         return uuid.UUID(text.strip())
     except ValueError:
@@ -36,12 +36,12 @@ def flow_id_of(text: str) -> uuid.UUID | None:
 
 
 def absent_parent(flow: uuid.UUID) -> str:
-    """The parent, which no span is, that otel_setup gives to checkpoints of a flow that is not in their process."""
+    """The parent span id that otel_setup uses for checkpoints of a flow from another process; no span has it."""
     return blake2b(flow.bytes, digest_size=8, person=b"otelgres").hexdigest()
 
 
 def read(connection: psycopg.Connection, flow: uuid.UUID | None) -> FlowPicture | None:
-    """Everything about ``flow``, or about the latest one for None; None if there is nothing. Raises psycopg.Error."""
+    """Reads ``flow``, or the latest one for None. Returns None if there is no such flow. Raises psycopg.Error."""
     with connection.cursor(row_factory=dict_row) as cursor:
 
         def ask(name: str) -> list[Row]:

@@ -1,6 +1,6 @@
-"""What telemetry costs the application that calls it: with a receiver, with none, storing by itself, not configured.
+"""The CPU cost of telemetry in an application: with a receiver, without one, storing directly, not configured.
 
-The calls are made in a process of its own that uses otel_setup. Refuses to know what the calls are.
+The calls run in a separate process that uses otel_setup.
 """
 
 import socket
@@ -10,12 +10,12 @@ from typing import TypeAlias
 from otelgres.collector.tools.bench.processes import receiver, worker
 from otelgres.collector.tools.bench.server import Server
 
-# Call -> microseconds of CPU a call: in the calling thread, and in the whole process with its export threads.
+# Call -> microseconds of CPU per call, in the calling thread and in the whole process with its export threads.
 Costs: TypeAlias = Mapping[str, Mapping[str, float]]
 
 
 def measure(server: Server, calls: int, advance: Callable[[], None]) -> dict[str, Costs]:
-    """Costs by situation, from ``calls`` calls of each kind; ``advance`` hears of each. Raises ProcessError."""
+    """Costs by situation, from ``calls`` calls of each kind; calls ``advance`` after each. Raises ProcessError."""
     found = {}
     with server.fresh_database() as dsn, receiver(dsn) as target:
         found["present"] = _costs("present", f"http://{target.grpc}", calls)

@@ -1,8 +1,7 @@
-"""The yardstick: the same rows by COPY BINARY, made beforehand, into the same tables over one connection.
+"""The baseline: the same rows, encoded beforehand, by COPY BINARY into the same tables over one connection.
 
-Partitions, indexes and triggers are the receiver's; groups are as large as its groups get. What is left out is
-everything that a receiver adds: requests, parsing, rows, digests. Run as
-``python -m otelgres.collector.tools.bench.copying``, so that nothing else shares its interpreter. Refuses to know gRPC.
+Partitions, indexes, triggers and group sizes are those of the receiver. Not included is what a receiver adds: requests,
+parsing, rows, digests. Runs in its own interpreter as ``python -m otelgres.collector.tools.bench.copying``.
 """
 
 import sys
@@ -31,7 +30,7 @@ _PAST_DAYS, _DAYS_AHEAD = 30, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What COPY took from the first statement to the last commit."""
+    """The cost of COPY from the first statement to the last commit."""
 
     groups: int
     seconds: float
@@ -41,7 +40,7 @@ Statements: TypeAlias = list[tuple[sql.Composed, bytes]]
 
 
 def prepare(connection: psycopg.Connection[Any], signal: Signal, requests: Iterable[Request]) -> list[Statements]:
-    """Makes partitions and dimensions, and the COPY statements with their data for each transaction to come."""
+    """Creates partitions and dimensions; returns the COPY statements with their data for each transaction."""
     partitions = Partitions(_PAST_DAYS, _DAYS_AHEAD)
     partitions.ensure_ahead(connection, COLUMNS, _DAYS_AHEAD)
     known, caches = Known(), Caches()
@@ -49,7 +48,7 @@ def prepare(connection: psycopg.Connection[Any], signal: Signal, requests: Itera
 
 
 def copy_groups(connection: psycopg.Connection[Any], groups: list[Statements]) -> float:
-    """Writes each group in a transaction; the seconds it took."""
+    """Writes each group in a transaction. Returns the seconds that took."""
     begin = time.monotonic()
     for group in groups:
         with connection.transaction(), connection.cursor() as cursor:
@@ -60,7 +59,7 @@ def copy_groups(connection: psycopg.Connection[Any], groups: list[Statements]) -
 
 
 def _grouped(requests: Iterable[Request]) -> Iterable[list[bytes]]:
-    """Payloads as the intake hands them to a writer when plenty is waiting."""
+    """Payloads in the groups that a writer gets from a full queue."""
     payloads: list[bytes] = []
     for request in requests:
         if payloads and sum(map(len, payloads)) + len(request.payload) > GROUP_BYTES:
@@ -79,7 +78,7 @@ def _rows(
     caches: Caches,
     partitions: Partitions,
 ) -> Statements:
-    """A COPY statement for each table and its data, by the receiver's own codec."""
+    """A COPY statement and its data for each table, made with the receiver's codec."""
     group, missing = Group(partitions.bounds()), Missing()
     batches = [Batch(signal, payload) for payload in payloads]
     parsed = [(batch, parse(batch, known, missing)) for batch in batches]
@@ -111,7 +110,7 @@ def _main() -> None:
         if sys.stdin.readline():
             seconds = copy_groups(connection, groups)
             print(orjson.dumps(asdict(Copied(groups=len(groups), seconds=seconds))).decode(), flush=True)
-            # The connection stays until the other side has looked at the CPU time of its backend.
+            # Keeps the connection open until the parent has read the CPU time of its backend.
             sys.stdin.readline()
 
 

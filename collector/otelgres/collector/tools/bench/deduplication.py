@@ -1,7 +1,4 @@
-"""What it costs that nothing is stored twice: the digest of each request, and the key of each row.
-
-Refuses to judge whether it is worth it.
-"""
+"""The cost of deduplication: the digest of each request and the key of each row."""
 
 import statistics
 import time
@@ -30,15 +27,17 @@ _KEYS: Final[dict[Signal, tuple[LiteralString, ...]]] = {
 
 @dataclass(frozen=True)
 class DeduplicationCost:
-    """Microseconds an item, medians of the rounds: COPY as it is, what the key is of it, what digests add."""
+    """Microseconds per item, medians of the rounds: COPY, the key's part of it, and digests in addition."""
 
     copy: float
     key: float
     digests: float
 
 
-def measure(server: Server, signal: Signal, items: int, rounds: int, told: Callable[[str], None]) -> DeduplicationCost:
-    """With and without the key in turns, each in a database of its own. Raises psycopg.Error."""
+def measure(
+    server: Server, signal: Signal, items: int, rounds: int, report: Callable[[str], None]
+) -> DeduplicationCost:
+    """Measures with and without the key in turns, each in a fresh database. Raises psycopg.Error."""
     times: dict[bool, list[float]] = {True: [], False: []}
     digests = []
     for number in range(rounds):
@@ -51,13 +50,13 @@ def measure(server: Server, signal: Signal, items: int, rounds: int, told: Calla
                 times[with_key].append(1e6 * copy_groups(connection, groups) / items)
                 if with_key:
                     digests.append(1e6 * _digests(connection, signal, requests) / items)
-        told(f"{times[True][-1]:.1f} µs with the key, {times[False][-1]:.1f} without, {digests[-1]:.2f} for digests")
+        report(f"{times[True][-1]:.1f} µs with the key, {times[False][-1]:.1f} without, {digests[-1]:.2f} for digests")
     keyed, bare = statistics.median(times[True]), statistics.median(times[False])
     return DeduplicationCost(keyed, keyed - bare, statistics.median(digests))
 
 
 def _digests(connection: psycopg.Connection[Any], signal: Signal, requests: Sequence[Request]) -> float:
-    """Hashing, looking up and entering, eight requests a transaction as under load."""
+    """The time to hash, look up and insert digests, with eight requests per transaction as under load."""
     today = datetime.now(UTC).date()
     connection.execute("SELECT _otel.make_partition('digests', now())")
     began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""How fast a spool drains, beside how fast the same requests are stored when nothing is in their way.
+"""The speed of spool replay, compared with storing the same requests directly.
 
-Both in this process, with the parts that a receiver has: two writers that take groups, and the replayer. Knows no door.
+Both run in this process with the receiver's components: two writers and the replayer, without listeners.
 """
 
 import tempfile
@@ -26,7 +26,7 @@ from otelgres.exporters.spool.queue import SpoolQueue
 
 _WRITERS: Final = 2
 _SPOOL_BYTES: Final = 4 * 1024 * 1024 * 1024
-_PATIENCE: Final = 300.0
+_TIMEOUT_SECONDS: Final = 300.0
 _TABLES: Final = {
     Signal.TRACES: "SELECT count(*) FROM _otel.spans",
     Signal.LOGS: "SELECT count(*) FROM _otel.logs",
@@ -36,14 +36,14 @@ _TABLES: Final = {
 
 @dataclass(frozen=True)
 class ReplayedRates:
-    """Items a second, each way, in one round."""
+    """Items per second of each method in one round."""
 
     ingest: float
     replay: float
 
     @property
     def ratio(self) -> float:
-        """1: the spool drains as fast as anything is stored."""
+        """Replay rate by direct rate; 1 means that replay is as fast."""
         return self.replay / self.ingest
 
 
@@ -52,10 +52,10 @@ def measure(
     signal: Signal,
     items: int,
     rounds: int,
-    told: Callable[[ReplayedRates], None],
+    report: Callable[[ReplayedRates], None],
     advance: Callable[[float], None],
 ) -> list[ReplayedRates]:
-    """One result a round; ``advance`` hears of items. Raises NotStoredError or psycopg.Error."""
+    """Returns one result per round; calls ``advance`` with items. Raises NotStoredError or psycopg.Error."""
     found = []
     for number in range(rounds):
         requests = list(make_requests(signal, items, number, time.time_ns()))
@@ -69,7 +69,7 @@ def measure(
             _check(dsn, signal, items)
         advance(items)
         one = ReplayedRates(items / ingest, items / drain)
-        told(one)
+        report(one)
         found.append(one)
     return found
 
@@ -108,8 +108,8 @@ def _drain(dsn: str, batches: Sequence[Batch], folder: Path) -> float:
     replayer.start()
     try:
         while not spool.empty:
-            if time.perf_counter() - began > _PATIENCE:
-                raise NotStoredError(f"the spool was not empty after {_PATIENCE:.0f} s")
+            if time.perf_counter() - began > _TIMEOUT_SECONDS:
+                raise NotStoredError(f"the spool was not empty after {_TIMEOUT_SECONDS:.0f} s")
             threading.Event().wait(0.01)
         return time.perf_counter() - began
     finally:
@@ -133,4 +133,4 @@ def _check(dsn: str, signal: Signal, items: int) -> None:
     with psycopg.connect(dsn) as connection:
         row = connection.execute(_TABLES[signal].encode()).fetchone()
     if row != (items,):
-        raise NotStoredError(f"{row and row[0]} rows of {items} are there")
+        raise NotStoredError(f"{row and row[0]} of {items} rows were stored")

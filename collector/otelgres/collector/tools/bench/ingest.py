@@ -1,7 +1,7 @@
-"""From real gRPC requests to committed rows, beside COPY of the same rows: which share of PostgreSQL's speed is kept.
+"""Throughput from gRPC requests to committed rows, compared with COPY of the same rows.
 
-Both ways take turns, each time with fresh tables, so that a noisy machine is noisy for both; the ratio is the figure.
-Refuses to know how results are printed.
+Both methods run in turns, each time with fresh tables, so that noise on the machine affects both. The result is the
+ratio.
 """
 
 import time
@@ -25,12 +25,12 @@ _TABLES = {
 
 
 class NotStoredError(RuntimeError):
-    """What was acknowledged and what is in the tables differ."""
+    """The number of stored rows differs from the number of acknowledged items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """How much is sent in each round, and over how many connections with how many calls in flight on each."""
+    """The load of each round: items, connections, and calls in flight per connection."""
 
     items: int
     seconds: float
@@ -41,7 +41,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """One turn. CPU is in microseconds an item; PostgreSQL's is None where the server is not ours."""
+    """One round. CPU is in microseconds per item; PostgreSQL's is None on a given server."""
 
     way: str  # receiver | copy
     items: int
@@ -56,42 +56,42 @@ class Round:
 
     @property
     def rate(self) -> float:
-        """Items a second."""
+        """Items per second."""
         return self.items / self.seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingest:
-    """All rounds of one signal."""
+    """The rounds of one signal."""
 
     signal: Signal
     rounds: list[Round]
 
     def rate(self, way: str) -> float:
-        """Items a second over all rounds of one way."""
-        ours = [one for one in self.rounds if one.way == way]
-        return sum(one.items for one in ours) / sum(one.seconds for one in ours)
+        """Items per second over all rounds of one method."""
+        rounds = [one for one in self.rounds if one.way == way]
+        return sum(one.items for one in rounds) / sum(one.seconds for one in rounds)
 
     def middle(self, way: str, figure: Callable[[Round], float | None]) -> float | None:
-        """The median of a figure over the rounds of one way."""
+        """The median of a figure over the rounds of one method."""
         found = [value for one in self.rounds if one.way == way if (value := figure(one)) is not None]
         return median(found) if found else None
 
     @property
     def ratio(self) -> float:
-        """The receiver's rate by COPY's: the median over pairs of neighbouring rounds."""
+        """The receiver's rate divided by COPY's: the median over pairs of consecutive rounds."""
         pairs = zip(self.rounds[::2], self.rounds[1::2], strict=True)
         return median(one.rate / other.rate for one, other in pairs)
 
 
-def measure(server: Server, signal: Signal, load: Load, told: Callable[[Round], None]) -> Ingest:
-    """Measures one signal; ``told`` hears of each round. Raises NotStoredError or ProcessError."""
+def measure(server: Server, signal: Signal, load: Load, report: Callable[[Round], None]) -> Ingest:
+    """Measures one signal; calls ``report`` after each round. Raises NotStoredError or ProcessError."""
     rounds: list[Round] = []
     for number in range(load.rounds):
         for way in (_by_receiver, _by_copy):
             with server.fresh_database() as dsn:
                 rounds.append(way(server, dsn, signal, load, number))
-            told(rounds[-1])
+            report(rounds[-1])
     return Ingest(signal=signal, rounds=rounds)
 
 
@@ -103,10 +103,10 @@ def _by_receiver(server: Server, dsn: str, signal: Signal, load: Load, seed: int
     with receiver(dsn) as target, worker("the sender", "-m", "otelgres.collector.tools.bench.sender") as sender:
         sender.send_line(orjson.dumps({**job, "endpoint": target.grpc}).decode())
         sender.line()
-        postgres, ours = _postgres_cpu(server), cpu_seconds(target.worker.pid)
+        postgres, receiver_cpu = _postgres_cpu(server), cpu_seconds(target.worker.pid)
         sender.send_line("go")
         sent = sender.answer()
-        ours = cpu_seconds(target.worker.pid) - ours
+        receiver_cpu = cpu_seconds(target.worker.pid) - receiver_cpu
         postgres = [now - before for now, before in zip(_postgres_cpu(server), postgres, strict=True)]
         stored, commits = _stored(dsn, signal)
     if stored != sent["items"]:
@@ -117,7 +117,7 @@ def _by_receiver(server: Server, dsn: str, signal: Signal, load: Load, seed: int
         seconds=sent["seconds"],
         commits=commits,
         postgres_cpu_us=_each(postgres, stored),
-        receiver_cpu_us=ours / stored * 1e6,
+        receiver_cpu_us=receiver_cpu / stored * 1e6,
         sender_cpu_us=sent["sender_cpu_seconds"] / stored * 1e6,
         ack_ms_p50=sent["ack_ms_p50"],
         ack_ms_p99=sent["ack_ms_p99"],
@@ -155,7 +155,7 @@ def _each(seconds: list[float], items: int) -> float | None:
 
 
 def _stored(dsn: str, signal: Signal) -> tuple[int, int]:
-    """Rows, and the transactions they came in (received_at is the time of the transaction)."""
+    """The numbers of rows and of transactions that wrote them (received_at is the transaction's time)."""
     with psycopg.connect(dsn) as connection:
         return tuple(map(sum, zip(*_counts(connection, signal), strict=True)))  # type: ignore[return-value]
 

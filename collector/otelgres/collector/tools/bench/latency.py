@@ -1,8 +1,7 @@
-"""From a call in an application to the row that SQL shows: how long it takes, for log records and flows of checkpoints.
+"""Latency from a call in an application until its row is visible in SQL, for log records and flows of checkpoints.
 
-The application is a process of its own that uses otel_setup as it comes. Each record carries the time of its call; a
-poller looks every 5 ms, and what it sees counts from the moment its answer is here. Refuses to know how the application
-sends.
+The application is a separate process that uses otel_setup with its defaults. Each record contains the time of its call.
+A poller queries every 5 ms; a row counts as visible when the result of the query has arrived.
 """
 
 import time
@@ -17,7 +16,7 @@ from otelgres.collector.tools.bench.server import Server
 
 _POLL_SECONDS: Final = 0.005
 _LAST_SECONDS: Final = 30.0
-# A record's time is taken a little after the call's, as a float of seconds.
+# A record's time is taken slightly after the time of the call, as a float of seconds.
 _SLACK_SECONDS: Final = 0.001
 What: TypeAlias = Literal["records", "flows"]
 _NEW: Final[dict[What, LiteralString]] = {
@@ -25,7 +24,7 @@ _NEW: Final[dict[What, LiteralString]] = {
         SELECT (attributes ->> 'bench.number')::integer, (attributes ->> 'bench.called')::bigint
         FROM _otel.logs WHERE time >= to_timestamp(%s) AND attributes ? 'bench.number'
     """,
-    # A flow is there when the last of its checkpoints is.
+    # A flow is visible when all four checkpoints are.
     "flows": """
         SELECT (attributes ->> 'bench.number')::integer, min((attributes ->> 'bench.called')::bigint)
         FROM _otel.spans WHERE start_time >= to_timestamp(%s) AND attributes ? 'bench.number'
@@ -36,7 +35,7 @@ _NEW: Final[dict[What, LiteralString]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
-    """Milliseconds from call to visible, over all records or flows; ``lost`` never became visible."""
+    """Milliseconds from call to visibility, over all records or flows; ``lost`` counts those never visible."""
 
     records: int
     lost: int
@@ -49,7 +48,7 @@ class Latency:
 def measure(
     server: Server, what: What, rate: float, seconds: float, advance: Callable[[float], None] = lambda amount: None
 ) -> Latency:
-    """Lets an application tell of ``rate`` a second for ``seconds``; ``advance`` hears of seconds that are over.
+    """Runs an application that records ``rate`` per second for ``seconds``; calls ``advance`` with elapsed seconds.
 
     Raises ProcessError.
     """
@@ -77,12 +76,12 @@ def summed_up(made: int, waits: list[float]) -> Latency:
 def _watch(
     connection: psycopg.Connection[Any], what: What, expected: int, seconds: float, advance: Callable[[float], None]
 ) -> dict[int, float]:
-    """Number -> milliseconds from the (first) call to the first answer that had it; ends when all are there."""
+    """Number -> milliseconds from the (first) call to the first result that contained it; ends when all are visible."""
     began = time.monotonic()
     deadline = began + seconds + _LAST_SECONDS
-    told = 0.0
+    reported = 0.0
     waits: dict[int, float] = {}
-    # All records before this one are there. Only what is no older is asked for, by the index on time.
+    # All records before this one are visible. Queries read newer ones only, by the index on time.
     first_unseen, since = 0, time.time_ns()
     called_at: dict[int, int] = {}
     while len(waits) < expected and time.monotonic() < deadline:
@@ -97,7 +96,7 @@ def _watch(
             since = called_at.pop(first_unseen)
             first_unseen += 1
         passed = min(time.monotonic() - began, seconds)
-        advance(passed - told)
-        told = passed
+        advance(passed - reported)
+        reported = passed
         time.sleep(max(0.0, due - time.monotonic()))
     return waits

@@ -1,9 +1,9 @@
-"""Export requests like those of real applications, made from a seed and encoded before anything is measured.
+"""Export requests like those of real applications, generated from a seed and encoded before the measurement.
 
-A span has 9 attributes and about 340 bytes of OTLP: a path that is new in each, a port of 28,000, a user of 5,000, and
-six with few values; a trace has 8 spans. A log record has 7 attributes, its uid and its body new in each. Put together
-from encoded pieces, because protobuf's Python objects take 30 us a span; a test reads the bytes back with the official
-messages. Refuses to know sockets and databases.
+A span has 9 attributes and about 340 bytes of OTLP: a unique path, one of 28,000 ports, one of 5,000 users, and six
+with few values; a trace has 8 spans. A log record has 7 attributes, with unique uid and body. Requests are assembled
+from encoded pieces, because protobuf's Python objects take 30 µs per span; a test decodes them with the official
+messages.
 """
 
 import random
@@ -22,14 +22,14 @@ _DOUBLE: Final = struct.Struct("<d").pack
 
 
 class Request(NamedTuple):
-    """One export request and how many spans, records or points are in it."""
+    """One export request and its number of spans, records or points."""
 
     payload: bytes
     items: int
 
 
 def make_requests(signal: Signal, items: int, seed: int, at: int) -> Iterator[Request]:
-    """Requests with ``items`` items in all, from the Unix time ``at`` (ns) on; the same arguments, the same bytes."""
+    """Requests with ``items`` items in total, from the Unix time ``at`` (ns). Deterministic."""
     rng = random.Random(seed)  # noqa: S311 (repeatable is what it should be)
     encode = _ENCODERS[signal]
     for number, first in enumerate(range(0, items, ITEMS_PER_REQUEST)):
@@ -47,7 +47,7 @@ def _varint(value: int) -> bytes:
 
 
 def _field(number: int, data: bytes) -> bytes:
-    """A field that holds text, bytes or another message."""
+    """A field with text, bytes or another message."""
     return _varint(number << 3 | 2) + _varint(len(data)) + data
 
 
@@ -62,19 +62,19 @@ def _pair(number: int, key: str, value: str | int) -> bytes:
 
 
 def _pairs(number: int, key: str, values: Iterable[str] | Iterable[int]) -> list[bytes]:
-    """KeyValues that repeat, each encoded once."""
+    """Repeated KeyValues, each encoded once."""
     return [_pair(number, key, value) for value in values]
 
 
 def _before(number: int, key: str, width: int) -> bytes:
-    """A KeyValue of ``width`` ASCII characters up to where these begin: for values that are new each time."""
+    """The start of a KeyValue whose value has ``width`` ASCII characters, without the value; for unique values."""
     return _pair(number, key, "x" * width)[:-width]
 
 
 def _envelope(number: int, items: list[bytes]) -> bytes:
-    """Export…ServiceRequest, whose levels have the same field numbers for all three signals."""
+    """An Export…ServiceRequest; its levels have the same field numbers for all signals."""
     service = ("checkout", "inventory", "payment", "gateway")[number // _REQUESTS_PER_SERVICE % 4]
-    said = {
+    attributes = {
         "service.name": service,
         "service.version": "2.14.0",
         "service.instance.id": f"{service}-7d9c5b6f44-x2x8p",
@@ -83,7 +83,7 @@ def _envelope(number: int, items: list[bytes]) -> bytes:
         "telemetry.sdk.name": "opentelemetry",
         "telemetry.sdk.version": "1.45.1",
     }
-    resource = b"".join([_pair(1, key, value) for key, value in said.items()])
+    resource = b"".join([_pair(1, key, value) for key, value in attributes.items()])
     scope = _field(1, b"opentelemetry.instrumentation.flask") + _field(2, b"0.66b1")
     return _field(1, _field(1, resource) + _field(2, _field(1, scope) + b"".join([_field(2, item) for item in items])))
 
@@ -110,11 +110,11 @@ def _spans(rng: random.Random, size: int, at: int) -> list[bytes]:
     bits, rand = rng.getrandbits, rng.random
     spans: list[bytes] = []
     trace_id = parent = b""
-    for place in range(size):
+    for index in range(size):
         span_id = _FIXED64(bits(64) | 1)
-        if place % _SPANS_PER_TRACE == 0:
+        if index % _SPANS_PER_TRACE == 0:
             trace_id, parent = b"\x0a\x10" + bits(128).to_bytes(16, "big"), b""
-        start = at + place * _NS_PER_ITEM
+        start = at + index * _NS_PER_ITEM
         spans.append(
             b"".join(
                 (
@@ -157,10 +157,10 @@ def _log_records(rng: random.Random, size: int, at: int) -> list[bytes]:
     bits, rand = rng.getrandbits, rng.random
     records: list[bytes] = []
     trace_id = b""
-    for place in range(size):
-        if place % _SPANS_PER_TRACE == 0:
+    for index in range(size):
+        if index % _SPANS_PER_TRACE == 0:
             trace_id = b"\x4a\x10" + bits(128).to_bytes(16, "big")
-        time = at + place * _NS_PER_ITEM
+        time = at + index * _NS_PER_ITEM
         records.append(
             b"".join(
                 (
@@ -198,10 +198,10 @@ _CUMULATIVE: Final = _number(2, 2)
 
 
 def _metrics(rng: random.Random, size: int, at: int) -> list[bytes]:
-    """One collection: a counter, a gauge, and a histogram that has a quarter of the points."""
+    """One collection: a counter, a gauge, and a histogram with a quarter of the points."""
     start = b"\x11" + _FIXED64(at - 3_600_000_000_000)
-    numbers = [_number_point(rng, place, start, at) for place in range(size - size // 4)]
-    histograms = [_histogram_point(rng, place, start, at) for place in range(size // 4)]
+    numbers = [_number_point(rng, index, start, at) for index in range(size - size // 4)]
+    histograms = [_histogram_point(rng, index, start, at) for index in range(size // 4)]
     half = len(numbers) // 2
     return [
         _field(1, b"http.server.request.count")
@@ -212,24 +212,24 @@ def _metrics(rng: random.Random, size: int, at: int) -> list[bytes]:
     ]
 
 
-def _number_point(rng: random.Random, place: int, start: bytes, at: int) -> bytes:
-    series = _NUMBER_SERIES[place % len(_NUMBER_SERIES)]
-    return _field(1, start + b"\x19" + _FIXED64(at + place) + b"\x31" + _FIXED64(rng.getrandbits(30)) + series)
+def _number_point(rng: random.Random, index: int, start: bytes, at: int) -> bytes:
+    series = _NUMBER_SERIES[index % len(_NUMBER_SERIES)]
+    return _field(1, start + b"\x19" + _FIXED64(at + index) + b"\x31" + _FIXED64(rng.getrandbits(30)) + series)
 
 
-def _histogram_point(rng: random.Random, place: int, start: bytes, at: int) -> bytes:
+def _histogram_point(rng: random.Random, index: int, start: bytes, at: int) -> bytes:
     counts = [rng.getrandbits(10) for _ in range(len(_BOUNDS) + 1)]
     return _field(
         1,
         b"".join(
             (
                 start,
-                b"\x19" + _FIXED64(at + place),
+                b"\x19" + _FIXED64(at + index),
                 b"\x21" + _FIXED64(sum(counts)),
                 b"\x29" + _DOUBLE(rng.random() * 1000),
                 _field(6, b"".join(map(_FIXED64, counts))),
                 _PACKED_BOUNDS,
-                _HISTOGRAM_SERIES[place % len(_HISTOGRAM_SERIES)],
+                _HISTOGRAM_SERIES[index % len(_HISTOGRAM_SERIES)],
                 b"\x59" + _DOUBLE(0.001) + b"\x61" + _DOUBLE(9.5),
             )
         ),

@@ -1,7 +1,4 @@
-"""The processes of a measurement: how they are started, spoken to and ended, and what CPU time they used.
-
-Refuses to know what is measured.
-"""
+"""The processes of a benchmark: start, communication, stop, and CPU time."""
 
 import contextlib
 import os
@@ -20,11 +17,11 @@ _END_SECONDS = 30.0
 
 
 class ProcessError(RuntimeError):
-    """A process of the measurement ended or spoke otherwise than it should; the message has its last words."""
+    """A process of the benchmark ended or answered unexpectedly."""
 
 
 class Worker:
-    """A child that takes and gives lines."""
+    """A child process that reads and prints lines."""
 
     def __init__(self, process: "subprocess.Popen[str]", name: str) -> None:
         self._process = process
@@ -32,28 +29,28 @@ class Worker:
         self.pid = process.pid
 
     def send_line(self, line: str) -> None:
-        """Sends one line. Raises ProcessError if nobody is there."""
+        """Sends one line. Raises ProcessError if the process has ended."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise ProcessError(f"{self._name} is gone (its words are above)") from error
+            raise ProcessError(f"{self._name} has ended (see its output above)") from error
 
     def line(self) -> str:
-        """The next line it prints. Raises ProcessError where it ended instead."""
+        """The next line it prints. Raises ProcessError if it ends instead."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise ProcessError(f"{self._name} ended with {self._process.wait()} (its words are above)")
+            raise ProcessError(f"{self._name} ended with exit status {self._process.wait()} (see its output above)")
         return line.rstrip("\n")
 
     def answer(self) -> Any:
-        """The next line, which is JSON."""
+        """The next line, decoded from JSON."""
         return orjson.loads(self.line())
 
     def stop(self) -> None:
-        """Ends it in good order, and by force after a while."""
+        """Stops it, and kills it after a timeout."""
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(_END_SECONDS)
@@ -63,7 +60,7 @@ class Worker:
 
 @contextmanager
 def worker(name: str, *arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[Worker]:
-    """``python ARGUMENTS`` as a child whose stderr is ours; it is gone when the block ends."""
+    """Runs ``python ARGUMENTS`` as a child with our stderr; it has ended when the block ends."""
     process = subprocess.Popen(
         [sys.executable, *arguments],
         stdin=subprocess.PIPE,
@@ -75,7 +72,7 @@ def worker(name: str, *arguments: str, environ: Mapping[str, str] | None = None)
         try:
             yield Worker(process, name)
         finally:
-            # A worker ends when its stdin does; one that is busy is not waited for.
+            # A worker ends when its stdin is closed; there is no wait for a busy one.
             with contextlib.suppress(BrokenPipeError):
                 assert process.stdin is not None
                 process.stdin.close()
@@ -86,7 +83,7 @@ def worker(name: str, *arguments: str, environ: Mapping[str, str] | None = None)
 
 
 class ReceiverCommand(NamedTuple):
-    """A receiver that is ready."""
+    """A running receiver."""
 
     worker: Worker
     grpc: str
@@ -95,11 +92,11 @@ class ReceiverCommand(NamedTuple):
 
 @contextmanager
 def receiver(dsn: str) -> Iterator[ReceiverCommand]:
-    """``otelgres serve`` on free ports of the loopback interface, stopped in good order when the block ends."""
+    """Runs ``otelgres serve`` on free loopback ports until the block ends."""
     command = "import otelgres.collector.cli; otelgres.collector.cli.main()"
     arguments = ("-c", command, "serve", "--json", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
     with (
-        # A spool of its own: what the user's spool keeps is for the user's database.
+        # A temporary spool: the user's spool belongs to the user's database.
         tempfile.TemporaryDirectory(prefix="otelgres-bench-spool-") as spool,
         worker("the receiver", *arguments, environ={"OTELGRES_DSN": dsn, "OTELGRES_SPOOL": spool}) as serving,
     ):
@@ -111,13 +108,13 @@ def receiver(dsn: str) -> Iterator[ReceiverCommand]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of a process up to now, without its children's."""
+    """CPU seconds of a process so far, without its children."""
     times = psutil.Process(pid).cpu_times()
     return times.user + times.system
 
 
 def family_cpu_seconds(pid: int) -> float:
-    """CPU time of a process and its children, the ended ones included: for PostgreSQL, whose backends come and go."""
+    """CPU seconds of a process and its children, including ended ones such as PostgreSQL backends."""
     parent = psutil.Process(pid)
     times = parent.cpu_times()
     total = times.user + times.system + times.children_user + times.children_system

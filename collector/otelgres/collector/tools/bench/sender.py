@@ -1,8 +1,7 @@
-"""A process that sends: ``python -m otelgres.collector.tools.bench.sender`` with a :class:`Job` as JSON on stdin.
+"""The sender process: ``python -m otelgres.collector.tools.bench.sender`` with a :class:`Job` as JSON on stdin.
 
-It encodes all requests, says ``ready``, waits for a line on stdin, sends over several connections with several calls
-in flight on each, and prints a :class:`SentSummary` as JSON. Raw calls: what an SDK costs is not what is measured here.
-Refuses to know the database.
+Encodes all requests, prints ``ready``, waits for a line on stdin, sends over several connections with several calls in
+flight on each, and prints a :class:`SentSummary` as JSON. Uses raw calls, so that the cost of an SDK is not included.
 """
 
 import asyncio
@@ -24,14 +23,14 @@ _METHODS: Final = {
     Signal.METRICS: "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
     Signal.LOGS: "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
 }
-_COME_BACK: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+_RETRYABLE: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
 _WAIT_SECONDS: Final = 0.05
 _CALL_SECONDS: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to send and how. ``seconds`` ends the sending even where items are left."""
+    """What to send and how. Sending stops after ``seconds`` even if items are left."""
 
     signal: Signal
     items: int
@@ -45,7 +44,7 @@ class Job:
 
 @dataclass(slots=True, kw_only=True)
 class SentSummary:
-    """What was acknowledged, in how many seconds from the first call to the last answer; waits per call in ms."""
+    """What was acknowledged; seconds from the first call to the last answer; latency per call in ms."""
 
     items: int = 0
     requests: int = 0
@@ -57,11 +56,11 @@ class SentSummary:
 
 
 async def send(job: Job, requests: deque[Request]) -> SentSummary:
-    """Sends until ``requests`` is empty or time is up. Raises ``grpc.RpcError`` for an answer that is final."""
+    """Sends until ``requests`` is empty or time is up. Raises ``grpc.RpcError`` for a permanent error."""
     sent = SentSummary()
     waits: list[float] = []
     channels = [
-        # Without a pool of its own every channel to one address would share one connection.
+        # Without local pools all channels to one address share one connection.
         grpc.aio.insecure_channel(job.endpoint, options=[("grpc.use_local_subchannel_pool", 1)])
         for _ in range(job.connections)
     ]
@@ -93,8 +92,8 @@ async def _send_in_turn(call: Any, requests: deque[Request], end: float, sent: S
             try:
                 await call(request.payload, timeout=_CALL_SECONDS)
             except grpc.RpcError as error:
-                # What is begun is finished where that can be: a request of unknown fate could not be counted.
-                if error.code() not in _COME_BACK or time.monotonic() > end + _CALL_SECONDS:
+                # A started request is retried beyond the end: with an unknown result it could not be counted.
+                if error.code() not in _RETRYABLE or time.monotonic() > end + _CALL_SECONDS:
                     raise
                 sent.retries += 1
                 await asyncio.sleep(_WAIT_SECONDS)

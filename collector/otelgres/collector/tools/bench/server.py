@@ -1,7 +1,4 @@
-"""Databases to measure on: fresh ones, on an embedded server of our own or on a server that is given.
-
-Refuses to know what is measured.
-"""
+"""Temporary databases for benchmarks, on an embedded server or a given one."""
 
 import contextlib
 import os
@@ -23,7 +20,7 @@ from otelgres.sql.migrate import migrate
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A PostgreSQL server. ``pid`` is its postmaster's where the server is ours, else None."""
+    """A PostgreSQL server. ``pid`` is the postmaster's of an embedded server, else None."""
 
     dsn: str
     pid: int | None
@@ -31,13 +28,13 @@ class Server:
 
     @contextmanager
     def fresh_database(self) -> Iterator[str]:
-        """The DSN of a new database with our schema; it is dropped when the block ends."""
+        """Yields the DSN of a new, migrated database; drops it when the block ends."""
         name = f"otelgres_bench_{uuid4().hex[:12]}"
         self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         try:
             dsn = make_conninfo(self.dsn, dbname=name)
             migrate(dsn)
-            # What the last measurement left to be written to disk is not to be this one's.
+            # Dirty pages of the last measurement must not be written during this one.
             with contextlib.suppress(psycopg.errors.InsufficientPrivilege):
                 self._execute(sql.SQL("CHECKPOINT"))
             yield dsn
@@ -51,9 +48,10 @@ class Server:
 
 @contextmanager
 def server(dsn: str | None, folder: Path | None) -> Iterator[Server]:
-    """The server at ``dsn``; without one, an embedded server with its data in ``folder`` (None: a temporary folder).
+    """The server at ``dsn``; without it, an embedded server with its data in ``folder`` (None: a temporary folder).
 
-    Data and server are gone when the block ends. On a given server only databases of our own are made and dropped.
+    The embedded server and its data are removed when the block ends. On a given server only temporary databases are
+    created and dropped.
     """
     if dsn is not None:
         yield Server(dsn, None, _version(dsn))

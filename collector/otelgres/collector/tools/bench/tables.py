@@ -1,4 +1,4 @@
-"""Results as tables for people and as plain values for JSON. Refuses to know how anything was measured."""
+"""Results as text tables and as values for JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from otelgres.collector.tools.bench.latency import Latency
 
 
 def ingest_table(results: Sequence[Ingest]) -> Table:
-    """A row a signal."""
+    """One row per signal."""
     ways = ("rcv µs", "pg µs", "pg µs COPY")
     table = _table("signal", "rcv /s", "COPY /s", "ratio", *ways, "p50 ms", "p99 ms")
     for result in results:
@@ -31,7 +31,7 @@ def ingest_table(results: Sequence[Ingest]) -> Table:
 
 
 def ingest_values(results: Sequence[Ingest]) -> dict[str, Any]:
-    """Signal -> its figures and all rounds."""
+    """Signal -> figures and rounds."""
     return {
         result.signal.value: {
             "ratio": result.ratio,
@@ -47,8 +47,8 @@ def ingest_values(results: Sequence[Ingest]) -> dict[str, Any]:
 
 
 def latency_table(results: Mapping[float, Latency]) -> Table:
-    """A row a rate."""
-    table = _table("a second", "made", "lost", "p50 ms", "p90 ms", "p99 ms", "most ms")
+    """One row per rate."""
+    table = _table("per second", "made", "lost", "p50 ms", "p90 ms", "p99 ms", "max ms")
     for rate, result in results.items():
         figures = (result.p50, result.p90, result.p99, result.most)
         table.add_row(f"{rate:,.0f}", f"{result.records:,}", f"{result.lost:,}", *map(_figure, figures))
@@ -56,8 +56,10 @@ def latency_table(results: Mapping[float, Latency]) -> Table:
 
 
 def application_table(situations: Mapping[str, Costs]) -> Table:
-    """A row a call, two columns a situation."""
-    table = _table("µs of CPU a call", *[f"{name}, {where}" for name in situations for where in ("caller", "process")])
+    """One row per call, two columns per situation."""
+    table = _table(
+        "µs of CPU per call", *[f"{name}, {where}" for name in situations for where in ("caller", "process")]
+    )
     for call in next(iter(situations.values())):
         costs = [costs[call][where] for costs in situations.values() for where in ("thread", "process")]
         table.add_row(call, *map(_figure, costs))

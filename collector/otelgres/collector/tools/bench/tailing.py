@@ -1,6 +1,6 @@
-"""From an acknowledgement to the line that ``otelgres tail`` prints: how long somebody who watches waits.
+"""Latency from an acknowledgement until ``otelgres tail`` prints the record.
 
-ReceiverCommand and tail are processes of their own; the sender is this one. Refuses to know how tail does it.
+Receiver and tail are separate processes; the sender is this one.
 """
 
 import threading
@@ -24,7 +24,7 @@ _ANSWER_SECONDS: Final = 10.0
 
 
 class _Lines:
-    """What tail has printed: body to the time at which its line was here."""
+    """The output of tail: body -> time at which its line was read."""
 
     def __init__(self, tail: Worker) -> None:
         self.seen: dict[str, float] = {}
@@ -39,14 +39,14 @@ class _Lines:
                 self.seen[orjson.loads(line)["body"]] = now
                 self.some.set()
         except ProcessError:
-            # It was told to end: the measurement is over.
+            # The process was stopped at the end of the measurement.
             return
 
 
 def measure(
     server: Server, rate: float, seconds: float, advance: Callable[[float], None] = lambda amount: None
 ) -> Latency:
-    """Sends ``rate`` requests of one record a second for ``seconds``. Raises ProcessError."""
+    """Sends ``rate`` requests with one record each per second for ``seconds``. Raises ProcessError."""
     acked: dict[str, float] = {}
     with server.fresh_database() as dsn, receiver(dsn) as there:
         command = ("-c", "import otelgres.collector.cli; otelgres.collector.cli.main()", "tail", "logs", "--json")
@@ -68,7 +68,7 @@ def measure(
             finally:
                 exporter.close()
                 tail.stop()
-        # A line may be here before the answer is: nobody waited then.
+        # A line may arrive before the acknowledgement; its latency is 0.
         waits = [max(0.0, 1000 * (lines.seen[body] - at)) for body, at in acked.items() if body in lines.seen]
     return summed_up(len(acked), waits)
 
@@ -77,8 +77,8 @@ def _until_received(exporter: OtlpExporter, lines: _Lines) -> None:
     deadline = time.monotonic() + _LAST_SECONDS
     while not lines.some.is_set():
         if time.monotonic() > deadline:
-            raise ProcessError("tail told nothing")
-        _send(exporter, "is anybody there?")
+            raise ProcessError("tail printed nothing")
+        _send(exporter, "ready?")
         lines.some.wait(0.2)
 
 
@@ -88,4 +88,4 @@ def _send(exporter: OtlpExporter, body: str) -> None:
     record.body.string_value = body
     (outcome,) = exporter.write([Batch(Signal.LOGS, request.SerializeToString())])
     if not isinstance(outcome, Accepted):
-        raise ProcessError(f"the receiver did not take a record: {outcome.message}")
+        raise ProcessError(f"the receiver did not accept a record: {outcome.message}")

@@ -1,4 +1,1 @@
-"""The proof of delivery: real processes under load while they are killed, and a ledger held against SQL at the end.
-
-Refuses to know how the receiver keeps its promise: everything here stands outside of it.
-"""
+"""Delivery tests: real processes are killed under load, then what was acknowledged is compared with SQL."""

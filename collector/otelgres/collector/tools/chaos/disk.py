@@ -1,4 +1,4 @@
-"""A small disk for the spool, which can be full. Refuses to know who writes there."""
+"""A small disk for the spool, which can be filled."""
 
 import os
 import shutil
@@ -12,9 +12,9 @@ _BALLAST: Final = "ballast"
 
 
 class SmallDisk:
-    """A tmpfs of ``size`` bytes on ``folder`` where this is root and may mount, else only the folder.
+    """A tmpfs of ``size`` bytes on ``folder`` if the user is root and may mount, else only the folder.
 
-    ``limited`` says which. Filling it works on a tmpfs only.
+    ``limited`` is true for a tmpfs, which only can be filled.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
@@ -23,13 +23,13 @@ class SmallDisk:
         self.limited = _mount(folder, size)
 
     def fill(self) -> None:
-        """Takes every free byte."""
+        """Uses all free space."""
         with suppress(OSError), (self.folder / _BALLAST).open("ab", buffering=0) as ballast:
             while True:
                 ballast.write(bytes(4096))
 
     def relieve(self) -> None:
-        """Gives them back."""
+        """Releases that space."""
         (self.folder / _BALLAST).unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""What is broken when: two seeded schedules that do not know of each other, so that troubles meet.
+"""Fault injection: two independent seeded schedules, so that faults overlap.
 
-One thread breaks the receiver, one the database and what lies between. Refuses to know who sends and what is stored.
+One thread injects faults into the receiver, the other into the database, the network and the disk.
 """
 
 import random
@@ -14,13 +14,13 @@ from otelgres.collector.tools.chaos.damage import SpoolDamage
 from otelgres.collector.tools.chaos.disk import SmallDisk
 from otelgres.collector.tools.chaos.processes import DatabaseProcess, ReceiverProcess
 
-# Faults of the database end after so long at the latest; most are much shorter.
+# Maximum duration of a database fault; most are much shorter.
 _LONGEST_OUTAGE: Final = 5.0
 _KILL, _KILL_DATABASE = "receiver kill -9", "PostgreSQL kill -9"
 
 
 class Schedule:
-    """Breaks things for ``seconds`` and until ``kills`` kills are done, then mends everything."""
+    """Injects faults for ``seconds`` and until ``kills`` kills are done, then ends all faults."""
 
     def __init__(
         self,
@@ -42,9 +42,9 @@ class Schedule:
         self._stop = threading.Event()
         self._began = 0.0
         self.counts: Counter[str] = Counter()
-        """How often each fault was made."""
+        """Number of injections by fault."""
         self.errors: list[BaseException] = []
-        """What went wrong in breaking things, which is this program's fault."""
+        """Errors of the fault injection itself."""
         plans = {"break-receiver": self._at_receiver, "break-database": self._at_database}
         self._threads = [
             threading.Thread(target=self._run, args=(plan, random.Random(f"{seed} {name}")), name=name, daemon=True)  # noqa: S311
@@ -53,12 +53,12 @@ class Schedule:
 
     @property
     def kills(self) -> int:
-        """How many processes were killed by now."""
+        """Number of processes killed so far."""
         return self.counts[_KILL] + self.counts[_KILL_DATABASE]
 
     @property
     def running(self) -> bool:
-        """Whether there is more to come."""
+        """Whether faults are still being injected."""
         return any(thread.is_alive() for thread in self._threads)
 
     def start(self) -> None:
@@ -68,7 +68,7 @@ class Schedule:
             thread.start()
 
     def finish(self) -> None:
-        """Ends it early, or waits for its end; both processes run and nothing stands between when this returns."""
+        """Stops it; when this returns, both processes run and all faults have ended."""
         self._stop.set()
         for thread in self._threads:
             if thread.ident is not None:
@@ -84,11 +84,11 @@ class Schedule:
     def _over(self) -> bool:
         elapsed = time.monotonic() - self._began
         done = elapsed >= self._seconds and self.kills >= self._kills
-        # A machine too slow for so many kills is not kept for ever.
+        # Limits the time on a machine that is too slow for that many kills.
         return self._stop.is_set() or done or elapsed >= 3 * self._seconds + 60
 
     def _behind(self, kills: int) -> bool:
-        """Whether a thread with half of the kills to make is late with them."""
+        """Whether a thread, which has half of the kills to do, is behind schedule."""
         due = self._kills / 2 * min(1.0, (time.monotonic() - self._began) / self._seconds)
         return kills < due
 
@@ -109,7 +109,7 @@ class Schedule:
         if rng.random() < 0.3:
             self._rest(rng, 0.0, 1.5)
         self._receiver.start()
-        # Mostly it may come up before it is killed again: what is killed at birth has acknowledged nothing.
+        # It may usually start before the next kill: a receiver killed during its start has acknowledged nothing.
         if rng.random() < 0.8:
             self._rest(rng, 1.0, 2.0)
 
@@ -163,7 +163,7 @@ class Schedule:
             self._rest(rng, 0.05, 0.4)
 
     def _lose_answers(self, rng: random.Random) -> None:
-        # What was committed meanwhile is not known to the receiver: the hardest case for "neither lost nor doubled".
+        # Commits whose answer the receiver does not get: the hardest case for exactly-once storage.
         for _ in range(rng.randint(1, 3)):
             self._database.proxy.freeze(requests=False)
             self._rest(rng, 0.05, 0.5)

@@ -1,7 +1,4 @@
-"""A flood of spans from clients that behave like the SDK's exporters: they wait as told, and give up after 10 seconds.
-
-Refuses to know how fast it is wanted and what becomes of it.
-"""
+"""High load from clients that behave like the SDK's exporters: they obey RetryInfo and time out after 10 s."""
 
 import asyncio
 import time
@@ -15,9 +12,9 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from otelgres.collector.tools.chaos.items import ItemKind, Items
 
 SPANS: Final = 512
-"""In each request."""
+"""Spans per request."""
 CLIENT_SECONDS: Final = 10.0
-"""What the SDK's exporters give one batch, all attempts together."""
+"""The timeout of the SDK's exporters for one batch with all retries."""
 _IN_TURN: Final = 8
 _TEMPLATE_SEED: Final = int.from_bytes(b"OVERLOAD")
 _METHOD: Final = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -25,15 +22,15 @@ _AGAIN: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 def template() -> bytes:
-    """A request; each one sent differs from it in its trace ids alone, since encoding costs more than sending."""
+    """An encoded request. Only the trace ids are changed before sending, since encoding costs more than sending."""
     return Items(_TEMPLATE_SEED, time.time_ns()).request(ItemKind.SPAN, range(SPANS))
 
 
 @dataclass(slots=True)
 class Flood:
-    """Requests sent over one channel and what became of them; a request is known by its number.
+    """Sends numbered requests over one channel and records their results.
 
-    The first 8 bytes of its trace ids are that number plus one.
+    The first 8 bytes of a request's trace ids are its number plus one.
     """
 
     channel: Any
@@ -46,11 +43,11 @@ class Flood:
     given_up: int = 0
 
     async def in_turn(self, end: float) -> None:
-        """Several clients that send one request after the other, until the moment ``end`` of ``time.monotonic``."""
+        """Runs several clients that send one request after the other until ``end`` (``time.monotonic``)."""
         await asyncio.gather(*[self._one_after_the_other(end) for _ in range(_IN_TURN)])
 
     async def deliver(self) -> None:
-        """One new request, until it is acknowledged or given up. Raises ``grpc.RpcError`` for a final refusal."""
+        """Sends a new request until it is acknowledged or times out. Raises ``grpc.RpcError`` for a permanent error."""
         number = self.sent
         self.sent += 1
         payload = self.template.replace(_TEMPLATE_SEED.to_bytes(8), (number + 1).to_bytes(8))
@@ -73,7 +70,7 @@ class Flood:
         self.given_up += 1
 
     def rate(self, since: float, until: float) -> float:
-        """Acknowledged spans a second."""
+        """Acknowledged spans per second."""
         return sum(since <= at < until for at, _ in self.acked) * SPANS / (until - since)
 
     async def _one_after_the_other(self, end: float) -> None:

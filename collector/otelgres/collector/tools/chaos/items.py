@@ -1,7 +1,6 @@
-"""Telemetry of which every item is known by a number: encoded from numbers here, read back as such by the account.
+"""Numbered telemetry items: encoded here from their numbers, compared by number at the end.
 
-An item is a pure function of the run, its kind and its number, so that it can be sent again in other company. Refuses
-to know sockets and databases.
+An item depends only on the run, its kind and its number, so that it can be sent again in other requests.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +23,7 @@ _SERVICES: Final = 3
 _SPANS_A_TRACE: Final = 5
 _NS_PER_ITEM: Final = 20_000
 _NS_PER_DAY: Final = 86_400_000_000_000
-# One in so many items is some days late, so that partitions are made while things break.
+# One in this many items is some days late, so that partitions are created during faults.
 _LATE_EVERY: Final = 97
 _MOST_DAYS_LATE: Final = 12
 _FILLER: Final = "x" * 120
@@ -32,7 +31,7 @@ _POINT_KINDS: Final = ("gauge", "histogram", "gauge", "exponential_histogram", "
 
 
 class ItemKind(Enum):
-    """What items there are. Those with a natural key may be sent again in other requests; a log without one may not."""
+    """The kinds of items. Those with a natural key may be sent again in other requests, logs without uid may not."""
 
     SPAN = "spans"
     LOG = "logs"
@@ -41,12 +40,12 @@ class ItemKind(Enum):
 
     @property
     def signal(self) -> Signal:
-        """The signal it travels as."""
+        """The signal of this kind."""
         return _SIGNALS[self]
 
     @property
     def has_key(self) -> bool:
-        """Whether the receiver promises to recognise it in any company."""
+        """Whether the receiver detects duplicates of it in other requests."""
         return self is not ItemKind.LOG_WITHOUT_UID
 
 
@@ -90,13 +89,13 @@ def _point_numbers(metric: Any) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The items of one run: ``seed`` tells runs apart, ``base`` is the Unix time (ns) of number 0."""
+    """The items of one run: ``seed`` identifies the run, ``base`` is the Unix time (ns) of number 0."""
 
     seed: int
     base: int
 
     def request(self, kind: ItemKind, numbers: Sequence[int], invalid: int = 0) -> bytes:
-        """An encoded export request with these items, and ``invalid`` spans that the receiver has to refuse."""
+        """An encoded export request with these items, and ``invalid`` spans that the receiver must reject."""
         match kind:
             case ItemKind.SPAN:
                 return self._spans(numbers, invalid)
@@ -106,12 +105,12 @@ class Items:
                 return self._points(numbers)
 
     def time(self, number: int) -> int:
-        """Unix time (ns) of an item; most are of the run, some are days late."""
+        """Unix time (ns) of an item; most are during the run, some are days late."""
         late = number // _LATE_EVERY % _MOST_DAYS_LATE + 1 if number % _LATE_EVERY == 0 else 0
         return self.base + number * _NS_PER_ITEM - late * _NS_PER_DAY
 
     def trace_id(self, number: int) -> bytes:
-        """Neighbours by number share a trace; requests do not end where traces do."""
+        """Consecutive numbers share a trace; the boundaries of requests and traces differ."""
         return self.seed.to_bytes(8, "big") + (number // _SPANS_A_TRACE + 1).to_bytes(8, "big")
 
     def _spans(self, numbers: Sequence[int], invalid: int) -> bytes:
@@ -159,7 +158,7 @@ class Items:
             for number in group:
                 name = _POINT_KINDS[number % len(_POINT_KINDS)]
                 if name not in points:
-                    # Reading a field of a metric makes it that kind of metric, and an empty one would be refused.
+                    # Reading a field of a metric sets its type, and an empty metric would be rejected.
                     points[name] = getattr(metrics.add(name=f"chaos.{name}"), name)
                     if "histogram" in name:
                         points[name].aggregation_temporality = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA

@@ -1,4 +1,4 @@
-"""What is known of every item: whether it was sent, acknowledged or refused, or destroyed in the spool."""
+"""The senders' record of which items were sent, acknowledged or rejected, and which were destroyed in the spool."""
 
 import threading
 from collections import Counter
@@ -14,22 +14,22 @@ _DAMAGED: Final = 8
 
 
 class SentLedger:
-    """One byte an item. Safe to use from several threads."""
+    """Stores one byte per item. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._items: dict[ItemKind, bytearray] = {kind: bytearray() for kind in ItemKind}
         self.answers: Counter[str] = Counter()
-        """How often each answer was heard."""
+        """Number of times by answer."""
         self.odd: list[str] = []
-        """Answers that a right receiver does not give: valid items refused, invalid ones taken."""
+        """Unexpected answers: valid items rejected, invalid ones accepted."""
         self.events: Counter[str] = Counter()
-        """Requests by what was special about them: duplicates, regrouped, poison, retries."""
+        """Number of requests by type: fresh, duplicates, regrouped, poison, split."""
         self.damaged_batches = 0
-        """Spooled batches that were destroyed on the disk: the receiver has to count as many."""
+        """Spooled batches destroyed on the disk; the receiver must count as many."""
 
     def take(self, kind: ItemKind, count: int) -> range:
-        """Numbers for new items, which count as sent from now on."""
+        """Numbers for new items, which are marked as sent."""
         with self._lock:
             items = self._items[kind]
             first = len(items)
@@ -37,13 +37,13 @@ class SentLedger:
             return range(first, first + count)
 
     def acked(self, kind: ItemKind, numbers: Iterable[int]) -> None:
-        """The receiver answered for them: from now on they must be there."""
+        """Marks items as acknowledged: they must be stored."""
         self._mark(kind, numbers, _ACKED)
 
     def refused(self, kind: ItemKind, numbers: Iterable[int], why: str) -> None:
-        """A final refusal of items that were valid."""
+        """Marks valid items as permanently rejected, which is unexpected."""
         self._mark(kind, numbers, _REFUSED)
-        self.report_unexpected(f"{kind.value}: valid items were refused: {why}")
+        self.report_unexpected(f"{kind.value}: valid items were rejected: {why}")
 
     def damaged(self, items: Iterable[tuple[ItemKind, int]]) -> None:
         """A spooled batch with these items was destroyed on the disk."""
@@ -58,25 +58,25 @@ class SentLedger:
             self.answers[answer] += 1
 
     def happened(self, event: str) -> None:
-        """Counts a request of a special sort."""
+        """Counts a request by its type."""
         with self._lock:
             self.events[event] += 1
 
     def report_unexpected(self, what: str) -> None:
-        """Notes an answer that is wrong in itself."""
+        """Records an unexpected answer."""
         with self._lock:
             self.odd.append(what)
 
     def sent_count(self, kind: ItemKind) -> int:
-        """How many items of a kind there are."""
+        """The number of items of a kind."""
         return len(self._items[kind])
 
     def acked_numbers(self, kind: ItemKind) -> set[int]:
-        """The numbers of what was acknowledged."""
+        """The numbers of acknowledged items."""
         return set(self._numbers(kind, _ACKED))
 
     def refused_numbers(self, kind: ItemKind) -> set[int]:
-        """The numbers of what was refused for good and never acknowledged."""
+        """The numbers of items that were permanently rejected and never acknowledged."""
         return set(self._numbers(kind, _REFUSED)) - self.acked_numbers(kind)
 
     def damaged_numbers(self, kind: ItemKind) -> set[int]:
@@ -84,7 +84,7 @@ class SentLedger:
         return set(self._numbers(kind, _DAMAGED))
 
     def acked_total(self) -> int:
-        """How many items of all kinds were acknowledged."""
+        """The number of acknowledged items of all kinds."""
         with self._lock:
             unknown = (_SENT, _SENT | _DAMAGED)
             return sum(len(items) - sum(map(items.count, unknown)) for items in self._items.values())

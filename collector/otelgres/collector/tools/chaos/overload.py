@@ -1,8 +1,6 @@
-"""Twice the load that the database can take, for a while: does memory stay, is every acknowledgement kept, and does as
-much get through as at capacity?
+"""Overload test: twice the load that the database can take. Measures memory, lost acknowledged spans, and goodput.
 
-The database is made slow by the proxy, so that it is what ends first and not this machine's processors. Refuses to know
-how the receiver holds back.
+The proxy slows the database down, so that the database and not the CPU is the bottleneck.
 """
 
 import asyncio
@@ -31,9 +29,9 @@ _MEGABYTE: Final = 1e6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overload:
-    """Spans a second and bytes. ``goodput`` is what was acknowledged a second while twice as much was offered.
+    """Spans per second and bytes. ``goodput`` is the acknowledged rate during overload.
 
-    ``stored`` is what was stored a second meanwhile: also what came from clients that had given up by then.
+    ``stored`` is the stored rate in that time, which includes requests that had timed out at the client.
     """
 
     seconds: float
@@ -53,35 +51,35 @@ class Overload:
 
     @property
     def ratio(self) -> float:
-        """Goodput under overload against goodput at capacity."""
+        """Goodput under overload divided by goodput at capacity."""
         return self.goodput / self.capacity if self.capacity else 0.0
 
     @property
     def right(self) -> bool:
-        """Whether acknowledged is stored, once. Speeds are for people to judge: machines are noisy."""
+        """Whether everything acknowledged is stored exactly once. Speeds are not judged: machines are noisy."""
         return bool(self.acked) and not (self.lost or self.doubled)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """All figures, for JSON."""
         return {**asdict(self), "ratio": self.ratio, "right": self.right}
 
     def told(self) -> str:
-        """For people."""
-        given_up = f"{self.given_up:,} requests given up by clients after {CLIENT_SECONDS:g} s"
+        """The figures as text."""
+        given_up = f"{self.given_up:,} requests timed out at the client after {CLIENT_SECONDS:g} s"
         first, last = self.rss_first_third / _MEGABYTE, self.rss_last_third / _MEGABYTE
         return f"""\
 overload for {self.seconds:g} s, the database slowed to {_DATABASE_BYTES_PER_SECOND / _MEGABYTE:g} MB/s
   at capacity  {self.capacity:,.0f} spans/s acknowledged
   offered      {self.offered:,.0f} spans/s
-  got through  {self.goodput:,.0f} spans/s acknowledged: {self.ratio:.2f} of capacity ({self.stored:,.0f} stored)
-  answers      {self.refusals:,} times "come back", {self.timeouts:,} timeouts, {given_up}
+  goodput      {self.goodput:,.0f} spans/s acknowledged: {self.ratio:.2f} of capacity ({self.stored:,.0f} stored)
+  answers      {self.refusals:,} retryable errors, {self.timeouts:,} timed-out calls, {given_up}
   resident     {self.rss_at_capacity / _MEGABYTE:,.0f} MB at capacity; under overload at most {first:,.0f} MB in the \
 first third, {last:,.0f} MB in the last
   acknowledged {self.acked:,} requests: {self.lost} lost, {self.doubled} doubled"""
 
 
 def overload(seconds: float, progress: Callable[[str], None]) -> Overload:
-    """Runs it; bounded in time. Raises EmbeddedPostgresError, OSError; leaves nothing either way."""
+    """Runs the test in bounded time and removes all its data. Raises EmbeddedPostgresError, OSError."""
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         database = DatabaseProcess(folder)
@@ -124,10 +122,10 @@ def overload(seconds: float, progress: Callable[[str], None]) -> Overload:
 async def _measure(
     address: str, seconds: float, progress: Callable[[str], None]
 ) -> tuple[Flood, float, tuple[float, float, float]]:
-    """Load at capacity, then twice as much; and when the first began, when the second did, and when that ended."""
+    """Sends load at capacity, then twice as much. Also returns the times of the start, the increase and the end."""
     async with grpc.aio.insecure_channel(address) as channel:
         load = Flood(channel)
-        progress("finding what the database can take")
+        progress("measuring the capacity of the database")
         began = time.monotonic()
         await load.in_turn(began + _CAPACITY_SECONDS)
         middle = time.monotonic()
@@ -136,7 +134,7 @@ async def _measure(
         under_way: set[asyncio.Task[None]] = set()
         before, due = load.sent, middle
         while (now := time.monotonic()) < middle + seconds:
-            progress(f"twice as much: {now - middle:.0f} of {seconds:g} s, {len(under_way)} requests under way")
+            progress(f"twice as much: {now - middle:.0f} of {seconds:g} s, {len(under_way)} requests in flight")
             if len(under_way) < _MOST_IN_FLIGHT:
                 task = asyncio.create_task(load.deliver())
                 under_way.add(task)
@@ -150,7 +148,7 @@ async def _measure(
 
 
 def _stored(dsn: str, since: float, until: float) -> float:
-    """Spans stored a second between two moments of ``time.monotonic``."""
+    """Spans stored per second between two times of ``time.monotonic``."""
     epoch = time.time() - time.monotonic()
     with psycopg.connect(dsn) as connection:
         row = connection.execute(
@@ -161,7 +159,7 @@ def _stored(dsn: str, since: float, until: float) -> float:
 
 
 def _settle(dsn: str, acked: set[int]) -> tuple[int, int]:
-    """How many acknowledged requests are not whole in the database, and how many spans are there twice."""
+    """The number of acknowledged requests not completely stored, and the number of spans stored twice."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(
             "SELECT left(trace_id, 16), count(*), count(DISTINCT (trace_id, span_id)) FROM otel.spans GROUP BY 1"

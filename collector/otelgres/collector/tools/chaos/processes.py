@@ -1,7 +1,4 @@
-"""The two processes that get killed: the receiver, and PostgreSQL behind a proxy. Each can be broken in several ways.
-
-Refuses to know when and how often: that is the schedule's.
-"""
+"""The two processes under test, the receiver and PostgreSQL behind a proxy, with the faults that they support."""
 
 import http.client
 import os
@@ -26,17 +23,17 @@ _STOP_SECONDS: Final = 40.0
 _PAGE_SECONDS: Final = 5.0
 _DATABASE: Final = "otelgres"
 _SAMPLE_SECONDS: Final = 0.1
-# Few, so that all of them can be taken away from the receiver.
+# Few connections, so that they can be exhausted.
 _SETTINGS: Final = {"max_connections": "30", "shared_buffers": "128MB", "superuser_reserved_connections": "1"}
 
 
 class ReceiverProcess:
-    """``otelgres serve`` on fixed ports, started again and again on one spool folder."""
+    """``otelgres serve`` on fixed ports, restarted on one spool folder."""
 
     def __init__(
         self, dsn: str, grpc_address: str, http_address: str, spool: Path, folder: Path, **settings: object
     ) -> None:
-        """``settings`` are the receiver's own, by their names."""
+        """``settings`` are settings of the receiver by name."""
         self._arguments = [sys.executable, "-c", _COMMAND, "serve", "--json", "--grpc", grpc_address]
         self._arguments += ["--http", http_address]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("OTELGRES_")}
@@ -52,24 +49,24 @@ class ReceiverProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.log = folder / "receiver.log"
         self.crashes: list[str] = []
-        """Ends that nobody asked for."""
+        """Unexpected exits."""
         self.hung_stops = 0
-        """Stops in good order that had to be forced."""
+        """Number of shutdowns that timed out and were killed."""
         self.clean_stops = 0
 
     @property
     def pid(self) -> int | None:
-        """Its process id while it runs."""
+        """The process id while it runs."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     def start(self) -> None:
-        """Starts it; it may not be listening yet when this returns."""
+        """Starts the process; it may not be listening yet when this returns."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._arguments,
                 env=self._environ,
-                # No otelgres.yaml of the person's, and no Ctrl-C either: it is stopped when we are done with it.
+                # Keeps the user's otelgres.yaml and Ctrl-C away from it.
                 cwd=self._folder,
                 start_new_session=True,
                 stdin=subprocess.DEVNULL,
@@ -79,7 +76,7 @@ class ReceiverProcess:
 
     @property
     def settled(self) -> bool:
-        """Whether it reaches the database and its spool is empty: what is acknowledged from now on goes straight in."""
+        """Whether it reaches the database and its spool is empty, so that new requests are stored directly."""
         connection = http.client.HTTPConnection(self._http, timeout=_PAGE_SECONDS)
         try:
             connection.request("GET", "/readyz")
@@ -99,7 +96,7 @@ class ReceiverProcess:
             self._process = None
 
     def stop(self) -> None:
-        """SIGTERM, and the wait for it to end."""
+        """Sends SIGTERM and waits for the exit."""
         self._note_crash()
         process, self._process = self._process, None
         if process is None:
@@ -112,13 +109,13 @@ class ReceiverProcess:
             process.kill()
             process.wait()
             return
-        # A process that is still loading knows no better than to end by the signal itself.
+        # A process that is still importing has no signal handler yet.
         if code not in (0, -signal.SIGTERM):
             self.crashes.append(f"exit code {code} after SIGTERM")
         self.clean_stops += 1
 
     def revive(self) -> None:
-        """Starts it again where it ended by itself."""
+        """Restarts it if it has ended unexpectedly."""
         self._note_crash()
         if self._process is None:
             self.start()
@@ -126,12 +123,12 @@ class ReceiverProcess:
     def _note_crash(self) -> None:
         code = self._process.poll() if self._process is not None else None
         if code is not None:
-            self.crashes.append(f"exit code {code} without having been told to end")
+            self.crashes.append(f"unexpected exit with code {code}")
             self._process = None
 
 
 class DatabaseProcess:
-    """An embedded PostgreSQL that commits for good, in ``folder``, and the proxy through which the receiver sees it."""
+    """An embedded PostgreSQL with synchronous commit in ``folder``, and the proxy to it that the receiver uses."""
 
     def __init__(self, folder: Path) -> None:
         self._cluster = Cluster(folder / "data", more=_SETTINGS)
@@ -143,38 +140,38 @@ class DatabaseProcess:
 
     @property
     def direct_dsn(self) -> str:
-        """The way around the proxy."""
+        """The DSN that bypasses the proxy."""
         return self._cluster.dsn
 
     def start(self) -> None:
-        """Starts it, after whatever end."""
+        """Starts it, after any kind of exit."""
         self._cluster.stop()
         self._cluster.start()
         given = psycopg.conninfo.conninfo_to_dict(self._cluster.dsn)
         self._socket = Path(str(given["host"])) / f".s.PGSQL.{given['port']}"
 
     def kill(self) -> None:
-        """kill -9 of the postmaster; its children notice by themselves."""
+        """kill -9 of the postmaster; its children then exit."""
         os.kill(self._cluster.pid, signal.SIGKILL)
 
     def end(self, *, immediate: bool) -> None:
-        """A shutdown in good order, or one without a checkpoint."""
+        """A fast shutdown, or an immediate one (without a checkpoint)."""
         self._cluster.stop(0 if immediate else 30)
 
     def terminate_backends(self) -> None:
-        """pg_terminate_backend for everybody else."""
+        """Calls pg_terminate_backend for all other client connections."""
         self._execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         )
 
     def read_only(self, *, on: bool) -> None:
-        """What a standby says to whoever writes."""
+        """Makes writes fail as on a standby."""
         self._execute(f"ALTER SYSTEM SET default_transaction_read_only = {'on' if on else 'off'}")
         self._execute("SELECT pg_reload_conf()")
 
     def exhaust_connections(self, hold: Callable[[], None]) -> None:
-        """Takes every connection there is while ``hold`` runs."""
+        """Uses all available connections while ``hold`` runs."""
         taken: list[psycopg.Connection[object]] = []
         self.terminate_backends()
         try:
@@ -187,7 +184,7 @@ class DatabaseProcess:
                 connection.close()
 
     def close(self) -> None:
-        """Ends server and proxy."""
+        """Stops server and proxy."""
         self.proxy.close()
         self._cluster.stop()
 
@@ -198,7 +195,7 @@ class DatabaseProcess:
 
 
 class Memory:
-    """Samples the resident memory of whatever process ``pid`` names at that moment."""
+    """Samples the resident memory of the process that ``pid`` returns."""
 
     def __init__(self, pid: Callable[[], int | None]) -> None:
         self._pid = pid
@@ -210,15 +207,15 @@ class Memory:
 
     @property
     def highest(self) -> int:
-        """Bytes; 0 before the first sample."""
+        """The maximum in bytes; 0 before the first sample."""
         return max((size for _, size in self.samples), default=0)
 
     def highest_between(self, since: float, until: float) -> int:
-        """Bytes, between two moments of ``time.monotonic``."""
+        """The maximum in bytes between two times of ``time.monotonic``."""
         return max((size for at, size in self.samples if since <= at < until), default=0)
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Stops the thread."""
         self._stop.set()
         self._thread.join()
 

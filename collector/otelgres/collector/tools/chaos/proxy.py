@@ -1,6 +1,6 @@
-"""A proxy in front of PostgreSQL that can die, fall silent and be slow: what networks do.
+"""A proxy in front of PostgreSQL that simulates network faults: broken, frozen and slow connections.
 
-It listens on a Unix socket of the name that libpq expects. Refuses to know the protocol that it relays.
+It listens on a Unix socket with the name that libpq expects.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _CALL_SECONDS: Final = 10.0
 
 
 class _Link:
-    """One relayed connection; ``left`` bytes more and it breaks (None: it holds)."""
+    """One relayed connection; it is closed after ``left`` more bytes (None: no limit)."""
 
     def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
         self._ends = (client, server)
@@ -33,10 +33,7 @@ class _Link:
 
 
 class Proxy:
-    """Relays connections on a socket in ``folder`` to the Unix socket that ``target`` names at that moment.
-
-    Its methods may be called from any thread.
-    """
+    """Relays connections on a socket in ``folder`` to the Unix socket that ``target`` returns. Thread-safe."""
 
     def __init__(self, folder: Path, target: Callable[[], Path]) -> None:
         self._folder = folder
@@ -45,7 +42,7 @@ class Proxy:
         self._refusing = False
         self._free_at = 0.0
         self.bytes_per_second: float | None = None
-        """How much it lets through towards the server; None: as much as comes."""
+        """Limit of the rate towards the server; None: no limit."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
         self._thread.start()
@@ -57,28 +54,28 @@ class Proxy:
         return f"postgresql://{user}@/{database}?host={quote(str(self._folder), safe='/')}&port={_PORT}"
 
     def cut(self, after: int = 0) -> None:
-        """Breaks every connection once ``after`` more bytes went through it; with 0 at once."""
+        """Closes every connection after ``after`` more bytes; with 0 immediately."""
         self._soon(self._cut, after)
 
     def refuse(self) -> None:
-        """Breaks every connection and takes no new one, until :meth:`mend`."""
+        """Closes every connection and refuses new ones until :meth:`mend`."""
         self._refusing = True
         self.cut()
 
     def freeze(self, *, requests: bool = True) -> None:
-        """Keeps connections open and lets nothing through, or with ``requests`` off no answers, until :meth:`mend`."""
+        """Relays nothing (with ``requests`` false: no answers) on open connections until :meth:`mend`."""
         if requests:
             self._soon(self._requests_flow.clear)
         self._soon(self._answers_flow.clear)
 
     def mend(self) -> None:
-        """Ends what :meth:`refuse` and :meth:`freeze` began."""
+        """Ends :meth:`refuse` and :meth:`freeze`."""
         self._refusing = False
         self._soon(self._requests_flow.set)
         self._soon(self._answers_flow.set)
 
     def close(self) -> None:
-        """Breaks everything and ends the thread."""
+        """Closes all connections and stops the thread."""
         if self._thread.is_alive():
             self._call(self._close())
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -138,7 +135,7 @@ class Proxy:
                 self._pump(link, from_server, writer, requests=False),
             )
         except (OSError, asyncio.CancelledError):
-            # Cancelled is how :meth:`close` ends it; asyncio would print that as an error of ours.
+            # Cancelled by :meth:`close`; asyncio would print that as an error.
             pass
         finally:
             self._links.discard(link)
@@ -163,7 +160,7 @@ class Proxy:
         link.abort()
 
     async def _slow_down(self, size: int, bytes_per_second: float) -> None:
-        # One bucket for all connections: it is the server that is slow, not each connection to it.
+        # One token bucket for all connections: the server is slow, not each connection.
         now = time.monotonic()
         self._free_at = max(self._free_at, now) + size / bytes_per_second
         await asyncio.sleep(self._free_at - now)

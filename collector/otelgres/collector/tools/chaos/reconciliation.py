@@ -1,4 +1,4 @@
-"""The account at the end: the senders' ledger held against what people read in SQL."""
+"""Compares the senders' ledger with the public views at the end of a run."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -33,9 +33,9 @@ _EXAMPLES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The account of one kind of item; ``examples`` are numbers of what is wrong.
+    """The result for one kind of item; ``examples`` are numbers of wrong items.
 
-    ``damaged`` were acknowledged and destroyed on the spool's disk, which is no fault of the receiver's.
+    ``damaged`` items were acknowledged and then destroyed on the spool's disk, which is not a fault of the receiver.
     """
 
     sent: int
@@ -50,13 +50,13 @@ class Line:
 
     @property
     def right(self) -> bool:
-        """Acknowledged is stored once, or destroyed; nothing valid was refused; nothing is there that nobody sent."""
+        """Whether all acknowledged items are stored once or destroyed, and none is wrongly rejected or added."""
         return not (self.lost or self.doubled or self.refused or self.invented)
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """All of it."""
+    """The result for all kinds, with roll-ups and losses."""
 
     lines: dict[ItemKind, Line]
     rollups: dict[str, int]
@@ -65,25 +65,25 @@ class Reconciliation:
     counted_batches: int = 0
     """Batches that the receiver's ledger has as lost by damage. A kill at the wrong moment makes it repeat an entry."""
     losses: dict[str, int] = field(default_factory=dict)
-    """The receiver's own ledger: entries by effect, source, signal and reason."""
+    """The receiver's recorded losses by effect, source, signal and reason."""
 
     @property
     def right(self) -> bool:
-        """Whether the promise was kept, and there was something to keep it for."""
+        """Whether everything is right and at least one item was acknowledged."""
         spans = self.rollups["spans"]
         agree = self.rollups["in_flows"] == self.rollups["in_span_stats"] == spans and not self.rollups["wrong_flows"]
         counted = self.counted_batches >= self.damaged_batches
         return counted and agree and all(line.right and line.stored for line in self.lines.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """All figures, for JSON."""
         lines = {kind.value: asdict(line) for kind, line in self.lines.items()}
         damage = {"damaged_batches": self.damaged_batches, "counted_batches": self.counted_batches}
         return {"right": self.right, "items": lines, "rollups": self.rollups, "losses": self.losses, **damage}
 
 
 def settle(ledger: SentLedger, dsn: str) -> Reconciliation:
-    """Asks the database at ``dsn`` what it holds. Raises ``psycopg.Error``."""
+    """Compares ``ledger`` with the database at ``dsn``. Raises ``psycopg.Error``."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         lines = {kind: _line(ledger, kind, _stored(connection, kind)) for kind in ItemKind}
         with connection.cursor() as cursor:
@@ -98,7 +98,7 @@ def settle(ledger: SentLedger, dsn: str) -> Reconciliation:
 
 def _stored(connection: psycopg.Connection[Any], kind: ItemKind) -> dict[int, int]:
     rows = connection.execute(_STORED[kind], {"key": NUMBER_KEY}).fetchall()
-    # An item without its number is none of ours, and must not hide.
+    # Items without a number were not sent by us and must be reported.
     return {-1 if number is None else int(number): int(count) for number, count in rows}
 
 

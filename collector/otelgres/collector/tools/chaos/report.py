@@ -1,4 +1,4 @@
-"""The result as people and programs read it. Refuses to know how it came about."""
+"""The result as text and as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,7 +14,7 @@ _COLUMNS = ("sent", "acked", "stored", "damaged", "lost", "doubled", "refused", 
 
 
 def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds | None) -> None:
-    """Tables and a verdict."""
+    """Prints the result."""
     table = Table(title=f"otelgres chaos --seconds {plan.seconds:g} --seed {plan.seed} --kills {plan.kills}")
     table.add_column("item")
     for column in _COLUMNS:
@@ -31,35 +31,37 @@ def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds 
     say(f"kills: {result.kills}   faults: {_counts(result.faults)}")
     say(f"requests: {_counts(result.requests)}")
     say(f"answers: {_counts(result.answers)}")
-    say(f"receiver: highest resident memory {result.highest_rss / 1e6:,.0f} MB, {result.clean_stops} clean stops, "
-        f"{result.hung_stops} hung, {len(result.crashes)} crashes")  # fmt: skip
+    say(
+        f"receiver: peak resident memory {result.highest_rss / 1e6:,.0f} MB, {result.clean_stops} clean shutdowns, "
+        f"{result.hung_stops} hung, {len(result.crashes)} crashes"
+    )
     say(f"tracebacks in its log: {_counts(result.log_errors)}", markup=False)
     if speeds:
         share = speeds.replay / speeds.ingest if speeds.ingest else 0.0
-        say(f"speed: {speeds.ingest:,.0f} spans/s go in, {speeds.replay:,.0f} spans/s leave the spool ({share:.2f})")
+        say(f"speed: ingest {speeds.ingest:,.0f} spans/s, replay {speeds.replay:,.0f} spans/s (ratio {share:.2f})")
     account = result.account
     say(f"spooled batches destroyed on the disk: {account.damaged_batches}, counted as lost: {account.counted_batches}")
-    say(f"its own ledger: {_counts(result.account.losses)}")
+    say(f"losses recorded by the receiver: {_counts(result.account.losses)}")
     if not result.disk_limited:
-        say("the spool's disk was not limited: that takes Linux and root with the right to mount")
+        say("the spool's disk was not limited: that needs Linux and root with permission to mount")
     for odd in result.odd[:10] + result.crashes[:10]:
         say(f"  wrong: {odd}", markup=False)
     for kind, line in result.account.lines.items():
         if line.examples:
             say(f"  {kind.value}: numbers {', '.join(map(str, line.examples))} …")
     if not result.answered:
-        say("  not every request had got its answer in time")
+        say("  timeout: some requests got no answer")
     if not result.replayed:
-        say("  the spool was not empty in time")
+        say("  timeout: the spool was not empty")
     say(
-        "[green]nothing acknowledged was lost but what was destroyed on the disk; nothing was doubled[/green]"
+        "[green]nothing acknowledged was lost except what was destroyed on the disk; nothing was duplicated[/green]"
         if result.right
-        else "[red]the promise was broken[/red]"
+        else "[red]failed: see the lines above[/red]"
     )
 
 
 def as_json(plan: ChaosPlan, result: ChaosResult, speeds: Speeds | None) -> str:
-    """All of it as one line."""
+    """The result as one line of JSON."""
     rest = {name: value for name, value in asdict(result).items() if name != "account"}
     figures = {"speeds": asdict(speeds)} if speeds else {}
     everything = {"plan": asdict(plan), **result.account.as_dict(), **rest, **figures, "right": result.right}

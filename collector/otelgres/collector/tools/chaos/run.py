@@ -1,7 +1,4 @@
-"""One run: everything is started, loaded, broken, mended, emptied and counted, and nothing of it is left.
-
-Refuses to know what is printed.
-"""
+"""One chaos run: starts all processes, sends load, injects faults, waits for the spool, compares, and cleans up."""
 
 import shutil
 import signal
@@ -27,7 +24,7 @@ from otelgres.collector.tools.chaos.senders import Senders
 
 _SENDERS: Final = 8
 _PACE: Final = 0.02
-# The disk is smaller than what the receiver believes it may use, so that both ends of the spool are met.
+# The disk is smaller than the spool's limit, so that a full spool and a full disk are both tested.
 _MAX_SPOOL_BYTES: Final = 5_000_000
 _DISK_BYTES: Final = 8_000_000
 _ANSWER_SECONDS: Final = 60.0
@@ -37,7 +34,7 @@ _POLL: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosPlan:
-    """What is asked for: faults for ``seconds`` and until ``kills`` kills, everything from ``seed``."""
+    """The parameters: faults for ``seconds`` and until ``kills`` kills, determined by ``seed``."""
 
     seconds: float
     seed: int
@@ -46,7 +43,7 @@ class ChaosPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChaosResult:
-    """What came of it."""
+    """The result of a run."""
 
     account: Reconciliation
     kills: int
@@ -67,13 +64,13 @@ class ChaosResult:
 
     @property
     def right(self) -> bool:
-        """Whether the promise was kept, whatever happened."""
+        """Whether delivery was correct under all faults."""
         unwell = self.odd or self.crashes or self.hung_stops
         return self.account.right and self.answered and self.replayed and not unwell
 
 
 def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
-    """Runs it; bounded in time. Raises EmbeddedPostgresError, OSError; leaves nothing either way."""
+    """Runs it in bounded time and removes all its data. Raises EmbeddedPostgresError, OSError."""
     began = time.monotonic()
     ledger = SentLedger()
     with ExitStack() as stack:
@@ -103,7 +100,7 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
             progress(f"{elapsed:.0f} s, {schedule.kills} kills, {ledger.acked_total():,} items acknowledged")
         if schedule.errors:
             raise schedule.errors[0]
-        progress("mended: waiting for the last answers")
+        progress("faults ended: waiting for the last answers")
         receiver.revive()
         answered = senders.finish(_ANSWER_SECONDS)
         progress("waiting for the spool to be empty")
@@ -111,7 +108,7 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
         replayed = wait_until(lambda: not any(disk.folder.glob("*/*.spool")), _DRAIN_SECONDS)
         replay_seconds = time.monotonic() - replay_began
         receiver.stop()
-        progress("comparing the ledger with SQL")
+        progress("comparing acknowledgements with SQL")
         account = settle(ledger, database.direct_dsn)
         return ChaosResult(
             account=account,
@@ -134,7 +131,7 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
 
 
 def _errors(log: Path) -> dict[str, int]:
-    """The last line of each traceback in the receiver's log, and how often it is there."""
+    """The last line of each traceback in the receiver's log -> number of times."""
     found: Counter[str] = Counter()
     inside = False
     for line in log.read_text(errors="replace").splitlines():
@@ -150,7 +147,7 @@ def _errors(log: Path) -> dict[str, int]:
 def temporary_folder() -> Iterator[Path]:
     """A folder with a path short enough for sockets, removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="otelgres-chaos-"))
-    # PostgreSQL may run as another user, who has to pass here.
+    # PostgreSQL may run as another user, who needs access to this folder.
     folder.chmod(0o711)
     try:
         yield folder
@@ -159,7 +156,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def free_addresses(count: int) -> list[str]:
-    """Loopback addresses that nobody listens on."""
+    """Free loopback addresses."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     addresses = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
@@ -168,7 +165,7 @@ def free_addresses(count: int) -> list[str]:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether the condition came true in this time."""
+    """Waits for the condition; returns whether it became true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

@@ -1,7 +1,6 @@
-"""Clients that send until they are told to stop, keep the ledger, and behave as OTLP asks: what may be sent again is.
+"""Clients that send until they are stopped, record results in the ledger, and retry as OTLP requires.
 
-Beside fresh requests they send what networks and Collectors make of them: duplicates, other groupings, rubbish. Refuses
-to know the database and what is being broken.
+Besides new requests they send what networks and Collectors produce: duplicates, regrouped items, malformed bytes.
 """
 
 import random
@@ -20,7 +19,7 @@ from otelgres.exporters.batch import Signal
 _HISTORY: Final = 200
 _SIZES: Final = (1, 5, 20, 60, 120)
 _SHORTEST_WAIT, _LONGEST_WAIT = 0.05, 0.6
-# After so many attempts a Collector in between may have split what it holds.
+# After this many attempts a Collector may have split the batch.
 _SPLIT_AFTER: Final = 3
 _KINDS: Final = (
     ItemKind.SPAN,
@@ -34,7 +33,7 @@ _KINDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """A request that was sent, or is being sent by somebody else just now."""
+    """A request that was sent or is being sent by another thread."""
 
     kind: ItemKind
     numbers: tuple[int, ...]
@@ -44,7 +43,7 @@ class _Request:
 
 
 class Senders:
-    """Threads with a transport each; ``pace`` is the pause (s) between two requests of one of them."""
+    """Threads with one transport each; ``pace`` is the pause (s) between two requests of a thread."""
 
     def __init__(self, items: Items, ledger: SentLedger, grpc: str, http: str, *, count: int, pace: float) -> None:
         self._items = items
@@ -74,7 +73,7 @@ class Senders:
             thread.start()
 
     def finish(self, seconds: float) -> bool:
-        """No new requests; waits until those begun have their answer. Whether they all have, in that time."""
+        """Stops new requests and waits for pending answers; returns whether all arrived within ``seconds``."""
         self._stop.set()
         deadline = time.monotonic() + seconds
         for thread in self._threads:
@@ -99,7 +98,7 @@ class Senders:
         chance = rng.random()
         if chance < 0.15 and self._history:
             earlier = rng.choice(list(self._history))
-            # Only a client's own bytes are the same bytes: JSON becomes a protobuf of its own on arrival.
+            # Digests match only for the same encoding: JSON is converted to other protobuf bytes on arrival.
             if earlier.kind.has_key or earlier.encoding == transport.encoding:
                 self._ledger.happened("duplicates")
                 self._deliver(transport, rng, earlier)
@@ -115,7 +114,7 @@ class Senders:
             self._deliver(transport, rng, self._request(transport, kind, numbers, invalid))
 
     def _regrouped(self, transport: ChaosTransport, rng: random.Random) -> None:
-        """Parts of several requests in one: what a Collector in between makes of a retry."""
+        """Sends parts of several requests in one, as a Collector may do in a retry."""
         kind = rng.choice([kind for kind in _KINDS if kind.has_key])
         parts = [request for request in list(self._history) if request.kind is kind]
         if not parts:
@@ -134,7 +133,7 @@ class Senders:
     def _request(self, transport: ChaosTransport, kind: ItemKind, numbers: Sequence[int], invalid: int) -> _Request:
         payload = self._items.request(kind, numbers, invalid)
         request = _Request(kind, tuple(numbers), invalid, payload, transport.encoding)
-        # Known to the others before it is sent: the same items may then be on two ways at once.
+        # Added before sending, so that other threads may send the same items at the same time.
         self._history.append(request)
         return request
 
@@ -151,7 +150,7 @@ class Senders:
                     self._deliver(transport, rng, self._request(transport, request.kind, half, 0))
         elif not answer.taken:
             self._ledger.refused(request.kind, request.numbers, f"{answer.said} {answer.message}")
-        # A request that is in already is acknowledged without counting again what was refused of it.
+        # A duplicate request is acknowledged without repeating its number of rejected items.
         elif answer.rejected not in (0, request.invalid):
             self._ledger.report_unexpected(
                 f"{answer.rejected} rejected where {request.invalid} were invalid ({answer.said})"
@@ -162,7 +161,7 @@ class Senders:
     def _insist(
         self, transport: ChaosTransport, rng: random.Random, signal: Signal, payload: bytes, attempts: int | None = None
     ) -> Answer | None:
-        """The final answer; None after so many ``attempts``, or when told to give up."""
+        """Retries until a final answer; returns None after ``attempts`` attempts or when stopped."""
         wait = _SHORTEST_WAIT
         tried = 0
         while not self._give_up.is_set():

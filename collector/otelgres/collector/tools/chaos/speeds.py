@@ -1,7 +1,4 @@
-"""How fast the spool is emptied beside how fast the same requests go in while the database is there.
-
-Both are read from the database's own clock. Refuses to know what happens to either under faults.
-"""
+"""The speed of spool replay compared with direct ingest of the same requests, by the database's clock."""
 
 import asyncio
 import time
@@ -19,7 +16,7 @@ from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder,
 
 _SECONDS: Final = 8.0
 _DRAIN_SECONDS: Final = 120.0
-# From the first group's transaction to the last one's, as each began.
+# From the start of the first transaction to the start of the last one.
 _SPEED: Final = """
 SELECT count(*) / nullif(extract(epoch FROM max(received_at) - min(received_at)), 0)
 FROM _otel.spans WHERE trace_id >= %(first)s AND trace_id < %(last)s
@@ -28,14 +25,14 @@ FROM _otel.spans WHERE trace_id >= %(first)s AND trace_id < %(last)s
 
 @dataclass(frozen=True, slots=True)
 class Speeds:
-    """Spans a second."""
+    """Spans per second."""
 
     ingest: float
     replay: float
 
 
 def speeds(progress: Callable[[str], None]) -> Speeds:
-    """Measures both, with a database and a receiver of its own. Raises EmbeddedPostgresError, OSError."""
+    """Measures both with a temporary database and receiver. Raises EmbeddedPostgresError, OSError."""
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         database = DatabaseProcess(folder)
@@ -48,7 +45,7 @@ def speeds(progress: Callable[[str], None]) -> Speeds:
         receiver.start()
         wait_until(lambda: receiver.settled, CLIENT_SECONDS * 3)
         at, end = asyncio.run(_fill(grpc_address, database, progress))
-        progress("measuring how fast the spool is emptied")
+        progress("measuring the speed of replay")
         database.proxy.mend()
         wait_until(lambda: receiver.settled, _DRAIN_SECONDS)
         receiver.stop()
@@ -57,10 +54,10 @@ def speeds(progress: Callable[[str], None]) -> Speeds:
 
 
 async def _fill(address: str, database: DatabaseProcess, progress: Callable[[str], None]) -> tuple[int, int]:
-    """How many requests were sent with the database there, and how many in all."""
+    """Returns how many requests were sent while the database was reachable, and how many in total."""
     async with grpc.aio.insecure_channel(address) as channel:
         load = Flood(channel)
-        progress("measuring how fast requests go in")
+        progress("measuring the speed of ingest")
         await load.in_turn(time.monotonic() + _SECONDS)
         at = load.sent
         database.proxy.refuse()

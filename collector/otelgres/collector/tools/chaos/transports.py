@@ -1,7 +1,4 @@
-"""One attempt to deliver one request, over each of the transports, and the answer in a client's words.
-
-The protocol's own tables say what is to be sent again. Refuses to know what is in a request.
-"""
+"""One attempt to deliver one request over each transport, with the answer classified by OTLP's retry tables."""
 
 import http.client
 from contextlib import suppress
@@ -37,7 +34,7 @@ _REJECTED: Final = {
 _AGAIN_CODES: Final = {"CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS"}
 _AGAIN_STATUSES: Final = {429, 502, 503, 504}
 _RETRY_INFO: Final = "google.rpc.retryinfo-bin"
-# A receiver that was killed is back in a second: waiting as long as grpc does by default would be most of the run.
+# A killed receiver is back in a second; the default reconnect backoff of grpc would take most of the run.
 _CHANNEL_OPTIONS: Final = [
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -48,7 +45,7 @@ _CHANNEL_OPTIONS: Final = [
 
 
 class Answer(NamedTuple):
-    """``final``: not to be sent again. ``taken``: acknowledged, but for ``rejected`` items. ``said``: in short."""
+    """``final``: not retryable. ``taken``: acknowledged, except ``rejected`` items. ``said``: a short description."""
 
     final: bool
     taken: bool
@@ -58,7 +55,7 @@ class Answer(NamedTuple):
 
 
 class ChaosTransport(Protocol):
-    """A way to a receiver; ``encoding`` is what the bytes on the wire depend on. One thread's."""
+    """A connection to a receiver; ``encoding`` determines the bytes on the wire. Not thread-safe."""
 
     encoding: str
 
@@ -77,7 +74,7 @@ class Grpc:
         self._calls = {signal: self._channel.unary_unary(method) for signal, method in _METHODS.items()}
 
     def send(self, signal: Signal, payload: bytes) -> Answer:
-        """One Export call."""
+        """Makes one Export call."""
         try:
             body = self._calls[signal](payload, timeout=CALL_SECONDS)
         except grpc.RpcError as error:
@@ -101,10 +98,10 @@ class Http:
         self.encoding = "json" if as_json else "protobuf"
 
     def send(self, signal: Signal, payload: bytes) -> Answer:
-        """One POST."""
+        """Makes one POST."""
         body = payload
         if self._as_json:
-            with suppress(ValueError):  # poison travels as it is
+            with suppress(ValueError):  # malformed bytes are sent unchanged
                 body = request_to_json(signal, payload)
         headers = {"Content-Type": "application/json" if self._as_json else "application/x-protobuf"}
         try:

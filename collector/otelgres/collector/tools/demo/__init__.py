@@ -1,4 +1,4 @@
-"""What ``otelgres demo`` does: a receiver if none runs, a sample system in front of it, and what SQL says afterwards.
+"""``otelgres demo``: starts a receiver if none runs, runs a sample system against it, and queries the results.
 
-The sample system lives in ``otel_setup.demo`` and is started by name: nothing of it is imported here.
+The sample system is in ``otel_setup.demo``; its modules are started as processes and not imported.
 """

@@ -1,7 +1,4 @@
-"""A process that we start, that says lines of JSON on stdout, and that ends when its stdin closes.
-
-Refuses to know what the process is for.
-"""
+"""A child process that prints lines of JSON on stdout and ends when its stdin is closed."""
 
 import contextlib
 import json
@@ -21,20 +18,20 @@ _TAIL_LINES = 15
 
 
 class ChildError(Exception):
-    """A process did not do what it was started for; the message has its last words."""
+    """A child process failed; the message has the end of its stderr."""
 
 
 class Child:
-    """``python -m module arguments…``; a context manager after which the process and its descendants are gone.
+    """Runs ``python -m module arguments…``; a context manager that ends the process and its descendants.
 
-    It is in a session of its own: a Ctrl-C on our terminal is for us, and we end it. Not for use by several threads.
+    The process has its own session, so that Ctrl-C on the terminal does not reach it. Not thread-safe.
     """
 
     def __init__(self, name: str, module: str, arguments: Sequence[str], env: Mapping[str, str]) -> None:
         self.name = name
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 — closed with the child
         self._lines: queue.Queue[bytes] = queue.Queue()
-        # -P: a folder named like one of our packages, where the user happens to be, is not to be imported.
+        # -P: do not import a folder of the working directory that has the name of one of our packages.
         command = [sys.executable, "-P", "-m", module, *arguments]
         self._process = subprocess.Popen(
             command,
@@ -47,24 +44,24 @@ class Child:
         threading.Thread(target=self._read, name=f"{name}-stdout", daemon=True).start()
 
     def line(self, timeout: float) -> dict[str, Any]:
-        """The next line it says, awaited for ``timeout`` seconds. Raises ChildError if there is none."""
+        """Waits up to ``timeout`` seconds for the next line. Raises ChildError if there is none or it is not JSON."""
         try:
             line = self._lines.get(timeout=timeout)
         except queue.Empty:
-            raise ChildError(f"{self.name} said nothing for {timeout:.0f} s{self._last_words()}") from None
+            raise ChildError(f"{self.name} printed nothing for {timeout:.0f} s{self._stderr_tail()}") from None
         if not line:
             self._lines.put(b"")
-            raise ChildError(f"{self.name} ended before its time{self._last_words()}")
+            raise ChildError(f"{self.name} exited unexpectedly{self._stderr_tail()}")
         try:
-            said = json.loads(line)
+            answer = json.loads(line)
         except ValueError:
-            said = None
-        if not isinstance(said, dict):
-            raise ChildError(f"{self.name} said something else than expected: {line.decode(errors='replace').strip()}")
-        return said
+            answer = None
+        if not isinstance(answer, dict):
+            raise ChildError(f"unexpected output of {self.name}: {line.decode(errors='replace').strip()}")
+        return answer
 
     def ask_to_stop(self) -> None:
-        """Says so on its stdin and closes that; a close without a word means that we died. It can still speak."""
+        """Writes ``end`` to its stdin and closes it; it may still print. Closed without ``end``, it means we died."""
         assert self._process.stdin is not None
         if not self._process.stdin.closed:
             with contextlib.suppress(OSError):
@@ -73,7 +70,7 @@ class Child:
                 self._process.stdin.close()
 
     def end(self, timeout: float) -> None:
-        """Tells it to end and waits ``timeout`` seconds; then it is killed with all that it has started."""
+        """Asks it to stop and waits ``timeout`` seconds; then kills it and its descendants."""
         self.ask_to_stop()
         try:
             self._process.wait(timeout)
@@ -87,7 +84,7 @@ class Child:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            # PostgreSQL writes a checkpoint when it stops, which on a slow disk takes a while.
+            # PostgreSQL writes a checkpoint when it stops, which takes a while on a slow disk.
             self.end(30.0)
         finally:
             self._kill()
@@ -98,11 +95,11 @@ class Child:
             return
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(self._process.pid)
-            doomed = [process, *process.children(recursive=True)]
-            for one in doomed:
+            family = [process, *process.children(recursive=True)]
+            for one in family:
                 with contextlib.suppress(psutil.Error):
                     one.kill()
-            psutil.wait_procs(doomed[1:], _KILLED_SECONDS)
+            psutil.wait_procs(family[1:], _KILLED_SECONDS)
         self._process.wait(_KILLED_SECONDS)
 
     def _read(self) -> None:
@@ -112,7 +109,7 @@ class Child:
                 self._lines.put(line)
         self._lines.put(b"")
 
-    def _last_words(self) -> str:
+    def _stderr_tail(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         return ":\n" + "\n".join(lines[-_TAIL_LINES:]) if lines else "."

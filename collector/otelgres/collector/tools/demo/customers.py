@@ -1,7 +1,6 @@
-"""Customers of the sample shop: orders over plain HTTP at a steady pace, the same ones in each run.
+"""Customers of the sample shop: place orders over HTTP at a steady rate, the same orders in each run.
 
-They send no telemetry, so what they count is a second opinion on what the shop says of itself. Refuses to know how the
-shop works.
+They send no telemetry, so their counts are an independent check of the shop's.
 """
 
 import http.client
@@ -16,10 +15,10 @@ from typing import Any
 
 _PER_SECOND = 8.0
 _AT_ONCE = 16
-_TIMEOUT = 20.0  # seconds until a customer gives up; on an idle machine the slowest answer takes one
-_SHORT_TIMEOUT = 2.0  # with a card on which the bank never answers
+_TIMEOUT = 20.0  # seconds; on an idle machine the slowest answer takes one
+_SHORT_TIMEOUT = 2.0  # for a card for which the bank never answers
 
-# The first second has one of everything, so that the shortest run shows it all.
+# The first second has one order of each kind, so that the shortest run shows them all.
 _FIRST = (
     {"item": "apples", "quantity": 2, "card": "good"},
     {"item": "coffee", "quantity": 1, "card": "declined"},
@@ -31,7 +30,7 @@ _FIRST = (
 
 
 def orders(seed: int) -> Iterator[dict[str, Any]]:
-    """Orders without end; ``seed`` decides them."""
+    """Yields orders for ever, determined by ``seed``."""
     yield from _FIRST
     dice = random.Random(seed)  # noqa: S311 — the same orders in each run
     while True:
@@ -43,7 +42,7 @@ def orders(seed: int) -> Iterator[dict[str, Any]]:
 
 
 class Customers:
-    """Everybody who orders at the shop on ``port`` of loopback. ``answers`` counts outcomes and "no answer"."""
+    """Customers of the shop on loopback ``port``. ``answers`` counts outcomes, including "no answer"."""
 
     def __init__(self, port: int, seed: int = 1) -> None:
         self._port = port
@@ -52,9 +51,9 @@ class Customers:
         self.answers: Counter[str] = Counter()
 
     def come(self, seconds: float, progress: Callable[[float, int], None]) -> None:
-        """Orders for ``seconds`` and returns when all answers are there, or given up on.
+        """Places orders for ``seconds`` and returns when all are answered or have timed out.
 
-        ``progress`` is told the seconds left and the orders placed, once a second.
+        Calls ``progress`` once a second with the seconds left and the orders placed.
         """
         pause = threading.Event()
         began = time.monotonic()
@@ -80,7 +79,7 @@ class Customers:
         except (OSError, http.client.HTTPException):
             outcome = "no answer"
         except (ValueError, KeyError):
-            outcome = "no sense"
+            outcome = "invalid answer"
         finally:
             connection.close()
         with self._lock:

@@ -1,4 +1,4 @@
-"""What SQL says of one run of the sample system, through the public views only. Refuses to know how it is shown."""
+"""Reads the data of one run of the sample system from the public views."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Rows: TypeAlias = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Findings:
-    """One list of rows a question; the columns are those of ``sql/otelgres/sql/queries/demo_*.sql``."""
+    """One list of rows per query; the columns are those of ``sql/otelgres/sql/queries/demo_*.sql``."""
 
     found: Rows
     orders: Rows
@@ -29,12 +29,12 @@ class Findings:
 
     @property
     def records(self) -> int:
-        """Spans and log records of the run that are in the database."""
+        """The number of spans and log records of the run in the database."""
         return sum(row["spans"] + row["logs"] for row in self.found)
 
 
-def look(dsn: str, run: str, since: datetime, seconds: float) -> Findings:
-    """Asks the database at ``dsn`` about ``run``, which began after ``since`` and lasted ``seconds``.
+def read_findings(dsn: str, run: str, since: datetime, seconds: float) -> Findings:
+    """Reads the data of ``run``, which began after ``since`` and lasted ``seconds``, from the database at ``dsn``.
 
     Raises psycopg.Error.
     """

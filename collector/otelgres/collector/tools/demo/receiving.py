@@ -1,7 +1,4 @@
-"""The receiver that the demo sends to: the one that runs on the data folder, or one of its own for the time being.
-
-Refuses to know what is sent.
-"""
+"""The receiver of the demo: the one that runs on the data folder, or a temporary one."""
 
 import os
 from collections.abc import Iterator
@@ -13,12 +10,12 @@ from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.service.runfile import running
 from otelgres.collector.tools.demo.child import Child, ChildError
 
-# Making a new data folder takes a few seconds; a laptop under load deserves more.
+# Creating a new data folder takes a few seconds, more on a loaded machine.
 _READY_SECONDS = 90.0
 
 
 class Receiving(NamedTuple):
-    """Where to send (``host:port`` and URL), where it ends up, and whether it was there before us."""
+    """Addresses (``host:port`` and URL), the DSN, and whether the receiver had been running before."""
 
     grpc: str
     http: str
@@ -28,7 +25,7 @@ class Receiving(NamedTuple):
 
 @contextmanager
 def receiving(data: Path) -> Iterator[Receiving]:
-    """A receiver on ``data``; one that we start is stopped afterwards. Raises ChildError."""
+    """Yields a receiver on ``data``; one started here is stopped afterwards. Raises ChildError."""
     found = running(data)
     dsn = running_dsn(data) if found else None
     if found and dsn:
@@ -36,7 +33,7 @@ def receiving(data: Path) -> Iterator[Receiving]:
         return
     arguments = ["up", "--json", "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data", str(data)]
     with Child("otelgres up", "otelgres.collector.cli.attached", arguments, os.environ) as child:
-        said = child.line(_READY_SECONDS)
-        if not {"grpc", "http", "dsn"} <= said.keys():
-            raise ChildError(f"otelgres up said something else than expected: {said}")
-        yield Receiving(said["grpc"], said["http"], said["dsn"], found=False)
+        answer = child.line(_READY_SECONDS)
+        if not {"grpc", "http", "dsn"} <= answer.keys():
+            raise ChildError(f"unexpected output of otelgres up: {answer}")
+        yield Receiving(answer["grpc"], answer["http"], answer["dsn"], found=False)

@@ -1,7 +1,4 @@
-"""Findings as something to read: tables on a terminal, plain text in a pipe, or one JSON object.
-
-Refuses to know SQL connections and processes.
-"""
+"""The findings as tables on a terminal, plain text in a pipe, or one JSON object."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -24,7 +21,7 @@ _SHOWN_FAILURES: Final = 2
 
 
 class ReportColumn(NamedTuple):
-    """What a column is called and says of a row. Where the table is too wide, the elastic ones are cut."""
+    """Title and content of a column. Elastic columns are cut if the table is too wide."""
 
     title: str
     says: Callable[[Row], str]
@@ -33,7 +30,7 @@ class ReportColumn(NamedTuple):
 
 
 def sent_as_json(sent: SentItems) -> str:
-    """What was sent alone, as one line of JSON."""
+    """What was sent, as one line of JSON."""
     return orjson.dumps({"sent": _sent(sent)}).decode()
 
 
@@ -42,7 +39,7 @@ def _sent(sent: SentItems) -> dict[str, Any]:
 
 
 def as_json(sent: SentItems, findings: Findings) -> str:
-    """Everything, as one line of JSON."""
+    """What was sent and found, as one line of JSON."""
     return orjson.dumps(
         {
             "sent": _sent(sent),
@@ -65,14 +62,14 @@ def as_json(sent: SentItems, findings: Findings) -> str:
 
 
 def console() -> Console:
-    """stdout: up to 120 columns of a terminal, 100 of a pipe."""
+    """A console on stdout: up to 120 columns on a terminal, 100 in a pipe."""
     out = Console(highlight=False)
     out.width = min(out.width, _WIDEST) if out.is_terminal else _PIPED
     return out
 
 
 def show(out: Console, sent: SentItems, findings: Findings, psql: str) -> None:
-    """Prints the report; ``psql`` says how to open the database."""
+    """Prints the report; ``psql`` is the command that opens the database."""
     spans, logs = (sum(row[what] for row in findings.found) for what in ("spans", "logs"))
     counted = sum(row["orders"] for row in findings.orders)
     out.print(
@@ -90,9 +87,9 @@ def show(out: Console, sent: SentItems, findings: Findings, psql: str) -> None:
         _section(out, f"Logs of the newest {_kind(error)}", where, _LOGS, logs_of)
     _section(out, "Services", "otel.spans", _SERVICES, findings.services)
     _section(out, "Metrics", "otel.metric_points", _METRICS, findings.metrics)
-    _title(out, "Ask yourself", psql)
+    _title(out, "Queries to try", psql)
     for statement in next_queries(findings):
-        # Not wrapped: what is copied must be what was meant.
+        # Not wrapped, so that it can be copied.
         out.print(f"\n{escape(statement)}", soft_wrap=True)
 
 
@@ -153,7 +150,7 @@ def _raised(row: Row) -> str:
 
 
 def _metric(row: Row) -> str:
-    # A unit in braces is a note, not a unit.
+    # A unit in braces is an annotation (UCUM).
     unit = "" if (row["unit"] or "{").startswith("{") else f" {row['unit']}"
     if row["type"] == "sum":
         return f"{row['total']:,.0f}{unit}"
@@ -220,7 +217,7 @@ def _section(out: Console, title: str, source: str, columns: Sequence[ReportColu
     _title(out, title, source)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in columns:
-        # rich shrinks the columns that may wrap first; what is in them is cut all the same.
+        # rich shrinks columns that may wrap first; their content is cut nevertheless.
         table.add_column(column.title, justify="right" if column.right else "left", no_wrap=not column.elastic)
     for row in rows:
         table.add_row(*(Text(column.says(row), no_wrap=True, overflow="ellipsis") for column in columns))

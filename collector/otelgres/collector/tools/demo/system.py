@@ -1,7 +1,6 @@
-"""The sample system as processes: started in the order in which they need each other, ended in the order in which they
-are done.
+"""The processes of the sample system: started in the order of their dependencies, stopped when they have finished.
 
-Refuses to know what they do, and imports none of it: they are modules started by name.
+They are modules started by name; none of them is imported.
 """
 
 import importlib.util
@@ -23,7 +22,7 @@ _END_SECONDS = 30.0
 
 
 class Endpoints(NamedTuple):
-    """URLs of OTLP: where it takes gRPC, and where it takes HTTP (None: what would use it uses gRPC)."""
+    """OTLP URLs for gRPC and for HTTP (None: all use gRPC)."""
 
     grpc: str
     http: str | None = None
@@ -31,7 +30,7 @@ class Endpoints(NamedTuple):
 
 @dataclass(frozen=True)
 class SentItems:
-    """What left the sample system: its own count of records by service, and the answers that its customers got."""
+    """What the sample system sent: its own counts of records by service, and the answers to its customers."""
 
     spans: Mapping[str, int] = field(default_factory=dict)
     logs: Mapping[str, int] = field(default_factory=dict)
@@ -40,19 +39,19 @@ class SentItems:
 
     @property
     def records(self) -> int:
-        """Spans and log records."""
+        """The number of spans and log records."""
         return sum(self.spans.values()) + sum(self.logs.values())
 
 
 def missing_packages() -> list[str]:
-    """Names of the packages that the sample system needs and that are not installed."""
+    """Names of packages that the sample system needs and that are not installed."""
     return [name for name in EXTRAS["demo"] if importlib.util.find_spec(name) is None]
 
 
 def run_system(to: Endpoints, run: str, seconds: float, progress: Callable[[float, int], None]) -> SentItems:
-    """Runs the sample system for ``seconds`` and ends it; what it has sent is committed when this returns.
+    """Runs the sample system for ``seconds`` and stops it; everything it sent is committed when this returns.
 
-    ``run`` marks everything it sends, as resource attribute ``otelgres.demo.run``. Raises ChildError.
+    ``run`` is the resource attribute ``otelgres.demo.run`` of everything it sends. Raises ChildError.
     """
     with _started(to, run) as (children, shop_port):
         customers = Customers(shop_port)
@@ -60,14 +59,14 @@ def run_system(to: Endpoints, run: str, seconds: float, progress: Callable[[floa
         spans: dict[str, int] = {}
         logs: dict[str, int] = {}
         flushed = True
-        for name in SERVICES:  # the shop first: when it is gone, nobody calls the others
+        for name in SERVICES:  # the shop first, because it calls the others
             children[name].ask_to_stop()
-            said = children[name].line(_END_SECONDS)
+            answer = children[name].line(_END_SECONDS)
             try:
-                spans[name], logs[name] = int(said["spans"]), int(said["logs"])
+                spans[name], logs[name] = int(answer["spans"]), int(answer["logs"])
             except (KeyError, TypeError, ValueError):
-                raise ChildError(f"{name} said something else than expected: {said}") from None
-            flushed = flushed and said.get("flushed") is True
+                raise ChildError(f"unexpected output of {name}: {answer}") from None
+            flushed = flushed and answer.get("flushed") is True
         return SentItems(spans, logs, Counter(customers.answers), flushed)
 
 
@@ -80,10 +79,10 @@ def _started(to: Endpoints, run: str) -> Iterator[tuple[dict[str, Child], int]]:
             children[name] = stack.enter_context(Child(name, f"otel_setup.demo.{name}", arguments, env))
 
         def port(name: str) -> int:
-            said = children[name].line(_START_SECONDS)
-            if not isinstance(said.get("port"), int):
-                raise ChildError(f"{name} said something else than expected: {said}")
-            return int(said["port"])
+            answer = children[name].line(_START_SECONDS)
+            if not isinstance(answer.get("port"), int):
+                raise ChildError(f"unexpected output of {name}: {answer}")
+            return int(answer["port"])
 
         grpc = _environment(run, to.grpc, "grpc")
         start("stock", _environment(run, to.http, "http/protobuf") if to.http else grpc)
@@ -93,7 +92,7 @@ def _started(to: Endpoints, run: str) -> Iterator[tuple[dict[str, Child], int]]:
 
 
 def _environment(run: str, endpoint: str, protocol: str) -> dict[str, str]:
-    """Ours, without what the user's shell says to OpenTelemetry: that is about other applications."""
+    """Our environment without the user's OpenTelemetry variables, which are for other applications."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return inherited | {
         "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,

@@ -1,18 +1,18 @@
-"""Whether everything that was sent was found. Pure; refuses to know how either was counted."""
+"""Compares what was sent with what was found. Pure."""
 
 from otelgres.collector.tools.demo.findings import Findings
 from otelgres.collector.tools.demo.system import SERVICES, SentItems
 
 
 def answered(sent: SentItems) -> dict[str, int]:
-    """The orders that got an answer, by outcome."""
+    """The number of answered orders by outcome."""
     return {outcome: count for outcome, count in sent.answers.items() if outcome != "no answer"}
 
 
 def problem(sent: SentItems, findings: Findings) -> str | None:
-    """What is wrong, in a sentence; None if every record was found once and the metrics agree with the customers."""
+    """The problem as one sentence; None if every record was found once and the metrics agree with the customers."""
     if not findings.records:
-        return f"nothing of the {sent.records:,} records that were sent was found in SQL."
+        return f"none of the {sent.records:,} records sent was found in SQL."
     by_service = {row["service_name"]: row for row in findings.found}
     wrong = []
     for what, counts in (("spans", sent.spans), ("logs", sent.logs)):
@@ -22,8 +22,8 @@ def problem(sent: SentItems, findings: Findings) -> str | None:
                 wrong.append(f"{name} sent {counts[name]:,} {what}, {found:,} were found")
     counted = {row["outcome"]: row["orders"] for row in findings.orders}
     if answered(sent) != counted:
-        wrong.append(f"customers got the answers {answered(sent)}, the metric shop.orders says {counted}")
+        wrong.append(f"customers got the answers {answered(sent)}, the metric shop.orders has {counted}")
     if not wrong:
         return None
-    late = "" if sent.flushed else " (the sample system had to end before everything was sent)"
+    late = "" if sent.flushed else " (the sample system was stopped before everything was sent)"
     return f"{'; '.join(wrong)}{late}."

@@ -1,7 +1,4 @@
-"""``python -m otelgres.collector.tools.reference FOLDER`` (``make docs``): writes the reference pages.
-
-Refuses to know what they say.
-"""
+"""``python -m otelgres.collector.tools.reference FOLDER`` (``make docs``): writes the reference pages."""
 
 import sys
 import tempfile
@@ -16,7 +13,7 @@ from otelgres.sql.migrate import migrate
 
 
 def main(folder: Path) -> None:
-    """Writes both pages into ``folder``; PostgreSQL runs for the time being."""
+    """Writes both pages into ``folder``, with a temporary embedded PostgreSQL."""
     (folder / "configuration.md").write_text(configuration_reference(), encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="otelgres-reference-") as data, Cluster(Path(data) / "data") as cluster:
         migrate(cluster.dsn)
