@@ -182,7 +182,7 @@ def _installed(python: Python, name: str, environment: Path) -> Path:
     constraints = environment / "constraints.txt"
     constraints.write_text("\n".join([*lines, ""]), encoding="utf-8")
     pip = (str(program), "-m", "pip", "--disable-pip-version-check")
-    _call(*pip, "install", "--quiet", "--constraint", str(constraints), "--editable", f"{ROOT}[test]")
+    _call(*pip, "install", "--quiet", "--no-compile", "--constraint", str(constraints), "--editable", f"{ROOT}[test]")
     _call(*pip, "check")
     stamp.write_text(made_from, encoding="utf-8")
     return program

@@ -8,7 +8,7 @@ them to the records.
 import logging
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, cast
 
 from opentelemetry import context
 from opentelemetry.context import Context
@@ -20,8 +20,6 @@ from otel_setup.api.values import clean_mapping
 _KEY = context.create_key("otelgres_context_attributes")
 _NONE: Mapping[str, Any] = {}
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 _logger = logging.getLogger("otel_setup")
 
 

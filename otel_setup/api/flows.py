@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, cast
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.context import Context
@@ -32,8 +32,6 @@ FLOW_NAME = "otelgres.flow.name"
 # Holds the flow's id when there is no SDK, and so no real span.
 _FLOW_ID_WITHOUT_SDK = context.create_key("otelgres_flow_id")
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 _logger = logging.getLogger("otel_setup")
 
 

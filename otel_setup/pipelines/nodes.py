@@ -5,13 +5,12 @@ Each is a span and a node of the experiment's progress.
 
 import asyncio
 import itertools
-import logging
 import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, cast
 
 from opentelemetry import context
 
@@ -36,10 +35,6 @@ _CURRENT: Final = context.create_key("otelgres_pipeline_node")
 # Names become part of node ids, which are index keys.
 _LONGEST_NAME: Final = 200
 _CANCELLED: Final = (GeneratorExit, KeyboardInterrupt, asyncio.CancelledError)
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_log = logging.getLogger("otel_setup")
 
 
 class Node:

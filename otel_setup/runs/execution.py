@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Final, NamedTuple
 
 from opentelemetry import context
 
@@ -34,9 +34,6 @@ BEGIN: Final = "RUN_STARTED"
 _EVENT_SECONDS: Final = 1.0
 _IDS: Final = uuid.UUID("8a3bb4b5-92f4-5b3a-9a55-2f3a2b8b6f0e")
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-_log = logging.getLogger("otel_setup")
 _errors = logging.getLogger("runs")
 
 

@@ -6,7 +6,7 @@ They work as ``with``, ``async with`` and decorators.
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from otel_setup.api.context_attributes import ContextAttributes, context_attributes
 from otel_setup.api.context_managers import Decorator
@@ -16,9 +16,6 @@ from otel_setup.runs import current
 from otel_setup.runs.metrics import LogMetricsCollector
 
 PHASE = "execution_phase"
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 class RunPhase(Decorator[Handle]):

@@ -59,7 +59,6 @@ COLUMNS: Final = {
     "summary_points": (*_POINT, "count", "sum", "quantiles", "quantile_values", "repaired"),
 }
 _NO_RECORDED_VALUE: Final = 1
-_NULLS_2 = pg.NULL * 2
 _HEAD = struct.Struct(">h iq iq iq iq".replace(" ", "")).pack
 _HEAD_SERIES = struct.Struct(">h iq iq iq iq iq".replace(" ", "")).pack
 _Fields: TypeAlias = Callable[[Any, Caches, dict[str, bytes], Repairs], tuple[bytes, ...] | str]
