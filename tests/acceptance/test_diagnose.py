@@ -128,7 +128,7 @@ def test_tokens_and_tls(cluster: Cluster, migrated: str, tmp_path: Path) -> None
         _, found = of(receiver, OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{token}")
         assert severities(found, "test flow") == ["fine"] * 3
         _, found = look("--http", receiver.http.replace("http:", "https:"), "--grpc", receiver.grpc, OTELGRES_DSN=dsn)
-        assert any("speaks no TLS" in finding["what"] for finding in found["ports"])
+        assert any("does not use TLS" in finding["what"] for finding in found["ports"])
         assert process.stop() == 0
 
 
