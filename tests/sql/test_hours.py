@@ -50,4 +50,6 @@ def test_one_receiver_adds_up_at_a_time(connection: Connection, database: str) -
     with psycopg.connect(database, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(hashtext('_otel.hour_stats'))")
         assert roll_up_hours(connection) == 0
+        # Not by closing: the server notices that when it comes to it.
+        other.execute("SELECT pg_advisory_unlock(hashtext('_otel.hour_stats'))")
     assert roll_up_hours(connection) == 1
