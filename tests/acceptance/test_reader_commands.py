@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -28,19 +29,33 @@ shutdown_telemetry()
 """
 
 
-@pytest.fixture(scope="module")
-def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
+@contextmanager
+def read_by(login: str, cluster: Cluster, migrated: str) -> Iterator[Serving]:
+    """A receiver that has taken a flow, and a login that may read it."""
     with served(cluster, migrated) as receiver:
         env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}")
         subprocess.run([sys.executable, "-c", APPLICATION], env=env, timeout=TIMEOUT, check=True)
         until(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
-        made = invoke("role", "create", LOGIN, "--kind", "reader", OTELGRES_DSN=receiver.dsn)
+        made = invoke("role", "create", login, "--kind", "reader", OTELGRES_DSN=receiver.dsn)
         assert made.returncode == 0, made.stderr
         try:
             yield receiver
         finally:
-            with psycopg.connect(receiver.dsn, autocommit=True) as connection:
-                connection.execute(f"DROP OWNED BY {LOGIN}; DROP ROLE {LOGIN}")
+            with psycopg.connect(diagnosed.dsn, autocommit=True) as connection:
+                connection.execute(f"DROP OWNED BY {login}; DROP ROLE {login}".encode())
+
+
+@pytest.fixture(scope="module")
+def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
+    with read_by(LOGIN, cluster, migrated) as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def diagnosed(cluster: Cluster, migrated: str) -> Iterator[Serving]:
+    """One of its own: to diagnose is to send a flow."""
+    with read_by(f"{LOGIN}_too", cluster, migrated) as receiver:
+        yield receiver
 
 
 @pytest.mark.parametrize(
@@ -65,14 +80,14 @@ def test_a_reader_is_enough(receiver: Serving, arguments: str, said: str, tmp_pa
     assert said in done.stdout
 
 
-def test_diagnose_sees_the_schema_as_a_reader(receiver: Serving) -> None:
-    doors = ("--http", receiver.http, "--grpc", receiver.grpc)
-    dsn = receiver.dsn.replace("//postgres", f"//{LOGIN}", 1)
+def test_diagnose_sees_the_schema_as_a_reader(diagnosed: Serving) -> None:
+    doors = ("--http", diagnosed.http, "--grpc", diagnosed.grpc)
+    dsn = diagnosed.dsn.replace("//postgres", f"//{LOGIN}_too", 1)
     done = invoke("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one for one in found if one["severity"] != "fine"] == []
     assert {"check": "schema", "severity": "fine", "what": "the schema is up to date", "fix": ""} in found
-    with psycopg.connect(receiver.dsn, autocommit=True) as connection:
+    with psycopg.connect(diagnosed.dsn, autocommit=True) as connection:
         newest = "(SELECT max(name) FROM _otel.migrations)"
         gone = connection.execute(f"DELETE FROM _otel.migrations WHERE name = {newest} RETURNING *").fetchone()
         done = invoke("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
