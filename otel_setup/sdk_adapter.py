@@ -9,6 +9,7 @@ import fails with the name. ``sdk_check`` says what the installed release lacks.
 import collections
 import copy
 import inspect
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -76,7 +77,7 @@ PLACES: Final[dict[str, tuple[str, str]]] = {
     "SUPPRESS_INSTRUMENTATION": ("opentelemetry.context", "_SUPPRESS_INSTRUMENTATION_KEY"),
 }
 # Before 1.45 an attribute of a span is a plain value or a sequence of such, unless it is told otherwise.
-_PLAIN_ATTRIBUTES: Final = "extended_attributes" in inspect.signature(BoundedAttributes).parameters
+PLAIN_ATTRIBUTES: Final = "extended_attributes" in inspect.signature(BoundedAttributes).parameters
 _PLAIN: Final = frozenset({str, bool, int, float})
 _warned: set[str] = set()
 
@@ -148,7 +149,7 @@ def start_span(
     start_time: int | None = None,
 ) -> "Span":
     """A new span. Attributes may be mappings and lists, which releases before 1.45 do not take when a span starts."""
-    if not _PLAIN_ATTRIBUTES:
+    if not PLAIN_ATTRIBUTES:
         return tracer.start_span(name, context, attributes=attributes, links=links, start_time=start_time)
     plain = {key: value for key, value in attributes.items() if type(value) in _PLAIN}
     span = tracer.start_span(name, context, attributes=plain, links=links, start_time=start_time)
@@ -159,7 +160,7 @@ def start_span(
 
 def add_attributes(span: "Span", attributes: Mapping[str, Any]) -> None:
     """Adds attributes, mappings and lists among them; None and what is None in them is left out before 1.45."""
-    if not _PLAIN_ATTRIBUTES:
+    if not PLAIN_ATTRIBUTES:
         span.set_attributes(attributes)
         return
     kept: Any = getattr(span, "_attributes", None)
@@ -170,10 +171,15 @@ def add_attributes(span: "Span", attributes: Mapping[str, Any]) -> None:
             _put(kept, key, _without_none(value))
 
 
+def log_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of a log record. A list of different types, which releases before 1.45 drop, is JSON text there."""
+    return {key: _uniform(value) for key, value in attributes.items()} if PLAIN_ATTRIBUTES else attributes
+
+
 def bounded_attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
     """Attributes as an exporter gets them, mappings and lists among them; ``dropped`` were lost before."""
-    made: Any = BoundedAttributes(attributes=None if _PLAIN_ATTRIBUTES else attributes)
-    if _PLAIN_ATTRIBUTES:
+    made: Any = BoundedAttributes(attributes=None if PLAIN_ATTRIBUTES else attributes)
+    if PLAIN_ATTRIBUTES:
         for key, value in attributes.items():
             _put(made, key, value)
     made.dropped = dropped
@@ -187,6 +193,15 @@ def _put(kept: Any, key: str, value: Any) -> None:
             kept.dropped += 1
         else:
             kept._dict[key] = value
+
+
+def _uniform(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _uniform(item) for key, item in value.items()}
+    if not isinstance(value, list | tuple):
+        return value
+    items = [_uniform(item) for item in value]
+    return items if len({type(item) for item in items} - {type(None)}) <= 1 else json.dumps(value, default=str)
 
 
 def _without_none(value: Any) -> Any:

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.descriptors import is_repeated
 
 _P: Final = "opentelemetry.proto."
 
@@ -172,7 +173,7 @@ def canonical(message: Any) -> tuple[Any, ...]:
     found = []
     for field, value in message.ListFields():
         one = _double if field.type == field.TYPE_DOUBLE else canonical if field.message_type else _same
-        if not field.is_repeated:
+        if not is_repeated(field):
             found.append((field.name, one(value)))
         elif field.message_type and field.message_type.full_name == _P + "common.v1.KeyValue":
             found.append((field.name, tuple(sorted(map(one, value), key=repr))))
@@ -214,7 +215,7 @@ def _filled(kind: Any, now: int, choice: int = 0) -> Any:
                 values = [_filled(of, now, number) for number in range(_choices(of))]
         else:
             values = [_scalar(field, now)] * (2 if field.name == "bucket_counts" else 1)
-        if field.is_repeated:
+        if is_repeated(field):
             getattr(message, field.name).extend(values)
         elif field.message_type:
             getattr(message, field.name).CopyFrom(values[0])

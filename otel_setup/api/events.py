@@ -13,7 +13,7 @@ from opentelemetry.context import Context, get_current
 from otel_setup.api import providers
 from otel_setup.api.ids import record_uid
 from otel_setup.api.values import clean, clean_mapping, text
-from otel_setup.sdk_adapter import LogRecord, SeverityNumber
+from otel_setup.sdk_adapter import LogRecord, SeverityNumber, log_attributes
 
 _logger = logging.getLogger("otel_setup")
 _SEVERITIES = {
@@ -55,7 +55,7 @@ def record_event(
                 severity_number=_SEVERITIES.get(level, SeverityNumber.INFO),
                 severity_text=_TEXTS.get(level, level if level in _SEVERITIES else "INFO"),
                 body=clean(body),
-                attributes=fields,
+                attributes=log_attributes(fields),
                 event_name=text(name),
             )
         )

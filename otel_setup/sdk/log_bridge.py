@@ -27,6 +27,7 @@ from otel_setup.sdk_adapter import (
     ReadWriteLogRecord,
     SeverityNumber,
     keep_through_reconfiguration,
+    log_attributes,
 )
 
 RECORD_UID = "log.record.uid"
@@ -172,7 +173,7 @@ def _translate(record: logging.LogRecord) -> LogRecord:
         severity_text=_SEVERITY_TEXTS.get(record.levelname, text(record.levelname)),
         severity_number=_severity(record.levelno),
         body=body,
-        attributes=attributes,
+        attributes=log_attributes(attributes),
         event_name=event_name if isinstance(event_name, str) else None,
     )
 

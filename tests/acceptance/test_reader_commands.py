@@ -41,7 +41,7 @@ def read_by(login: str, cluster: Cluster, migrated: str) -> Iterator[Serving]:
         try:
             yield receiver
         finally:
-            with psycopg.connect(diagnosed.dsn, autocommit=True) as connection:
+            with psycopg.connect(receiver.dsn, autocommit=True) as connection:
                 connection.execute(f"DROP OWNED BY {login}; DROP ROLE {login}".encode())
 
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.descriptors import is_repeated
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.codec.anyvalue import MAX_DEPTH
 from otelgres.exporters.postgres.writer import PostgresWriter
@@ -138,10 +139,10 @@ def test_what_stands_in_for_the_exact_value_is_the_nearest_one(
 def _lengthen(message: Any, text: bytes) -> None:
     """Adds ``text`` to every text, key and string value in the message."""
     for field, value in message.ListFields():
-        for one in value if field.is_repeated and field.message_type else [value] if field.message_type else []:
+        for one in value if is_repeated(field) and field.message_type else [value] if field.message_type else []:
             _lengthen(one, text)
         if field.type == field.TYPE_BYTES and field.name not in raw.IDS:
-            if field.is_repeated:
+            if is_repeated(field):
                 value[:] = [one + text for one in value]
             else:
                 setattr(message, field.name, value + text)

@@ -8,6 +8,7 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
+from otelgres.exporters.descriptors import is_repeated
 from otelgres.exporters.postgres.codec import messages
 from tests import otlp_raw
 
@@ -53,7 +54,7 @@ def test_field_is_compatible_with_the_original(
 ) -> None:
     original = ORIGINALS[message].fields_by_name[field]
     assert number == original.number
-    assert repeated == original.is_repeated
+    assert repeated == is_repeated(original)
     if isinstance(kind, str):
         assert original.message_type.name == kind
     else:

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.exporters.batch import Signal
+from otelgres.exporters.descriptors import is_repeated
 from otelgres.exporters.otlp_json import InvalidJson, request_from_json, request_to_json
 
 SCALARS: dict[int, st.SearchStrategy[Any]] = {
@@ -49,7 +50,7 @@ def _fields_of(draw: st.DrawFn, descriptor: Any, depth: int = 0) -> dict[str, An
         if draw(st.integers(0, 4)) == 0:
             continue
         one = _fields_of(field.message_type, depth + 1) if field.message_type else SCALARS[field.type]
-        taken[field.name] = draw(st.lists(one, max_size=2) if field.is_repeated else one)
+        taken[field.name] = draw(st.lists(one, max_size=2) if is_repeated(field) else one)
     return taken
 
 

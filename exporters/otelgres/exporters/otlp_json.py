@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.exporters.batch import Signal
+from otelgres.exporters.descriptors import is_repeated
 from otelgres.exporters.otlp_json_readers import ID_NAMES, Fault, reader_of
 
 # A parsed JSON object takes up to 50 times the memory of its text (`{},`), so a limit on the size of the text is not
@@ -109,7 +110,7 @@ def _tree_of(message: Message) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for field, value in message.ListFields():
         write = _writer_of_field(field)
-        tree[field.json_name] = [write(element) for element in value] if field.is_repeated else write(value)
+        tree[field.json_name] = [write(element) for element in value] if is_repeated(field) else write(value)
     return tree
 
 

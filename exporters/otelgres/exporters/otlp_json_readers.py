@@ -15,6 +15,8 @@ from typing import Any, Final, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from otelgres.exporters.descriptors import is_repeated
+
 # protobuf parsers stop at 100 nested messages (47 arrays in a span attribute): deeper JSON would give bytes that
 # cannot be parsed.
 MAX_DEPTH: Final = 100
@@ -182,14 +184,14 @@ def reader_of(descriptor: Descriptor) -> Reader:
 def _reader_of_field(field: FieldDescriptor) -> Reader:
     if field.message_type is not None:
         read_one = reader_of(field.message_type)
-        return _list_reader(read_one, {}) if field.is_repeated else read_one
+        return _list_reader(read_one, {}) if is_repeated(field) else read_one
     if field.enum_type is not None:
         read_one = _enum_reader(field.enum_type)
     elif field.type == FieldDescriptor.TYPE_BYTES:
         read_one = _read_hex if field.name in ID_NAMES else _read_base64
     else:
         read_one = _SCALAR_READERS[field.type]
-    return _list_reader(read_one, None) if field.is_repeated else read_one
+    return _list_reader(read_one, None) if is_repeated(field) else read_one
 
 
 def _kind(value: Any) -> str:
