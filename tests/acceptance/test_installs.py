@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import psycopg
@@ -54,11 +55,54 @@ except ImportError as error:
     print(error)
 """
 
+# Packages of the application that have the names of our source folders.
+NEIGHBOURS = {
+    "packages": ["exporters/__init__.py", "sql/__init__.py", "collector/__init__.py"],
+    "folders": ["exporters/own.py", "sql/own.py", "collector/own.py"],
+    "modules": ["exporters.py", "sql.py", "collector.py"],
+}
+
+OWN = r"""
+import collector, exporters, sys, sql
+for name in ("collector", "exporters", "sql"):
+    assert "site-packages" not in repr(sys.modules[name]), name
+"""
+
+EVERY_COMMAND = r"""
+import collector, exporters, sql
+from otelgres.collector.cli.group import COMMANDS, cli
+for name in COMMANDS:
+    assert cli.get_command(None, name) is not None
+print(len(COMMANDS))
+"""
+
 
 @pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """The wheel without extras, in an environment of its own."""
-    return install(build_wheel(tmp_path_factory.mktemp("wheel")), tmp_path_factory.mktemp("base") / "environment")
+    return install(wheel, tmp_path_factory.mktemp("base") / "environment")
+
+
+@pytest.fixture(scope="session")
+def receiving(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The wheel with extra ``server``."""
+    return install(wheel, tmp_path_factory.mktemp("server") / "environment", ("server",))
+
+
+@pytest.fixture(params=NEIGHBOURS)
+def neighbours(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The folder of an application with packages or modules named like our source folders."""
+    for name in NEIGHBOURS[request.param]:
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("")
+    return tmp_path
 
 
 def run(*command: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]":
@@ -98,6 +142,27 @@ def test_an_application_stores_by_itself(base: Environment, database: str, tmp_p
     assert logs == (1,)
 
 
+def test_exactly_two_names_can_be_imported(base: Environment) -> None:
+    (installed,) = distributions(path=[str(path) for path in base.folder.rglob("site-packages")], name="otelgres")
+    names = {file.parts[0] for file in installed.files or () if file.parts[0] not in ("..", "__pycache__")}
+    assert {name for name in names if not name.endswith(".dist-info")} == {"otel_setup", "otelgres"}
+
+
+def test_packages_of_an_application_are_its_own(base: Environment, database: str, neighbours: Path) -> None:
+    (neighbours / "app.py").write_text(OWN + APPLICATION)
+    done = run(base.python, "app.py", "dsn", database, "grpc,requests", folder=neighbours)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "hello\n")
+    with psycopg.connect(database) as connection:
+        spans = connection.execute("SELECT name FROM otel.spans WHERE service_name = 'thin'").fetchall()
+    assert {name for (name,) in spans} == {"order", "validate", "DONE"}
+
+
+def test_every_command_runs_beside_packages_of_these_names(receiving: Environment, neighbours: Path) -> None:
+    done = run(receiving.python, "-c", EVERY_COMMAND, folder=neighbours)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert int(done.stdout) > 20
+
+
 def test_every_module_but_those_of_extras_can_be_imported(base: Environment, tmp_path: Path) -> None:
     done = run(base.python, "-c", EVERY_MODULE, folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -121,8 +186,6 @@ def test_up_without_a_postgresql_names_the_extra(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", EXTRAS["server"])
 def test_a_receiver_without_a_part_names_the_extra(module: str, tmp_path: Path) -> None:
-    if module == "prometheus_client":
-        pytest.skip("not used yet")
     done = otelgres_without(module, "serve", "--dsn", "postgresql://127.0.0.1:1/none", folder=tmp_path)
     assert (done.returncode, done.stderr) == (1, f"otelgres: {module} is not installed: {installing('server')}\n")
 
