@@ -41,7 +41,7 @@ ORDER BY 1
 
 
 @dataclass(frozen=True)
-class Contents:
+class DatabaseContents:
     """Existing otelgres schemas, rows of tables that are not empty, and views of other schemas that depend on them."""
 
     database: str
@@ -55,7 +55,7 @@ class Contents:
         return any(table.partition(".")[2] in _TELEMETRY for table in self.rows)
 
 
-def contents(connection: psycopg.Connection[Any]) -> Contents:
+def contents(connection: psycopg.Connection[Any]) -> DatabaseContents:
     """What :func:`drop` would drop. Row counts above one million are estimates. Raises psycopg.Error."""
     schemas = connection.execute(
         "SELECT nspname FROM pg_namespace WHERE nspname = ANY (%s) ORDER BY 1", [_SCHEMAS]
@@ -70,7 +70,7 @@ def contents(connection: psycopg.Connection[Any]) -> Contents:
         if number:
             rows[f"{schema}.{table}"] = int(number)
     dependent = connection.execute(_DEPENDENT_VIEWS, [_SCHEMAS, _SCHEMAS]).fetchall()
-    return Contents(connection.info.dbname, [row[0] for row in schemas], rows, [row[0] for row in dependent])
+    return DatabaseContents(connection.info.dbname, [row[0] for row in schemas], rows, [row[0] for row in dependent])
 
 
 def drop(connection: psycopg.Connection[Any]) -> None:

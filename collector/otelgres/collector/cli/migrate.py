@@ -17,7 +17,7 @@ from otelgres.collector.tools.bench.processes import ProcessError, receiver, wor
 from otelgres.sql.migrate import migrate as bring_up_to_date
 from otelgres.sql.migrate import pending, up_to_date
 from otelgres.sql.queries import query
-from otelgres.sql.recreate import Contents, contents, drop
+from otelgres.sql.recreate import DatabaseContents, contents, drop
 
 _PENDING = 1
 _ALIVE = "SELECT DISTINCT host || ' ' || pid FROM otel.receivers WHERE alive"
@@ -119,7 +119,7 @@ def _drop(dsn: str, *, yes: bool, knows: bool) -> None:
         click.echo(f"dropped schemas {', '.join(found.schemas)}")
 
 
-def _print_contents(found: Contents) -> None:
+def _print_contents(found: DatabaseContents) -> None:
     click.echo(f"This drops from database {found.database} the schemas {', '.join(found.schemas)} and all their data:")
     for name, number in found.rows.items():
         click.echo(f"  {name}: {number:,} row{'s' if number != 1 else ''}")

@@ -15,7 +15,7 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 import orjson
 
-from otelgres.collector.tools.bench.load import Request, make_requests
+from otelgres.collector.tools.bench.load import GeneratedRequest, make_requests
 from otelgres.exporters.batch import Signal
 
 _METHODS: Final = {
@@ -55,7 +55,7 @@ class SentSummary:
     sender_cpu_seconds: float = 0.0
 
 
-async def send(job: Job, requests: deque[Request]) -> SentSummary:
+async def send(job: Job, requests: deque[GeneratedRequest]) -> SentSummary:
     """Sends until ``requests`` is empty or time is up. Raises ``grpc.RpcError`` for a permanent error."""
     sent = SentSummary()
     waits: list[float] = []
@@ -84,7 +84,9 @@ async def send(job: Job, requests: deque[Request]) -> SentSummary:
     return sent
 
 
-async def _send_in_turn(call: Any, requests: deque[Request], end: float, sent: SentSummary, waits: list[float]) -> None:
+async def _send_in_turn(
+    call: Any, requests: deque[GeneratedRequest], end: float, sent: SentSummary, waits: list[float]
+) -> None:
     while requests and time.monotonic() < end:
         request = requests.popleft()
         while True:

@@ -15,7 +15,7 @@ import grpc.aio  # type: ignore[import-untyped]
 import psycopg
 
 from otelgres.collector.tools.chaos.flood import CLIENT_SECONDS, SPANS, Flood
-from otelgres.collector.tools.chaos.processes import DatabaseProcess, Memory, ReceiverProcess
+from otelgres.collector.tools.chaos.processes import DatabaseProcess, MemoryWatch, ReceiverProcess
 from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder, wait_until
 
 _DATABASE_BYTES_PER_SECOND: Final = 2_000_000
@@ -91,7 +91,7 @@ def overload(seconds: float, progress: Callable[[str], None]) -> Overload:
         stack.callback(receiver.kill)
         receiver.start()
         wait_until(lambda: receiver.settled, CLIENT_SECONDS * 3)
-        memory = Memory(lambda: receiver.pid)
+        memory = MemoryWatch(lambda: receiver.pid)
         stack.callback(memory.close)
         database.proxy.bytes_per_second = _DATABASE_BYTES_PER_SECOND
         load, offered, (began, middle, ended) = asyncio.run(_measure(grpc_address, seconds, progress))

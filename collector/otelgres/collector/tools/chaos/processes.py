@@ -194,7 +194,7 @@ class DatabaseProcess:
             connection.execute(statement.encode())
 
 
-class Memory:
+class MemoryWatch:
     """Samples the resident memory of the process that ``pid`` returns."""
 
     def __init__(self, pid: Callable[[], int | None]) -> None:

@@ -18,7 +18,7 @@ from otelgres.collector.tools.chaos.disk import SmallDisk
 from otelgres.collector.tools.chaos.faults import Schedule
 from otelgres.collector.tools.chaos.items import Items
 from otelgres.collector.tools.chaos.ledger import SentLedger
-from otelgres.collector.tools.chaos.processes import DatabaseProcess, Memory, ReceiverProcess
+from otelgres.collector.tools.chaos.processes import DatabaseProcess, MemoryWatch, ReceiverProcess
 from otelgres.collector.tools.chaos.reconciliation import Reconciliation, settle
 from otelgres.collector.tools.chaos.senders import Senders
 
@@ -85,7 +85,7 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
         receiver = ReceiverProcess(database.dsn, grpc, http, disk.folder, folder, max_spool_bytes=_MAX_SPOOL_BYTES)
         stack.callback(receiver.kill)
         receiver.start()
-        memory = Memory(lambda: receiver.pid)
+        memory = MemoryWatch(lambda: receiver.pid)
         stack.callback(memory.close)
         senders = Senders(Items(plan.seed, time.time_ns()), ledger, grpc, http, count=_SENDERS, pace=_PACE)
         stack.callback(senders.finish, 0)
