@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from otelgres.collector.queue.group_commit import GROUP_BYTES
-from otelgres.collector.tools.bench.load import GeneratedRequest, make_requests
+from otelgres.collector.tools.bench.load import MadeRequest, make_requests
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.postgres import dimension_store
 from otelgres.exporters.postgres.cardinality import CardinalityLimiter
@@ -39,9 +39,7 @@ class Copied:
 Statements: TypeAlias = list[tuple[sql.Composed, bytes]]
 
 
-def prepare(
-    connection: psycopg.Connection[Any], signal: Signal, requests: Iterable[GeneratedRequest]
-) -> list[Statements]:
+def prepare(connection: psycopg.Connection[Any], signal: Signal, requests: Iterable[MadeRequest]) -> list[Statements]:
     """Creates partitions and dimensions; returns the COPY statements with their data for each transaction."""
     partitions = Partitions(_PAST_DAYS, _DAYS_AHEAD)
     partitions.ensure_ahead(connection, COLUMNS, _DAYS_AHEAD)
@@ -60,7 +58,7 @@ def copy_groups(connection: psycopg.Connection[Any], groups: list[Statements]) -
     return time.monotonic() - begin
 
 
-def _grouped(requests: Iterable[GeneratedRequest]) -> Iterable[list[bytes]]:
+def _grouped(requests: Iterable[MadeRequest]) -> Iterable[list[bytes]]:
     """Payloads in the groups that a writer gets from a full queue."""
     payloads: list[bytes] = []
     for request in requests:

@@ -10,7 +10,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from otelgres.collector.tools.bench.copying import copy_groups, prepare
-from otelgres.collector.tools.bench.load import GeneratedRequest, make_requests
+from otelgres.collector.tools.bench.load import MadeRequest, make_requests
 from otelgres.collector.tools.bench.server import Server
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.postgres.writer import request_digest
@@ -55,7 +55,7 @@ def measure(
     return DeduplicationCost(keyed, keyed - bare, statistics.median(digests))
 
 
-def _digests(connection: psycopg.Connection[Any], signal: Signal, requests: Sequence[GeneratedRequest]) -> float:
+def _digests(connection: psycopg.Connection[Any], signal: Signal, requests: Sequence[MadeRequest]) -> float:
     """The time to hash, look up and insert digests, with eight requests per transaction as under load."""
     today = datetime.now(UTC).date()
     connection.execute("SELECT _otel.make_partition('digests', now())")

@@ -21,20 +21,20 @@ _FIXED64: Final = struct.Struct("<Q").pack
 _DOUBLE: Final = struct.Struct("<d").pack
 
 
-class GeneratedRequest(NamedTuple):
+class MadeRequest(NamedTuple):
     """One export request and its number of spans, records or points."""
 
     payload: bytes
     items: int
 
 
-def make_requests(signal: Signal, items: int, seed: int, at: int) -> Iterator[GeneratedRequest]:
+def make_requests(signal: Signal, items: int, seed: int, at: int) -> Iterator[MadeRequest]:
     """Requests with ``items`` items in total, from the Unix time ``at`` (ns). Deterministic."""
     rng = random.Random(seed)  # noqa: S311 (repeatable is what it should be)
     encode = _ENCODERS[signal]
     for number, first in enumerate(range(0, items, ITEMS_PER_REQUEST)):
         size = min(items - first, ITEMS_PER_REQUEST)
-        yield GeneratedRequest(_envelope(number, encode(rng, size, at + first * _NS_PER_ITEM)), size)
+        yield MadeRequest(_envelope(number, encode(rng, size, at + first * _NS_PER_ITEM)), size)
 
 
 def _varint(value: int) -> bytes:

@@ -15,7 +15,7 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 import orjson
 
-from otelgres.collector.tools.bench.load import GeneratedRequest, make_requests
+from otelgres.collector.tools.bench.load import MadeRequest, make_requests
 from otelgres.exporters.batch import Signal
 
 _METHODS: Final = {
@@ -55,7 +55,7 @@ class SentSummary:
     sender_cpu_seconds: float = 0.0
 
 
-async def send(job: Job, requests: deque[GeneratedRequest]) -> SentSummary:
+async def send(job: Job, requests: deque[MadeRequest]) -> SentSummary:
     """Sends until ``requests`` is empty or time is up. Raises ``grpc.RpcError`` for a permanent error."""
     sent = SentSummary()
     waits: list[float] = []
@@ -85,7 +85,7 @@ async def send(job: Job, requests: deque[GeneratedRequest]) -> SentSummary:
 
 
 async def _send_in_turn(
-    call: Any, requests: deque[GeneratedRequest], end: float, sent: SentSummary, waits: list[float]
+    call: Any, requests: deque[MadeRequest], end: float, sent: SentSummary, waits: list[float]
 ) -> None:
     while requests and time.monotonic() < end:
         request = requests.popleft()
