@@ -6,15 +6,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
-# Half a minute is what a start can take when every core has ten others waiting for it; a hang is told by pytest anyway.
+# A process may take half a minute to start on a loaded machine. A hang ends by the timeout of pytest.
 TIMEOUT = 90.0
-_LOOK_AGAIN = 0.05
+_INTERVAL = 0.05
 
 
-def until(look: Callable[[], T], what: str, patience: float = TIMEOUT) -> T:
-    """What ``look`` returns once that is true; an AssertionError naming ``what`` when ``patience`` (seconds) ends."""
-    deadline = time.monotonic() + patience
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"waited {patience} s in vain for {what}"
-        threading.Event().wait(_LOOK_AGAIN)
+def until(condition: Callable[[], T], what: str, timeout: float = TIMEOUT) -> T:
+    """Returns the first true result of ``condition``; fails with ``what`` after ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited {timeout} s for {what}"
+        threading.Event().wait(_INTERVAL)
     return found

@@ -52,7 +52,7 @@ class Senders:
         self._history: deque[_Request] = deque(maxlen=_HISTORY)
         self._stop = threading.Event()
         self._give_up = threading.Event()
-        doors: list[Callable[[], ChaosTransport]] = [
+        transports: list[Callable[[], ChaosTransport]] = [
             lambda: Grpc(grpc),
             lambda: Http(http, as_json=False),
             lambda: Http(http, as_json=True),
@@ -60,7 +60,7 @@ class Senders:
         self._threads = [
             threading.Thread(
                 target=self._run,
-                args=(doors[number % len(doors)], random.Random(items.seed * 1000 + number)),  # noqa: S311 (repeatable)
+                args=(transports[number % len(transports)], random.Random(items.seed * 1000 + number)),  # noqa: S311 (repeatable)
                 name=f"sender-{number}",
                 daemon=True,
             )
