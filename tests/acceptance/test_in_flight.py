@@ -117,7 +117,7 @@ def test_what_is_killed_is_abandoned(receiver: Serving) -> None:
         (line,) = (line for line in shown.splitlines() if line.startswith("flow killed flow"))
         assert line.endswith("abandoned")
         drawn = invoke("flow", str(flow["flow_id"]), OTELGRES_DSN=receiver.dsn).stdout
-        assert "open: phase waiting of killed, began " in drawn
+        assert "open: phase waiting in killed, began " in drawn
         assert "has not ended: abandoned, no report for" in drawn
         receiver.rows("SELECT 1 FROM otel.alert_stalled_work()")
 
