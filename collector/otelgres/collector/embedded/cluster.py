@@ -205,7 +205,7 @@ class Cluster:
 
     def _password_file(self) -> Path | None:
         if sys.platform == "win32":
-            # Any local user can connect to a TCP port. The access list of the data folder protects this file on Windows.
+            # Any local user can connect to a TCP port. On Windows the data folder's access list protects this file.
             path = self.data / "password"
             if not path.exists():
                 files.replace(path, secrets.token_urlsafe(32) + "\n", mode=0o600)

@@ -237,7 +237,7 @@ class _GrpcRequest:
     async def body(self) -> Body:
         message = await self._turns.read(self._context)
         if message is grpc.aio.EOF:
-            # This also happens if grpc-core has answered itself or the client has gone; then the task is cancelled soon.
+            # Also if grpc-core has answered itself or the client has gone; then the task is cancelled soon.
             self._ended = True
             await asyncio.sleep(_CANCEL_SECONDS)
             raise Rejected(Reason.MALFORMED, Invalid("the call ended without a message"))
