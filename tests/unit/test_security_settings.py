@@ -55,7 +55,7 @@ def test_protection_is_chosen_from_the_settings(tmp_path: Path, caplog: pytest.L
             protection(ReceiverSettings(**half))
     with pytest.raises(SettingError, match=r"tls_cert /nowhere"):
         protection(ReceiverSettings(tls_cert="/nowhere", tls_key="/nowhere"))
-    with pytest.raises(SettingError, match="is not there"):
+    with pytest.raises(SettingError, match="does not exist"):
         protection(ReceiverSettings(tokens_file=str(tmp_path / "none")))
     with changing(tmp_path / "tokens"):
         pass

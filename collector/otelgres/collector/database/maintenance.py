@@ -72,7 +72,8 @@ class Maintenance:
         try:
             await asyncio.to_thread(self._reach)
         except psycopg.Error as error:
-            return False, {"database": "unavailable", "reason": type(error).__name__, "schema": self.schema_known.is_set()}
+            reason = type(error).__name__
+            return False, {"database": "unavailable", "reason": reason, "schema": self.schema_known.is_set()}
         return self.schema_known.is_set(), {"database": "reachable", "schema": self.schema_known.is_set()}
 
     def _connect(self) -> psycopg.Connection[Any]:
