@@ -44,7 +44,7 @@ def test_protection_is_chosen_from_the_settings(tmp_path: Path, caplog: pytest.L
     assert (plain.certificates, plain.authenticator) == (None, None)
     exposures: list[dict[str, Any]] = [{"grpc": "0.0.0.0:4317"}, {"http": "[::]:4318"}]
     for exposed in exposures:
-        with pytest.raises(SettingError, match="others can reach"):
+        with pytest.raises(SettingError, match="other machines can reach"):
             protection(ReceiverSettings(**exposed))
         protection(ReceiverSettings(insecure_bind=True, **exposed))
         assert "insecure_bind allows" in caplog.messages.pop()
@@ -69,7 +69,7 @@ def test_a_receiver_that_is_exposed_does_not_start(tmp_path: Path) -> None:
     async def make() -> None:
         Receiver(ReceiverSettings(grpc="0.0.0.0:0", spool=str(tmp_path)), URI)
 
-    with pytest.raises(SettingError, match="others can reach"):
+    with pytest.raises(SettingError, match="other machines can reach"):
         asyncio.run(make())
 
 

@@ -93,7 +93,7 @@ class ReceiverSettings:
     limit_new_series: int = 20_000
     """New metric series a minute and process; points of further ones go to one overflow series of each metric."""
     limit_new_resources: int = 2000
-    """New resources a minute and process; data of further ones is stored under one overflow resource of each service."""
+    """New resources a minute and process; data of further ones goes to one overflow resource of each service."""
     shutdown_seconds: float = 10.0
     """Seconds that a shutdown waits for pending commits."""
 
@@ -193,8 +193,8 @@ def _converted(key: str, value: Any, kind: Any, origin: str) -> Any:
     except ValueError:
         pass
     wanted = " or ".join(getattr(one, "__name__", str(one)) for one in kinds)
-    shown = "what it is" if key == "dsn" else repr(value)
-    raise SettingError(f"{key} in {origin} must be {wanted}, not {shown}.")
+    shown = "" if key == "dsn" else f", not {value!r}"
+    raise SettingError(f"{key} in {origin} must be {wanted}{shown}.")
 
 
 def _names(types: Mapping[str, Any]) -> str:
