@@ -130,7 +130,7 @@ def accepted(callee: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
 
 
 def counting_own_work(meters: "MeterProvider") -> "MeterProvider":
-    """The meter provider for the SDK's internal metrics; none before 1.42, where they cannot be switched off."""
+    """The meter provider for the SDK's internal metrics; none before 1.42, which records them by default."""
     from opentelemetry.metrics import NoOpMeterProvider
 
     if hasattr(import_module("opentelemetry.sdk.environment_variables"), "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"):
@@ -307,7 +307,7 @@ def _change(thing: Any, **values: Any) -> None:
     for name, value in values.items():
         # Setting a new attribute would have no effect: secrets would be exported.
         if not hasattr(thing, name):
-            _warn(f"{type(thing).__name__}.{name}", "spans with secrets or values that OTLP cannot represent are dropped")
+            _warn(f"{type(thing).__name__}.{name}", "spans with secrets or values unsupported by OTLP are dropped")
             raise AttributeError(name)
         setattr(thing, name, value)
 

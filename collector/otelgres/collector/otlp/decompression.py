@@ -9,7 +9,7 @@ ACCEPTED: Final = "gzip, deflate, zstd"
 
 _ALIASES: Final = {"x-gzip": "gzip"}
 _KNOWN: Final = frozenset({"gzip", "deflate", "zstd"})
-# More than two codings are not a mistake of a proxy.
+# More than two codings have no practical use.
 _MOST_CODINGS: Final = 2
 # Concatenated members are valid, but millions of empty ones would only waste CPU time.
 _MOST_MEMBERS: Final = 4096

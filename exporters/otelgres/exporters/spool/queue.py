@@ -85,7 +85,7 @@ class SpoolQueue:
             if not self._bound.has_room(size):
                 self._bound.changed()
                 if not self._bound.has_room(size):
-                    raise SpoolFull(f"the spool is full: {self.bytes:,} of {self._bound.max_bytes:,} bytes")
+                    raise SpoolFull(f"the spool is full: {self.bytes:,} of at most {self._bound.max_bytes:,} bytes")
             try:
                 self._append(batches)
             except OSError as error:
