@@ -1,9 +1,9 @@
-"""The one module that uses names of OpenTelemetry which may change between releases: private ones, those of its
-packages ``_logs``, and attributes of its objects.
+"""The only module that uses names of OpenTelemetry which may change between releases: private names, the packages
+``_logs``, and attributes of objects.
 
-A class or function is looked up when it is first imported from here, so that ``import otel_setup`` does not load the
-SDK. What a release lacks is replaced where that is possible, with one warning of logger ``otel_setup``; otherwise the
-import fails with the name. ``sdk_check`` says what the installed release lacks.
+A class or function is imported on first use, so that ``import otel_setup`` does not load the SDK. If a release lacks a
+name, it is replaced where possible, with one warning of the logger ``otel_setup``; otherwise the import fails with the
+name. ``sdk.check`` lists the names that the installed release lacks.
 """
 
 import collections
@@ -46,17 +46,17 @@ if TYPE_CHECKING:
     keep_through_reconfiguration: Callable[[logging.Handler], None]
 
 _logger = logging.getLogger("otel_setup")
-# Loggers of the SDK, by the modules that they are named after.
+# Loggers of the SDK, named after their modules.
 ENCODER_LOGGER: Final = "opentelemetry.exporter.otlp.proto.common._internal"
 PROCESSOR_LOGGER: Final = "opentelemetry.sdk._shared_internal"
-# Bit 1 of the W3C trace flags. Releases before 1.42 have no name for it.
+# Bit 1 of the W3C trace flags; without a name in releases before 1.42.
 RANDOM_TRACE_ID: Final = 0x02
 
 _LOGS_API: Final = "opentelemetry._logs"
 _LOGS_SDK: Final = "opentelemetry.sdk._logs"
 _HANDLER: Final = "opentelemetry.instrumentation.logging.handler"
 _ENCODERS: Final = "opentelemetry.exporter.otlp.proto.common"
-# Name here -> module and name there.
+# Name in this module -> module and name in OpenTelemetry.
 PLACES: Final[dict[str, tuple[str, str]]] = {
     "Logger": (_LOGS_API, "Logger"),
     "LogRecord": (_LOGS_API, "LogRecord"),
@@ -76,14 +76,14 @@ PLACES: Final[dict[str, tuple[str, str]]] = {
     "OTLPMetricExporterMixin": (f"{_ENCODERS}._internal.metrics_encoder", "OTLPMetricExporterMixin"),
     "SUPPRESS_INSTRUMENTATION": ("opentelemetry.context", "_SUPPRESS_INSTRUMENTATION_KEY"),
 }
-# Before 1.45 an attribute of a span is a plain value or a sequence of such, unless it is told otherwise.
+# Before 1.45 an attribute of a span is by default a plain value or a sequence of such.
 PLAIN_ATTRIBUTES: Final = "extended_attributes" in inspect.signature(BoundedAttributes).parameters
 _PLAIN: Final = frozenset({str, bool, int, float})
 _warned: set[str] = set()
 
 
 class _DefaultTemporality:
-    """In place of the mixin that reads ``OTEL_EXPORTER_OTLP_METRICS_*``: everything cumulative."""
+    """Replaces the mixin that reads ``OTEL_EXPORTER_OTLP_METRICS_*``: all metrics are cumulative."""
 
     def _common_configuration(self) -> None:
         from opentelemetry.sdk.metrics.export import MetricExporter
@@ -91,24 +91,24 @@ class _DefaultTemporality:
         MetricExporter.__init__(self)  # type: ignore[arg-type]
 
 
-# What stands in for a name that is missing, and what does not work then.
+# Substitutes for missing names, and the consequence.
 _SUBSTITUTES: Final[Mapping[str, tuple[Any, str]]] = {
     "keep_through_reconfiguration": (
         lambda _: None,
-        "log records are no longer recorded after logging.basicConfig(force=True) or dictConfig()",
+        "log records are not exported after logging.basicConfig(force=True) or dictConfig()",
     ),
     "OTLPMetricExporterMixin": (
         _DefaultTemporality,
-        "metrics are cumulative, whatever OTEL_EXPORTER_OTLP_METRICS_* say",
+        "metrics are cumulative, and OTEL_EXPORTER_OTLP_METRICS_* are ignored",
     ),
     "SUPPRESS_INSTRUMENTATION": ("suppress_instrumentation", "exports may be recorded as work of the application"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    """The object called ``name``. Raises ImportError that names what OpenTelemetry lacks, unless there is a substitute.
+    """The object ``name``, or its substitute. Raises ImportError if OpenTelemetry lacks it and there is no substitute.
 
-    AttributeError for a name that this module does not know.
+    Raises AttributeError for an unknown name.
     """
     if name not in PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -125,13 +125,13 @@ def __getattr__(name: str) -> Any:
 
 
 def accepted(callee: Callable[..., Any], **arguments: Any) -> dict[str, Any]:
-    """Those of ``arguments`` that ``callee`` takes: releases before 1.41 know fewer."""
+    """The ``arguments`` that ``callee`` has as parameters: releases before 1.41 have fewer."""
     known = inspect.signature(callee).parameters
     return {name: value for name, value in arguments.items() if name in known}
 
 
 def counting_own_work(meters: "MeterProvider") -> "MeterProvider":
-    """What the SDK counts its own work with: nothing before 1.42, where it would do so without being asked."""
+    """The meter provider for the SDK's internal metrics; none before 1.42, which records them by default."""
     from opentelemetry.metrics import NoOpMeterProvider
 
     if hasattr(import_module("opentelemetry.sdk.environment_variables"), "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED"):
@@ -148,7 +148,7 @@ def start_span(
     links: "Sequence[Link] | None" = None,
     start_time: int | None = None,
 ) -> "Span":
-    """A new span. Attributes may be mappings and lists, which releases before 1.45 do not take when a span starts."""
+    """A new span. Attributes may be mappings and lists, which ``start_span`` rejects in releases before 1.45."""
     if not PLAIN_ATTRIBUTES:
         return tracer.start_span(name, context, attributes=attributes, links=links, start_time=start_time)
     plain = {key: value for key, value in attributes.items() if type(value) in _PLAIN}
@@ -159,7 +159,7 @@ def start_span(
 
 
 def add_attributes(span: "Span", attributes: Mapping[str, Any]) -> None:
-    """Adds attributes, mappings and lists among them; None and what is None in them is left out before 1.45."""
+    """Adds attributes, which may be mappings and lists; None values are left out before 1.45."""
     if not PLAIN_ATTRIBUTES:
         span.set_attributes(attributes)
         return
@@ -177,7 +177,7 @@ def log_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def bounded_attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
-    """Attributes as an exporter gets them, mappings and lists among them; ``dropped`` were lost before."""
+    """Attributes for an exporter, which may be mappings and lists; ``dropped`` is the number dropped so far."""
     made: Any = BoundedAttributes(attributes=None if PLAIN_ATTRIBUTES else attributes)
     if PLAIN_ATTRIBUTES:
         for key, value in attributes.items():
@@ -187,7 +187,7 @@ def bounded_attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAt
 
 
 def _put(kept: Any, key: str, value: Any) -> None:
-    """Adds an attribute past the check of its type; what is too many is dropped."""
+    """Adds an attribute without a type check, or drops it if the limit is reached."""
     with kept._lock:
         if kept.maxlen is not None and key not in kept._dict and len(kept._dict) >= kept.maxlen:
             kept.dropped += 1
@@ -213,7 +213,7 @@ def _without_none(value: Any) -> Any:
 
 
 class _CountingQueue(collections.deque[Any]):
-    """A batch processor's queue that tells when an item pushes out the oldest one."""
+    """A batch processor's queue that calls ``overflowed`` when a new item replaces the oldest."""
 
     overflowed: Callable[[], None]
 
@@ -225,11 +225,11 @@ class _CountingQueue(collections.deque[Any]):
 
 
 def watch_queue(processor: Any, overflowed: Callable[[], None]) -> Callable[[], int]:
-    """Calls ``overflowed`` for each item that the new batch ``processor`` loses; returns what tells its length."""
+    """Calls ``overflowed`` for each item that the new batch ``processor`` drops; returns a function for its length."""
     batches = getattr(processor, "_batch_processor", None)
     queue = getattr(batches, "_queue", None)
     if not isinstance(queue, collections.deque):
-        _warn(f"{type(processor).__name__}._batch_processor._queue", "items that a full queue loses are not counted")
+        _warn(f"{type(processor).__name__}._batch_processor._queue", "items dropped by a full queue are not counted")
         return lambda: 0
     counting = _CountingQueue(queue, queue.maxlen)
     counting.overflowed = overflowed
@@ -239,30 +239,30 @@ def watch_queue(processor: Any, overflowed: Callable[[], None]) -> Callable[[], 
 
 
 def update_resource(provider: Any, attributes: Mapping[str, Any]) -> None:
-    """Merges ``attributes`` into the resource of a provider and of all that it has made."""
+    """Merges ``attributes`` into the resource of a provider and of its tracers, meters and loggers."""
     from opentelemetry.sdk.resources import Resource
 
     changes = Resource(dict(attributes))
     if hasattr(provider, "_update_resource"):
         provider._update_resource(changes)
         return
-    # Before 1.44 everything that a provider makes holds the same resource object, so that object is changed.
+    # Before 1.44 all objects of a provider share one resource object, so that object is changed.
     resource = getattr(provider, "resource", None) or getattr(getattr(provider, "_sdk_config", None), "resource", None)
     if resource is None or not hasattr(resource, "replace"):
-        _warn(f"{type(provider).__name__}._update_resource", "a changed resource is not reported")
+        _warn(f"{type(provider).__name__}._update_resource", "changes of the resource are not exported")
         return
     resource.replace(resource.merge(changes))
 
 
 def empty_metrics(provider: Any) -> None:
-    """Empty totals that start now, for a forked child: the parent's would be counted again under the child's id.
+    """Resets all metrics in a forked child: the parent's totals would be counted again under the child's id.
 
-    The locks are replaced because the parent's export thread may have held them when it did not come along.
+    The locks are replaced, because a thread of the parent may have held them at the fork.
     """
     try:
         _empty(provider._measurement_consumer)
     except (ImportError, AttributeError, TypeError):
-        _warn("MeterProvider._measurement_consumer", "a forked child repeats the totals of its parent")
+        _warn("MeterProvider._measurement_consumer", "a forked child repeats its parent's totals")
 
 
 def _empty(consumer: Any) -> None:
@@ -286,10 +286,9 @@ def _empty(consumer: Any) -> None:
 
 
 def make_reentrant(span: Any) -> None:
-    """Gives a new ``span`` locks that its own thread may take twice.
+    """Gives a new ``span`` re-entrant locks.
 
-    A signal handler may set attributes while it has interrupted somebody setting some: with the SDK's locks it would
-    wait for the very thread that waits for it.
+    A signal handler may set attributes while it interrupts the same operation: the SDK's locks would deadlock.
     """
     for locked in (span, getattr(span, "_attributes", None)):
         if hasattr(locked, "_lock"):
@@ -298,22 +297,22 @@ def make_reentrant(span: Any) -> None:
 
 
 def attributes_of(item: Any) -> Any:
-    """The attributes of a span, event or link as they are kept, with their count of dropped ones."""
+    """The stored attributes of a span, event or link, with the count of dropped ones."""
     return item._attributes if hasattr(item, "_attributes") else item.attributes
 
 
 def set_attributes(item: Any, attributes: Any) -> None:
-    """Replaces the attributes of an event or link. Raises AttributeError where that cannot be done."""
+    """Replaces the attributes of an event or link. Raises AttributeError if that is not possible."""
     _change(item, _attributes=attributes)
 
 
 def rename_event(event: Any, name: str) -> None:
-    """Replaces the name of a span's event. Raises AttributeError where that cannot be done."""
+    """Replaces the name of a span's event. Raises AttributeError if that is not possible."""
     _change(event, _name=name)
 
 
 def changed_span(span: "ReadableSpan", *, name: str, attributes: Any, scope: Any, status: Any) -> "ReadableSpan":
-    """A copy of an ended ``span`` that differs in these. Raises AttributeError where that cannot be done."""
+    """A copy of an ended ``span`` with these changes. Raises AttributeError if that is not possible."""
     changed = copy.copy(span)
     _change(changed, _name=name, _attributes=attributes, _instrumentation_scope=scope, _status=status)
     return changed
@@ -321,9 +320,9 @@ def changed_span(span: "ReadableSpan", *, name: str, attributes: Any, scope: Any
 
 def _change(thing: Any, **values: Any) -> None:
     for name, value in values.items():
-        # Setting a new attribute would succeed and change nothing: secrets would leave.
+        # Setting a new attribute would have no effect: secrets would be exported.
         if not hasattr(thing, name):
-            _warn(f"{type(thing).__name__}.{name}", "spans that hold secrets or values that OTLP cannot carry are lost")
+            _warn(f"{type(thing).__name__}.{name}", "spans with secrets or values unsupported by OTLP are dropped")
             raise AttributeError(name)
         setattr(thing, name, value)
 

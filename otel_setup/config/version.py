@@ -1,10 +1,10 @@
-"""The version of otelgres that is installed."""
+"""The installed version of otelgres."""
 
 import importlib.metadata
 
 
 def installed_version() -> str:
-    """As the installed package says it, "unknown" for sources that are not installed."""
+    """The version of the installed package, or "unknown" if it is not installed."""
     try:
         return importlib.metadata.version("otelgres")
     except importlib.metadata.PackageNotFoundError:

@@ -1,7 +1,7 @@
-"""What this process and its machine use: by the standard library where that suffices, elsewhere by psutil.
+"""Resource usage of this process and machine.
 
-Linux needs nothing else. On other systems memory, CPU and disks are asked for from psutil (extra ``server``); without
-it they are left out, with one warning of logger ``otel_setup``. Nothing here raises for what the system does not tell.
+Linux needs the standard library only. On other systems memory, CPU and disks need psutil (extra ``server``); without it
+they are not measured, with one warning of the logger ``otel_setup``. Unavailable values do not raise.
 """
 
 import contextlib
@@ -25,21 +25,21 @@ _UNREADABLE: Final = (OSError, ValueError, IndexError, KeyError)
 
 
 class Memory(NamedTuple):
-    """Of the machine, in bytes. ``available`` can be had without swapping."""
+    """Memory of the machine in bytes; ``available`` without swapping."""
 
     total: int
     available: int
 
 
 class _Psutil:
-    """The module, once it has been looked for; None if it is not installed."""
+    """The module psutil, once ``imported`` is set; None if it is not installed."""
 
-    looked = False
+    imported = False
     module: Any = None
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process that is in RAM, in bytes; None if the system does not tell."""
+    """Resident memory of this process in bytes; None if unavailable."""
     if _LINUX:
         with contextlib.suppress(*_UNREADABLE):
             return int(_read("self/statm").split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -48,7 +48,7 @@ def resident_bytes() -> int | None:
 
 
 def thread_count() -> int | None:
-    """Threads of this process; None if the system does not tell."""
+    """The number of threads of this process; None if unavailable."""
     if _LINUX:
         with contextlib.suppress(*_UNREADABLE):
             return len(os.listdir("/proc/self/task"))  # noqa: PTH208 (names alone, no paths)
@@ -57,12 +57,12 @@ def thread_count() -> int | None:
 
 
 def process_cpu_seconds() -> float:
-    """CPU time of this process, all its threads together, user and system."""
+    """CPU seconds of this process, user and system, of all threads."""
     return time.process_time()
 
 
 def machine_cpu_seconds() -> tuple[float, float] | None:
-    """CPU time of the machine since it started, as (busy, all), in one unit; None if the system does not tell."""
+    """CPU time of the machine since it started, as (busy, total) in the same unit; None if unavailable."""
     if _LINUX:
         with contextlib.suppress(*_UNREADABLE):
             # user nice system idle iowait irq softirq steal; guests are counted in user and nice.
@@ -73,7 +73,7 @@ def machine_cpu_seconds() -> tuple[float, float] | None:
 
 
 def machine_memory() -> Memory | None:
-    """Memory of the machine; None if the system does not tell."""
+    """Memory of the machine; None if unavailable."""
     if _LINUX:
         with contextlib.suppress(*_UNREADABLE):
             lines = dict(line.split(":", 1) for line in _read("meminfo").splitlines())
@@ -83,7 +83,7 @@ def machine_memory() -> Memory | None:
 
 
 def disk_free(path: Path) -> tuple[float, int] | None:
-    """The share of the file system at ``path`` that is used (of what users may use), and its free bytes."""
+    """The used share (0 to 1) of the file system at ``path``, without reserved space, and its free bytes."""
     with contextlib.suppress(OSError, ZeroDivisionError):
         found = shutil.disk_usage(path)
         return found.used / (found.used + found.free), found.free
@@ -91,10 +91,10 @@ def disk_free(path: Path) -> tuple[float, int] | None:
 
 
 def disk_bytes() -> tuple[int, int] | None:
-    """Bytes that all disks of the machine have read and written since it started; None if the system does not tell."""
+    """Bytes read and written by all disks of the machine since it started; None if unavailable."""
     if _LINUX:
         with contextlib.suppress(*_UNREADABLE):
-            # Partitions are counted in their disks.
+            # Without partitions, which are included in their disks.
             disks = {entry.replace("!", "/") for entry in os.listdir("/sys/block")}  # noqa: PTH208 (as above)
             rows = [row for row in map(str.split, _read("diskstats").splitlines()) if row[2] in disks]
             return sum(int(row[5]) for row in rows) * _SECTOR, sum(int(row[9]) for row in rows) * _SECTOR
@@ -122,9 +122,9 @@ def _disks_of(psutil: Any) -> tuple[int, int] | None:
 
 
 def _ask(question: Callable[[Any], _Answer | None]) -> _Answer | None:
-    """psutil's answer; None if it is not installed, which is said once, or does not know."""
-    if not _Psutil.looked:
-        _Psutil.looked = True
+    """The result of ``question``; None if psutil is not installed (logged once) or has no value."""
+    if not _Psutil.imported:
+        _Psutil.imported = True
         try:
             import psutil
         except ImportError:

@@ -1,4 +1,4 @@
-"""Which of the names in ``sdk_adapter`` the installed OpenTelemetry lacks. For tests and bug reports."""
+"""Lists the names used in ``sdk_adapter`` that the installed OpenTelemetry lacks. For tests and bug reports."""
 
 import inspect
 from importlib import import_module
@@ -8,12 +8,12 @@ from otel_setup.sdk_adapter import ENCODER_LOGGER, PLACES, PROCESSOR_LOGGER, att
 
 
 def missing_names() -> list[str]:
-    """Every name used here that the installed OpenTelemetry lacks, sorted. Makes and ends one provider of each kind."""
+    """The missing names, sorted. Creates and shuts down one provider of each kind."""
     missing = [f"{module}.{name}" for module, name in PLACES.values() if not _importable(module, name)]
     missing += [module for module in (ENCODER_LOGGER, PROCESSOR_LOGGER) if not _importable(module)]
-    for look in (_missing_of_spans, _missing_of_metrics):
+    for check in (_missing_of_spans, _missing_of_metrics):
         try:
-            missing += look()
+            missing += check()
         except (ImportError, AttributeError) as error:
             missing.append(str(error))
     return sorted(missing)

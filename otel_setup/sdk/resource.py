@@ -36,7 +36,7 @@ class HashedResource(Resource):
         return HashedResource(merged.attributes, merged.schema_url)
 
     def replace(self, other: Resource) -> None:
-        """Becomes ``other`` in place, for everybody who holds this object."""
+        """Changes this object to ``other`` in place, for all references to it."""
         vars(self).update(vars(other), _hash=None)
 
 
@@ -44,7 +44,7 @@ _INSTANCE: Final = "service.instance.id"
 
 
 class _Instance:
-    """The id of this process, for releases of the SDK before 1.44, which make none."""
+    """The id of this process, for releases of the SDK before 1.44, which create none."""
 
     id = ""
 

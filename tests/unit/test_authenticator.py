@@ -94,7 +94,8 @@ def test_a_peer_is_named_once_in_a_while(guard: Authenticator, time: _Time, capl
     for now in (0.0, 1.0, 2.0, 61.0):
         time.now = now
         admit(guard, "wrong")
-    assert caplog.messages == ["rejected a request from 192.0.2.1: unknown_token; more from there are only counted"] * 2
+    message = "rejected a request from 192.0.2.1: unknown_token; further rejections from this address are only counted"
+    assert caplog.messages == [message] * 2
 
 
 def test_names_in_the_log_cannot_break_its_lines(

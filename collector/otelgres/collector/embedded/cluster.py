@@ -1,8 +1,7 @@
-"""The embedded PostgreSQL: one data folder, one server, one owner.
+"""The embedded PostgreSQL: one data folder, one server, one owner process.
 
-The folder holds ``postgres`` (the data directory proper, owned by whoever runs the server), the owner's lock and the
-server's first words; no absolute path is stored in it, so it may be moved while nothing runs. Refuses to know what the
-database is for.
+The folder holds ``postgres`` (the data directory, owned by the server's user), the owner's lock and the server's start
+output. It stores no absolute path, so it can be moved while the server is stopped.
 """
 
 import logging
@@ -30,16 +29,16 @@ _FOR_ROOT = Path("/var/lib/otelgres")
 
 
 def default_data_dir() -> Path:
-    """The data folder when none is given: below the user's data folder, for root below /var/lib."""
+    """The default data folder: in the user's data folder, or in /var/lib for root."""
     if sys.platform != "win32" and os.geteuid() == 0:
         return _FOR_ROOT
     return user_folder("data")
 
 
 def running_dsn(data: Path) -> str | None:
-    """The DSN of the server that runs on the data folder ``data``, whoever started it; None if none does.
+    """The DSN of the server running on the data folder ``data``, whoever started it; None if none is running.
 
-    Raises PermissionError if we may not look into the folder.
+    Raises PermissionError if the folder cannot be read.
     """
     folder = data.absolute()
     found = postmaster.find(folder / "postgres")
@@ -55,9 +54,9 @@ def _dsn(data: Path, found: Postmaster, database: str = DATABASE) -> str:
 class Cluster:
     """A PostgreSQL server on one data folder; a context manager that starts and stops it.
 
-    ``version`` is the major version for new data, "18" or "16"; existing data keeps its own. ``more`` are settings that
-    win over ours (setting to value, spelled as in postgresql.conf). ``copies`` is where root puts a copy of the
-    programs if the server's user cannot reach the originals. Not for use by several threads at a time.
+    ``version`` is the major version for new data, "18" or "16"; existing data keeps its version. ``more`` are settings
+    that override ours (setting to value, spelled as in postgresql.conf). ``copies`` is where root puts a copy of the
+    programs if the server's user cannot access the originals. Not thread-safe.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class Cluster:
 
     @property
     def version(self) -> str:
-        """The major version of the data, or of the data to be made."""
+        """The major version of the existing data, or of the data to be created."""
         try:
             return files.read(self.pgdata / "PG_VERSION").strip()
         except FileNotFoundError:
@@ -101,11 +100,11 @@ class Cluster:
         return _dsn(self.data, self._started())
 
     def start(self, timeout: float = 30) -> None:
-        """Make the data if it is new, and start a server on it that takes connections when this returns.
+        """Create the data directory if needed, start the server, and return when it accepts connections.
 
-        A server that an owner who was killed has left there is stopped first: the new one then has today's settings
-        and is our child. ``timeout`` is in seconds of silence. Raises EmbeddedPostgresError with what to do; nothing
-        is left running then.
+        A server left over from a killed owner is stopped first, so that the new one has the current settings and is our
+        child process. ``timeout`` is in seconds without a sign of progress. Raises EmbeddedPostgresError with advice;
+        then nothing is left running.
         """
         if self._ownership.held:
             raise EmbeddedPostgresError(f"The server on {self.data} was already started by this process.")
@@ -116,16 +115,16 @@ class Cluster:
             if isinstance(error, InUse):
                 raise EmbeddedPostgresError(
                     f"{error}: stop that process first (Ctrl-C, or kill {error.owner}), connect to the server it runs "
-                    "(otelgres dsn), or give another data directory."
+                    "(otelgres dsn), or use another data directory."
                 ) from None
             if isinstance(error, OSError):
                 raise EmbeddedPostgresError(
-                    f"Cannot keep PostgreSQL data in {self.data} ({error}): give a data directory you may write."
+                    f"Cannot store PostgreSQL data in {self.data} ({error}): use a data directory you can write to."
                 ) from error
             raise
 
     def stop(self, timeout: float = 30) -> None:
-        """Stop the server, in good order if that takes less than ``timeout`` seconds. Harmless if nothing runs."""
+        """Stop the server, gracefully for at most ``timeout`` seconds. Does nothing if no server was started."""
         if not self._ownership.held:
             return
         if self._server is not None:
@@ -169,30 +168,30 @@ class Cluster:
     def _make_folder(self, user: ServerUser) -> None:
         if not self.data.is_dir():
             self.data.mkdir(parents=True)
-            # Below root's folder others may pass (to the copy of the programs) but not look around.
+            # Others may enter root's folder (to reach the copy of the programs) but not list it.
             self.data.chmod(0o711 if user.switch else 0o700)
 
     def _end_leftover(self, user: ServerUser, timeout: float) -> None:
         directory = postmaster.socket_dir_left(self.pgdata)
         left = postmaster.find(self.pgdata)
         if left is not None:
-            _logger.info("Stopping the server (pid %d) that an earlier owner of %s left", left.process.pid, self.data)
+            _logger.info("Stopping the server (pid %d) left by an earlier owner of %s", left.process.pid, self.data)
             server.stop(left.process, self._programs, self.pgdata, timeout)
         postmaster.forget_dead(self.pgdata)
         if directory is not None:
             sockets.remove(directory, user)
 
     def _configure(self, version: str, user: ServerUser) -> Path:
-        """Write the settings file; the directory of the socket."""
+        """Write the settings file; returns the directory of the socket."""
         if sys.platform == "win32":
             directory = self.pgdata
-            with socket.socket() as free:  # a server that got no port would say so, and the next start takes another
+            with socket.socket() as free:  # if the port is taken in between, the start fails and can be repeated
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
             listen = {"listen_addresses": "'127.0.0.1'", "port": str(port), "unix_socket_directories": "''"}
         else:
             directory = sockets.choose(self.pgdata, user)
-            # "." is the data directory: no absolute path to go stale, none that the server's user may not pass.
+            # "." is the data directory: it stays valid when the folder moves, and the server's user can access it.
             name = "." if directory == self.pgdata else str(directory)
             listen = {
                 "listen_addresses": "''",
@@ -206,7 +205,7 @@ class Cluster:
 
     def _password_file(self) -> Path | None:
         if sys.platform == "win32":
-            # Any local user can reach a TCP port. The access list of the user's data folder protects this file there.
+            # Any local user can connect to a TCP port. On Windows the data folder's access list protects this file.
             path = self.data / "password"
             if not path.exists():
                 files.replace(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
@@ -221,6 +220,6 @@ class Cluster:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
         except psycopg.Error as error:
             raise EmbeddedPostgresError(
-                f"The server on {self.data} started, but its database cannot be made ({error}): "
+                f"The server on {self.data} started, but its database cannot be created ({error}): "
                 f"see {self.pgdata / tuning.LOGS}."
             ) from error

@@ -1,7 +1,7 @@
-"""Reading and writing small files in a directory that another, less privileged user owns.
+"""Reads and writes small files in a directory owned by another, less privileged user.
 
-Root writes into the server user's directory. A link planted there must lead neither a read nor a write elsewhere: reads
-do not follow links, and writes go to a fresh file that replaces the old name. Refuses to know what the files mean.
+Root writes into the server user's directory, where a planted symbolic link must not redirect it: reads do not follow
+links, and writes go to a new file that replaces the old one.
 """
 
 import os
@@ -12,13 +12,13 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def read(path: Path) -> str:
-    """The text of a regular file. Raises OSError, for a symbolic link too."""
+    """The text of a regular file. Raises OSError, also for a symbolic link."""
     with os.fdopen(os.open(path, os.O_RDONLY | _NO_FOLLOW), encoding="utf-8", errors="replace") as file:
         return file.read()
 
 
 def replace(path: Path, text: str, mode: int = 0o644) -> None:
-    """Put ``text`` at ``path`` durably and at once: a reader sees the old file or the new one. Raises OSError."""
+    """Write ``text`` to ``path``, durably and atomically. Raises OSError."""
     descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
@@ -34,7 +34,7 @@ def replace(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Make names that were created in ``path`` survive a power failure. Windows has no such call: nothing then."""
+    """fsync the directory ``path``, so that new names survive a power failure. Does nothing on Windows."""
     if os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -45,7 +45,7 @@ def sync_directory(path: Path) -> None:
 
 
 def tail(path: Path, start: int = 0, size: int = 8192) -> str:
-    """The last ``size`` bytes behind position ``start`` of a file as text, "" if it cannot be read."""
+    """The last ``size`` bytes after position ``start`` of a file as text, "" if it cannot be read."""
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | _NO_FOLLOW), "rb") as file:
             end = file.seek(0, os.SEEK_END)

@@ -1,7 +1,4 @@
-"""A new data directory, made aside and moved into place when it is whole: a kill half-way leaves nothing to trip over.
-
-Refuses to know about running servers.
-"""
+"""Creates a data directory under a temporary name and renames it when complete: a kill leaves no partial one."""
 
 import shutil
 import subprocess
@@ -18,16 +15,16 @@ _PREFIX = "postgres.new-"
 
 
 def create(pgdata: Path, programs: Path, version: str, user: ServerUser, password_file: Path | None) -> None:
-    """Make ``pgdata`` (absent or empty): UTF8, C.UTF-8, data checksums. Raises EmbeddedPostgresError, OSError.
+    """Create ``pgdata`` (absent or empty): UTF8, C.UTF-8, data checksums. Raises EmbeddedPostgresError, OSError.
 
-    initdb syncs what it wrote; measured, that is less than two runs differ by. Skipping it would leave files of which a
-    later commit's fsync knows nothing, so a power failure could take a cluster that had already acknowledged data.
+    initdb syncs its files (the cost is below the variation between runs). Without that, a power failure could destroy a
+    cluster that has already acknowledged data, because later commits do not fsync these files.
     """
     for old in pgdata.parent.glob(f"{_PREFIX}*"):
         shutil.rmtree(old, ignore_errors=True)
     if pgdata.exists() and any(pgdata.iterdir()):
         raise EmbeddedPostgresError(
-            f"{pgdata} is not empty and holds no PostgreSQL data: move it away, or give another data directory."
+            f"{pgdata} is not empty and holds no PostgreSQL data: move it away, or use another data directory."
         )
     fresh = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=pgdata.parent))  # mode 0700
     try:
@@ -46,7 +43,7 @@ def create(pgdata: Path, programs: Path, version: str, user: ServerUser, passwor
             start_new_session=True,
         )
         if done.returncode != 0:
-            raise failure(  # noqa: TRY301 (what was begun is removed below)
+            raise failure(  # noqa: TRY301 (the partial directory is removed below)
                 f"Could not create a PostgreSQL data directory in {pgdata.parent}", done.stdout
             )
         configuration = fresh / "postgresql.conf"
@@ -60,14 +57,14 @@ def create(pgdata: Path, programs: Path, version: str, user: ServerUser, passwor
 
 
 def _arguments(version: str, password_file: Path | None) -> list[str]:
-    # Sort order by code point for all versions: the same answers everywhere, and LIKE 'x%' can use an index.
+    # Sort order by code point for all versions: the same results everywhere, and LIKE 'x%' can use an index.
     if int(version) >= 17:
         locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
     else:
         locale = ["--locale=C", "--lc-ctype=C.UTF-8" if sys.platform == "linux" else "--lc-ctype=C"]
     if password_file is None:
-        # "trust" is for the socket, in a directory that only the server's user (and root) may enter. TCP is off; should
-        # local.conf switch it on, it asks for a password.
+        # "trust" is for the socket, in a directory that only the server's user (and root) can enter. TCP is off; if
+        # local.conf enables it, a password is required.
         access = ["--auth-local=trust", "--auth-host=scram-sha-256"]
     else:
         access = ["--auth=scram-sha-256", f"--pwfile={password_file}"]

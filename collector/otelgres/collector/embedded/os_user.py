@@ -1,6 +1,6 @@
-"""Which operating-system user the server runs as. PostgreSQL refuses root, so root needs somebody less privileged.
+"""Chooses the operating-system user that runs the server. PostgreSQL refuses root, so root needs an unprivileged user.
 
-No user is ever created, and nothing that we did not create ourselves is given away. Refuses to know PostgreSQL.
+Users are never created, and only directories created here change their owner.
 """
 
 import os
@@ -13,13 +13,13 @@ from otelgres.collector.embedded.errors import EmbeddedPostgresError
 from otelgres.collector.embedded.run_as import command as run_as
 
 SETTING = "OTELGRES_PG_USER"
-# "nobody" is last: other daemons may share that account, and would then share our files.
+# "nobody" is last: other daemons that run as this user could access our files.
 _CANDIDATES = ("otelgres", "postgres", "nobody")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerUser:
-    """Somebody else than ourselves (``switch``), or ourselves."""
+    """The user that runs the server; ``switch``: another one than the current user."""
 
     name: str
     uid: int
@@ -27,19 +27,19 @@ class ServerUser:
     switch: bool
 
     def command(self, program: Sequence[str]) -> list[str]:
-        """The command line for ``subprocess`` that runs ``program`` as this user, without any of our groups."""
+        """The command line for ``subprocess`` that runs ``program`` as this user, without the current user's groups."""
         return run_as(self.uid, self.gid, program) if self.switch else list(program)
 
     def working_directory(self, directory: Path) -> str:
-        """How a child that is this user, and was started with the working directory ``directory``, names it.
+        """The path by which a child of this user, started with the working directory ``directory``, can access it.
 
-        The plain path, if it is us. Another user may be locked out of a parent directory (root's home); Linux lets him
-        in through his own working directory, which was entered before he became himself.
+        Another user may not be allowed to enter a parent directory (root's home). On Linux the child can use
+        /proc/self/cwd, because the working directory was set before the user was changed.
         """
         return "/proc/self/cwd" if self.switch and sys.platform == "linux" else str(directory)
 
     def give(self, directory: Path) -> None:
-        """Make this user the owner of an empty ``directory`` that we have just created. Raises OSError."""
+        """Make this user the owner of an empty, newly created ``directory``. Raises OSError."""
         if self.switch and sys.platform != "win32":
             descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
@@ -49,9 +49,9 @@ class ServerUser:
 
 
 def server_user(pgdata: Path) -> ServerUser:
-    """Who runs the server on ``pgdata``: its owner if it exists, else (for root) the first known unprivileged user.
+    """The user to run the server on ``pgdata``: its owner if it exists, else (for root) the first candidate found.
 
-    Raises EmbeddedPostgresError when there is nobody to run it, or when the directory is somebody else's.
+    Raises EmbeddedPostgresError if there is no such user, or if the directory belongs to another user.
     """
     if sys.platform == "win32":
         return ServerUser("", 0, 0, switch=False)
@@ -62,7 +62,7 @@ def server_user(pgdata: Path) -> ServerUser:
     if us != 0:
         if owner not in (None, us):
             raise EmbeddedPostgresError(
-                f"{pgdata} belongs to user id {owner}, you are {us}: run as that user, or give another data directory."
+                f"{pgdata} belongs to user id {owner}, you are {us}: run as that user, or use another data directory."
             )
         return ServerUser("", us, os.getegid(), switch=False)
     if owner:
@@ -70,13 +70,13 @@ def server_user(pgdata: Path) -> ServerUser:
             entry = pwd.getpwuid(owner)
         except KeyError:
             raise EmbeddedPostgresError(
-                f"{pgdata} belongs to user id {owner}, which does not exist here: chown -R it to an unprivileged user."
+                f"{pgdata} belongs to user id {owner}, which does not exist: chown -R it to an unprivileged user."
             ) from None
         return ServerUser(entry.pw_name, entry.pw_uid, entry.pw_gid, switch=True)
     found = _unprivileged()
     if owner == 0:
         raise EmbeddedPostgresError(
-            f"{pgdata} belongs to root, whom PostgreSQL refuses: give it away with 'chown -R {found.name} {pgdata}'."
+            f"{pgdata} belongs to root, but PostgreSQL does not run as root: run 'chown -R {found.name} {pgdata}'."
         )
     return found
 

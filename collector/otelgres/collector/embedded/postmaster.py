@@ -1,7 +1,4 @@
-"""The server that runs on a data directory, if one does: read from postmaster.pid and checked against the process.
-
-A pid in a file proves nothing, since pids are used again. Refuses to know how a server is started.
-"""
+"""Finds the server running on a data directory: reads postmaster.pid and checks the process, as pids are reused."""
 
 import contextlib
 import subprocess
@@ -22,7 +19,7 @@ PIDFILE = "postmaster.pid"
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A living server process and where it listens."""
+    """A running server process and where it listens."""
 
     process: psutil.Process
     port: int
@@ -31,7 +28,7 @@ class Postmaster:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Whether a process runs; one that has ended and was not yet waited for does not."""
+    """Whether a process is running; a zombie is not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -39,7 +36,7 @@ def alive(process: psutil.Process) -> bool:
 
 
 def find(pgdata: Path) -> Postmaster | None:
-    """The server running on ``pgdata``, or None. Raises PermissionError if we may not look into the directory."""
+    """The server running on ``pgdata``, or None. Raises PermissionError if the directory cannot be read."""
     lines = _lines(pgdata)
     try:
         process = psutil.Process(int(lines[0]))
@@ -56,17 +53,17 @@ def find(pgdata: Path) -> Postmaster | None:
 
 
 def socket_dir_left(pgdata: Path) -> Path | None:
-    """The socket directory of the last server, when it lies outside ``pgdata``."""
+    """The socket directory of the last server, if it is outside ``pgdata``."""
     lines = _lines(pgdata)
     return Path(lines[4]) if len(lines) > 4 and Path(lines[4]).is_absolute() else None
 
 
 def forget_dead(pgdata: Path) -> None:
-    """Remove the lock files of a server that is dead while its pid is not; call only when ``find`` gave None.
+    """Remove the lock files of a dead server whose pid exists again; call only if ``find`` returned None.
 
-    The pid belongs to another program now, or to a zombie that nobody waits for (a container without an init). There
-    PostgreSQL would refuse to start, since it asks only whether the pid exists. Its other guard, the shared memory that
-    processes of an earlier server still hold, does not depend on these files.
+    The pid belongs to another program, or to a zombie that is never reaped (a container without an init). PostgreSQL
+    would not start, since it only checks that the pid exists. Its other check, for shared memory still in use by an
+    earlier server, does not depend on these files.
     """
     for path in (pgdata / PIDFILE, *pgdata.glob(".s.PGSQL.*.lock")):
         with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
@@ -75,12 +72,12 @@ def forget_dead(pgdata: Path) -> None:
 
 
 def socket_dsn(socket_dir: Path, port: int, database: str = DATABASE) -> str:
-    """A connection URI for psql and psycopg. The port is always in it: PGPORT must not lead elsewhere."""
+    """A connection URI for psql and psycopg. It always has the port, so that PGPORT has no effect."""
     return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(socket_dir), safe='/')}&port={port}"
 
 
 def tcp_dsn(port: int, password: str, database: str = DATABASE) -> str:
-    """The same where there are no Unix sockets."""
+    """A connection URI for systems without Unix sockets."""
     return f"postgresql://{SUPERUSER}:{quote(password, safe='')}@127.0.0.1:{port}/{database}"
 
 
@@ -97,7 +94,7 @@ def _serves(process: psutil.Process, pgdata: Path) -> bool:
     if sys.platform != "win32" and process.uids().real != pgdata.stat().st_uid:
         return False
     try:
-        return pgdata.samefile(_working_directory(process))  # a server works in its data directory
+        return pgdata.samefile(_working_directory(process))  # a server's working directory is its data directory
     except (OSError, subprocess.SubprocessError):
         return False
 
@@ -106,7 +103,7 @@ def _working_directory(process: psutil.Process) -> str:
     try:
         return str(process.cwd())
     except psutil.AccessDenied:
-        # Root in a container has no CAP_SYS_PTRACE and may not ask this about another user's process. That user may.
+        # Root in a container without CAP_SYS_PTRACE cannot read this of another user's process; that user can.
         done = subprocess.run(
             run_as(process.uids().real, process.gids().real, ["readlink", f"/proc/{process.pid}/cwd"]),
             check=True,

@@ -1,9 +1,9 @@
-"""Become another operating-system user, then run a program: ``python -I -S run_as.py UID GID PROGRAM [ARGUMENT ...]``.
+"""Changes the operating-system user, then runs a program: ``python -I -S run_as.py UID GID PROGRAM [ARGUMENT ...]``.
 
-``command`` gives the command line for ``subprocess``. A child to which ``subprocess`` itself gives another user is made
-with ``fork``, and gRPC's handlers for it break the child of a process with gRPC threads. This script is started with
-``vfork``, which calls no handlers, and is replaced by the program: the process id, the working directory, the
-environment and the standard streams stay. It imports the standard library only.
+``command`` returns the command line for ``subprocess``. The ``user`` argument of ``subprocess`` is not used: it needs
+``fork``, and gRPC's fork handlers break the child of a process with gRPC threads. This script is started with
+``vfork``, which calls no handlers, and replaces itself by the program: process id, working directory, environment and
+standard streams stay the same. It imports the standard library only.
 """
 
 import os
@@ -12,15 +12,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_FAILED = 126  # what a shell exits with when it cannot run a program
+_FAILED = 126  # the exit status of a shell that cannot run a program
 
 
 def command(uid: int, gid: int, program: Sequence[str]) -> list[str]:
-    """The command line that runs ``program`` as user ``uid`` and group ``gid``, in no other group.
+    """The command line that runs ``program`` as user ``uid`` with ``gid`` as its only group.
 
-    It ends with exit status 126 and one line on stderr when the user cannot be changed or the program cannot be run.
+    It exits with status 126 and one line on stderr if the user cannot be changed or the program cannot be run.
     """
-    # -I and -S: neither the environment nor installed packages decide what a process of root imports here.
+    # -I and -S: the environment and installed packages must not affect what a root process imports here.
     return [sys.executable, "-I", "-S", str(Path(__file__).resolve()), str(uid), str(gid), *program]
 
 

@@ -1,7 +1,4 @@
-"""The server process: started away from our terminal, awaited until it is ready, and ended for certain.
-
-Refuses to know whether the data directory is new, whose turn it is, and what the settings are.
-"""
+"""Starts the server process in its own session, waits until it is ready, and stops it."""
 
 import dataclasses
 import signal
@@ -22,11 +19,11 @@ _IMMEDIATE = 5.0  # seconds at most for a shutdown without a checkpoint; it take
 
 
 def launch(programs: Path, pgdata: Path, user: ServerUser, output: Path, timeout: float) -> Postmaster:
-    """Start a server and return when it takes connections, crash recovery included.
+    """Start a server and return when it accepts connections, after crash recovery if needed.
 
-    ``output`` receives what it prints before its log file is open. ``timeout`` (seconds) runs from its last sign of
-    life: recovery reports every 10 s and may take minutes, and stopping it would only begin it anew. Raises
-    EmbeddedPostgresError when the server ends or falls silent; no process is left behind then.
+    ``output`` receives what it prints before its log file is open. ``timeout`` (seconds) is counted from its last
+    output: recovery reports every 10 s and may take minutes, and stopping it would only restart it. Raises
+    EmbeddedPostgresError if the server exits or times out; then no process is left running.
     """
     began = time.monotonic()
     while True:
@@ -42,18 +39,18 @@ def launch(programs: Path, pgdata: Path, user: ServerUser, output: Path, timeout
         if process.poll() is None:
             stop(process, programs, pgdata, 0)
             raise failure(f"PostgreSQL on {pgdata} was not ready after {timeout:.0f} s, so it was stopped", log.text())
-        # Processes of a killed server notice its death within moments, and hold its shared memory until then.
+        # Child processes of a killed server keep its shared memory until they notice, which takes a moment.
         if "pre-existing shared memory block" not in log.text() or time.monotonic() - began > timeout:
             raise failure(f"PostgreSQL did not start on {pgdata}", log.text())
         time.sleep(10 * _POLL)
 
 
 def stop(process: psutil.Process, programs: Path, pgdata: Path, timeout: float) -> None:
-    """End a server: a fast shutdown for ``timeout`` seconds (none if 0), then an immediate one, then a kill.
+    """Stop a server: a fast shutdown for ``timeout`` seconds (skipped if 0), then an immediate one, then a kill.
 
-    All three are safe for committed data; after the last two the next start recovers from the log.
+    All three are safe for committed data; after the last two the next start recovers from the WAL.
     """
-    if sys.platform == "win32":  # no signals there: pg_ctl knows the server's own pipe
+    if sys.platform == "win32":  # no signals there: pg_ctl uses the server's named pipe
         for mode in ("fast", "immediate"):
             seconds = str(max(1, int(timeout)))
             command = [str(programs / "pg_ctl"), "stop", "-D", str(pgdata), "-m", mode, "-t", seconds]
@@ -74,7 +71,7 @@ def stop(process: psutil.Process, programs: Path, pgdata: Path, timeout: float) 
 
 
 def _ends(process: psutil.Process, grace_seconds: float) -> bool:
-    # Not process.wait(): for a process that is not our child it waits until somebody has reaped it, which is never in a
+    # Not process.wait(): for a process that is not our child it waits until it is reaped, which never happens in a
     # container without an init.
     deadline = time.monotonic() + grace_seconds
     while postmaster.alive(process):
@@ -87,7 +84,7 @@ def _ends(process: psutil.Process, grace_seconds: float) -> bool:
 
 
 class _Log:
-    """What the server says from now on, on ``output`` (emptied at each start) and in its log files (which go on)."""
+    """The server's messages from now on, in ``output`` (emptied at each start) and appended to its log files."""
 
     def __init__(self, pgdata: Path, output: Path) -> None:
         self._output = output
@@ -106,7 +103,7 @@ class _Log:
 
 
 def _spawn(programs: Path, pgdata: Path, user: ServerUser, output: Path) -> psutil.Popen:
-    if sys.platform == "win32":  # pg_ctl sheds the rights of an administrator, with which postgres refuses to start
+    if sys.platform == "win32":  # postgres does not start with administrator rights; pg_ctl drops them
         command = [str(programs / "pg_ctl"), "start", "-W", "-D", str(pgdata), "-l", str(output)]
         return psutil.Popen(command, env=binaries.environment(), stdin=subprocess.DEVNULL)
     with output.open("wb") as log:
@@ -117,7 +114,7 @@ def _spawn(programs: Path, pgdata: Path, user: ServerUser, output: Path) -> psut
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # a Ctrl-C in our terminal is for us: we stop the server when we are done with it
+            start_new_session=True,  # Ctrl-C must not reach the server: it is stopped after the receiver
         )
 
 

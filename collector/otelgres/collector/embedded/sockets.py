@@ -1,7 +1,4 @@
-"""Where the server's Unix socket lies: only the server's user and root can reach it, and its path is short enough.
-
-Refuses to know what is spoken through it.
-"""
+"""Chooses the directory of the server's Unix socket: only the server's user and root have access; the path is short."""
 
 import contextlib
 import shutil
@@ -18,26 +15,26 @@ _PREFIX = "otelgres-"
 
 
 def choose(pgdata: Path, user: ServerUser) -> Path:
-    """A directory for the socket: ``pgdata`` itself (mode 0700), or a fresh private one with a shorter path.
+    """A directory for the socket: ``pgdata`` itself (mode 0700), or a new private one with a shorter path.
 
-    The fresh one has a random name and is made with mode 0700, so nobody can have put it there for us. Raises
-    EmbeddedPostgresError, OSError.
+    The new one has a random name and mode 0700, so another user cannot have created it. Raises EmbeddedPostgresError,
+    OSError.
     """
     if _fits(pgdata):
         return pgdata
     bases = [Path(tempfile.gettempdir())]
     if user.switch:
-        bases.clear()  # our own temporary directory may be closed to the server's user
+        bases.clear()  # the server's user may not have access to our temporary directory
     for base in (*bases, Path("/tmp"), Path("/var/tmp")):  # noqa: S108 (only a base for mkdtemp)
         if base.is_dir() and _fits(base / f"{_PREFIX}12345678"):
             directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
             user.give(directory)
             return directory
-    raise EmbeddedPostgresError(f"{pgdata} is too long a path for a Unix socket: give a shorter data directory.")
+    raise EmbeddedPostgresError(f"{pgdata} is too long a path for a Unix socket: use a shorter data directory.")
 
 
 def remove(directory: Path, user: ServerUser) -> None:
-    """Remove a directory that ``choose`` made; anything else that the name may lead to is left alone."""
+    """Remove a directory that ``choose`` created; does nothing for any other directory or a link."""
     with contextlib.suppress(OSError):
         found = directory.lstat()
         ours = stat.S_ISDIR(found.st_mode) and found.st_uid == user.uid and stat.S_IMODE(found.st_mode) == 0o700

@@ -1,8 +1,4 @@
-"""One patience for many tasks: whoever is at it for too long is interrupted, with one timer for all of them.
-
-``asyncio.timeout`` says the same at 5 us a request, for timers that practically never fire; this costs less than 1.
-Refuses to know what the tasks do.
-"""
+"""A timeout for many tasks with one shared timer: less than 1 us a request, ``asyncio.timeout`` costs 5 us."""
 
 import asyncio
 from types import TracebackType
@@ -10,15 +6,15 @@ from typing import Any
 
 
 class SharedDeadline:
-    """A context manager around what a task does, of which any number may be inside at once; not for nesting.
+    """A context manager that any number of tasks may use at once; it cannot be nested.
 
-    Inside for ``seconds`` or a little longer (a sixteenth at most), the task is interrupted: TimeoutError.
+    It raises TimeoutError in a task that stays inside for ``seconds``, or at most a sixteenth longer.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
-        # In the order of their entering, so that only the first ones need to be looked at.
+        # In order of entry, so that only the first ones must be checked.
         self._since: dict[asyncio.Task[Any], float] = {}
         self._interrupted: set[asyncio.Task[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -37,7 +33,7 @@ class SharedDeadline:
         assert task is not None
         if self._since.pop(task, None) is None and task in self._interrupted:
             self._interrupted.discard(task)
-            # Somebody else may have cancelled it as well, and that is not ours to swallow.
+            # The task may also have been cancelled elsewhere; that must not be suppressed.
             if task.uncancel() == 0 and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
@@ -47,7 +43,7 @@ class SharedDeadline:
         while self._since:
             task, since = next(iter(self._since.items()))
             if since + self._seconds > now:
-                # Not for each of them at its own moment: under load that would be a timer for each again.
+                # Several tasks share a check: otherwise there would be a timer for each task under load.
                 wait = max(since + self._seconds - now, self._seconds / 16)
                 self._timer = self._loop.call_later(wait, self._check)
                 return

@@ -1,6 +1,4 @@
-"""HTTP content codings undone under a limit: what a bomb would inflate to is never held, only what is allowed plus one
-step. Refuses to know HTTP messages and what the bytes mean.
-"""
+"""Decompresses HTTP bodies under a limit: never more than the limit plus one step is in memory."""
 
 import zlib
 from typing import Final
@@ -11,23 +9,23 @@ ACCEPTED: Final = "gzip, deflate, zstd"
 
 _ALIASES: Final = {"x-gzip": "gzip"}
 _KNOWN: Final = frozenset({"gzip", "deflate", "zstd"})
-# Nobody compresses three times by accident.
+# More than two codings have no practical use.
 _MOST_CODINGS: Final = 2
-# Concatenated members are legal, but millions of empty ones are only a way to burn time.
+# Concatenated members are valid, but millions of empty ones would only waste CPU time.
 _MOST_MEMBERS: Final = 4096
 _ZLIB_STEP: Final = 64 * 1024
-# zstd has no bound on one step's output but its input's: at worst 128 KiB for every 4 bytes, so 32 MiB a step.
+# zstd limits a step's output only by its input: at worst 128 KiB for every 4 bytes, so 32 MiB a step.
 _ZSTD_STEP: Final = 1024
-# What RFC 9659 lets senders of this coding use.
+# The maximum window by RFC 9659.
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
 
 
 class UnknownCoding(ValueError):  # noqa: N818 (named for what the sender is told)
-    """A content coding that this receiver does not undo, or more of them than it cares to."""
+    """An unsupported content coding, or too many codings."""
 
 
 class CorruptBody(ValueError):  # noqa: N818
-    """The body is not, or not completely, what its content coding says."""
+    """The body is not valid in its content coding, or is incomplete."""
 
 
 class OverLimit(ValueError):  # noqa: N818
@@ -42,12 +40,12 @@ def codings(header: str) -> tuple[str, ...]:
         if name not in _KNOWN:
             raise UnknownCoding(f"content coding {name[:40]!r} is not supported; use one of {ACCEPTED}, or none")
     if len(applied) > _MOST_CODINGS:
-        raise UnknownCoding(f"{len(applied)} content codings on one body; at most {_MOST_CODINGS} are undone")
+        raise UnknownCoding(f"{len(applied)} content codings on one body; at most {_MOST_CODINGS} are supported")
     return applied
 
 
 def inflate(body: bytes, applied: tuple[str, ...], limit: int) -> bytes:
-    """``body`` with ``codings`` undone, no stage of it longer than ``limit`` bytes. Raises CorruptBody or OverLimit."""
+    """The decompressed ``body``, every stage limited to ``limit`` bytes. Raises CorruptBody or OverLimit."""
     for coding in reversed(applied):
         if coding == "gzip":
             body = _inflate_zlib(body, 31, limit, most_members=_MOST_MEMBERS)
@@ -59,7 +57,7 @@ def inflate(body: bytes, applied: tuple[str, ...], limit: int) -> bytes:
 
 
 def _inflate_deflate(body: bytes, limit: int) -> bytes:
-    # The name means zlib's framing, but some senders leave the framing out.
+    # "deflate" means zlib's framing, but some clients omit it.
     framed = len(body) >= 2 and body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
     if framed:
         try:
@@ -94,7 +92,7 @@ def _inflate_zlib(body: bytes, window_bits: int, limit: int, *, most_members: in
             at += len(step) - len(member.unused_data)
         if at == len(body):
             return b"".join(out)
-    raise CorruptBody("the compressed body has something after its end, or too many members")
+    raise CorruptBody("the compressed body has data after its end, or too many members")
 
 
 def _inflate_zstd(body: bytes, limit: int) -> bytes:

@@ -1,7 +1,6 @@
-"""The one path of an export request, for both transports: authenticate, read, decode, process, queue, count.
+"""The pipeline of an export request, for both transports: authenticate, read, decode, process, queue, count.
 
-A transport makes a :class:`Request` and answers with what ``status`` makes of the outcome. Whatever happens to the
-request, it is counted once.
+A transport makes a :class:`Request` and converts the outcome with ``status``. Every request is counted once.
 """
 
 import asyncio
@@ -33,13 +32,12 @@ from otelgres.exporters.outcome import Invalid, Outcome, TooLarge
 
 _log = logging.getLogger(__name__)
 
-# Larger JSON, and whatever must first be inflated to be measured, is decoded in a thread, so that one of them does not
-# hold up everybody's acknowledgements.
+# Larger JSON, and every compressed body, is decoded in a thread, so that the event loop is not blocked.
 _INLINE_BYTES: Final = 16 * 1024
 
 
 class Body(NamedTuple):
-    """A request's bytes as they came: protobuf or JSON, under ``codings`` in the order they were applied."""
+    """A request's bytes as received: protobuf or JSON, with ``codings`` in the order they were applied."""
 
     data: bytes
     json: bool = False
@@ -57,34 +55,34 @@ class Request(Protocol):
     def signal(self) -> Signal: ...
 
     def credentials(self) -> Credentials:
-        """What it shows to be let in."""
+        """The credentials in the request's headers."""
 
     async def body(self) -> Body:
         """Reads it, within the transport's limits. Raises Rejected."""
 
     def release(self) -> None:
-        """Gives back what ``body`` has reserved: it is decoded, or will not be."""
+        """Releases the memory that ``body`` has reserved; called once the body is decoded or rejected."""
 
     def gone(self) -> Reason | None:
-        """Why nobody is left to be answered; None while somebody is."""
+        """The reason if the client has gone; None while it waits for an answer."""
 
 
 class Processor(Protocol):
-    """Changes a batch on its way. ``tenant`` is the token's, None where it has none."""
+    """Changes a batch before it is queued. ``tenant`` is the token's, or None."""
 
     async def process(self, batch: Batch, tenant: str | None) -> Batch:
-        """The batch to go on with. Raises Rejected."""
+        """The changed batch. Raises Rejected."""
 
 
 class Queue(Protocol):
-    """Where batches wait until they are stored."""
+    """Holds batches until they are stored."""
 
     async def submit(self, batch: Batch, settled: Callable[[Outcome], None]) -> Outcome:
-        """The batch's final outcome. ``settled`` is called with it even if the caller has been cancelled meanwhile."""
+        """The batch's final outcome. ``settled`` is called with it even if the caller has been cancelled."""
 
 
 class Pipeline:
-    """What stands behind both transports of one receiver. Made for one event loop; ``close`` ends its two threads."""
+    """The pipeline behind both transports of one receiver. For one event loop; ``close`` ends its two threads."""
 
     def __init__(
         self,
@@ -96,7 +94,7 @@ class Pipeline:
         processors: Sequence[Processor] = (),
         max_bytes: int = 64 * 1024 * 1024,
     ) -> None:
-        """``max_bytes`` of one request, before and after inflation. Without ``authenticator`` no token is needed."""
+        """``max_bytes`` of a request, before and after decompression. Without ``authenticator`` no token is needed."""
         self._queue = queue
         self.metrics = metrics
         self._rejections = rejections
@@ -115,7 +113,7 @@ class Pipeline:
         self._decoders.shutdown(wait=False, cancel_futures=True)
 
     async def export(self, request: Request) -> Answerable:
-        """Takes the request and returns its outcome. Raises CancelledError when nobody is left to be answered."""
+        """Processes the request and returns its outcome. Raises CancelledError if the client has gone."""
         outcome: Answerable
         reason = Reason.UNEXPECTED
         try:
@@ -130,9 +128,9 @@ class Pipeline:
                 self._note_loss(request.transport, request.signal, reason)
                 raise
             outcome, reason = STOPPING, Reason.STOPPING
-        except Exception:  # noqa: BLE001 (the sender must be asked to retry, whatever it was)
+        except Exception:  # noqa: BLE001 (the client must be told to retry after any error)
             _log.exception(
-                "unexpected error in a request of %s over %s; the sender was told to retry",
+                "unexpected error in a request of %s over %s; the client was told to retry",
                 request.signal,
                 request.transport,
             )
@@ -142,13 +140,13 @@ class Pipeline:
         return outcome
 
     def reject(self, transport: str, signal: Signal | None, rejected: Rejected) -> Rejection:
-        """Counts a request that never becomes an export; ``signal`` is None where it names none."""
+        """Counts a request that is rejected before the export; ``signal`` is None if it has none."""
         self.metrics.request(transport, signal, rejected.reason)
         self._note_loss(transport, signal, rejected.reason, rejected.sample)
         return rejected.outcome
 
     def authenticate(self, credentials: Credentials, scope: TokenScope) -> Principal | None:
-        """Who sends the request; None where nobody needs a token. Raises Rejected."""
+        """The principal of the request; None if no token is needed. Raises Rejected."""
         return self._authenticator.admit(credentials, scope) if self._authenticator is not None else None
 
     async def _export(self, request: Request) -> Outcome:

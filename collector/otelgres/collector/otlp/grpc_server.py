@@ -1,14 +1,13 @@
-"""OTLP/gRPC: three Export methods, whose messages are received in turn as raw bytes.
+"""OTLP/gRPC: three Export methods, which receive their messages as raw bytes.
 
-No serializers are registered, so the bytes reach our own parser and malformed ones become INVALID_ARGUMENT, not
-grpcio's INTERNAL.
+No serializers are registered, so that malformed bytes become INVALID_ARGUMENT instead of grpcio's INTERNAL.
 
-The methods are registered as taking a stream, which is the same on the wire: they are then called before the message is
-read, can refuse without holding it, and bound how many are being received. Of a message that nobody reads, grpc-core
-holds no more than its flow-control window.
+The methods are registered as stream methods, which are the same on the wire: they are called before the message is
+read, can reject it unread, and limit how many are received at once. grpc-core holds at most its flow-control window of
+an unread message.
 
-One asyncio loop serves everything: grpc.aio takes about 450 us of CPU a request of 512 spans (164 kB; 320 us of them
-for any request at all), handler threads that wait on the same loop take 750.
+One asyncio loop serves all calls: grpc.aio takes about 450 us of CPU for a request of 512 spans (164 kB; 320 us of them
+for any request); handler threads that wait on the same loop would take 750 us.
 """
 
 import asyncio
@@ -36,7 +35,7 @@ _SERVICES: Final = {
     Signal.METRICS: f"{_PREFIX}.metrics.v1.MetricsService",
     Signal.LOGS: f"{_PREFIX}.logs.v1.LogsService",
 }
-# How long a call without a message is watched for its cancellation, which comes with the end of the message.
+# How long a call without a message waits for its cancellation, which arrives with the end of the message.
 _CANCEL_SECONDS: Final = 0.25
 _METHODS: Final = ", ".join(f"/{service}/Export" for service in _SERVICES.values())
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
@@ -44,38 +43,37 @@ _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """What one receiver grants to gRPC clients.
+    """The limits for gRPC clients of one receiver.
 
-    Messages being received hold at most ``receiving`` x (the pipeline's ``max_bytes`` + ``window_bytes``), and as much
-    again while compressed ones are inflated; ``waiting`` more calls wait for their turn with ``window_bytes`` each.
-    grpcio's own bound on concurrent calls is not used: it answers RESOURCE_EXHAUSTED without RetryInfo, and clients
-    throw the data away.
+    Messages being received use at most ``receiving`` x (the pipeline's ``max_bytes`` + ``window_bytes``), and as much
+    again while compressed ones are decompressed; ``waiting`` more calls wait with ``window_bytes`` each. grpcio's own
+    limit on concurrent calls is not used: it answers RESOURCE_EXHAUSTED without RetryInfo, and clients drop the data.
     """
 
     receiving: int = 16
     waiting: int = 512
     streams: int = 128
-    # What a stream may send before its message is read, and a connection within one round trip: less makes far clients
-    # slow, more makes those who wait expensive.
+    # How much a stream may send before its message is read, and a connection within one round trip: a smaller window
+    # slows distant clients, a larger one makes waiting calls expensive.
     window_bytes: int = 512 * 1024
     receive_seconds: float = 60.0
     handshake_seconds: float = 10.0
     idle_seconds: float = 600.0
-    # A client that takes no answers, or sends half a header and answers pings, is not idle: this ends it. Clients are
-    # told first and open another connection, without an error in any call.
+    # Ends connections that are stuck but not idle: clients that read no responses, or send half a header and answer
+    # pings. Clients are notified first and open another connection, without a failed call.
     age_seconds: float = 3600.0
     age_grace_seconds: float = 120.0
 
 
 class GrpcServer:
-    """A running server. ``port`` is the real one, also where 0 was asked for."""
+    """A running server. ``port`` is the actual one, also if 0 was requested."""
 
     def __init__(self, server: Any, port: int) -> None:
         self._server = server
         self.port = port
 
     async def stop(self, grace: float) -> None:
-        """Take no new calls, give those in flight ``grace`` seconds, then cancel them (which clients retry)."""
+        """Accept no new calls, wait ``grace`` seconds for those in flight, then cancel them (clients retry)."""
         await self._server.stop(grace)
 
 
@@ -91,8 +89,8 @@ async def serve_grpc(
 ) -> GrpcServer:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
-    The pipeline's ``max_bytes`` bound one request before and after decompression (gzip or deflate, both undone by
-    grpc-core). ``credentials`` are grpc's server credentials (None: plain text).
+    The pipeline's ``max_bytes`` limits a request before and after decompression (gzip or deflate, done by grpc-core).
+    ``credentials`` are grpc's server credentials (None: plain text).
     """
     server = grpc.aio.server(options=_options(pipeline.max_bytes, max_connections, limits, reuse_port=reuse_port))
     server.add_generic_rpc_handlers(_Service(pipeline, limits).handlers())
@@ -103,24 +101,24 @@ async def serve_grpc(
 
 def _options(max_bytes: int, max_connections: int, limits: CallLimits, *, reuse_port: bool) -> list[tuple[str, int]]:
     return [
-        # grpcio's own default of 1 lets a second server take part of the connections without any error.
+        # With grpcio's default of 1, a second server on the port would get some of the connections, without an error.
         ("grpc.so_reuseport", int(reuse_port)),
         ("grpc.max_receive_message_length", max_bytes),
         ("grpc.max_allowed_incoming_connections", max_connections),
-        # Requests beyond this wait in the client instead of in our memory.
+        # Further requests wait in the client instead of in our memory.
         ("grpc.max_concurrent_streams", limits.streams),
-        # grpc-core would grant 4 MiB and more to every stream, read or not.
+        # Otherwise grpc-core allows 4 MiB and more for every stream, even if it is not read.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", limits.window_bytes),
         ("grpc.server_handshake_timeout_ms", _milliseconds(limits.handshake_seconds)),
         ("grpc.max_connection_idle_ms", _milliseconds(limits.idle_seconds)),
         ("grpc.max_connection_age_ms", _milliseconds(limits.age_seconds)),
         ("grpc.max_connection_age_grace_ms", _milliseconds(limits.age_grace_seconds)),
-        # Clients that ping an idle connection keep it: the alternative is GOAWAY and data that must be sent again.
+        # Clients may ping an idle connection to keep it: otherwise they get GOAWAY and must send data again.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         ("grpc.http2.max_ping_strikes", 0),
-        # A peer that vanished without a word holds its connection for two minutes, not for two hours.
+        # The connection of a peer that has disappeared is closed after two minutes instead of two hours.
         ("grpc.keepalive_time_ms", 100_000),
         ("grpc.keepalive_timeout_ms", 20_000),
     ]
@@ -138,14 +136,14 @@ def _bind(server: Any, host: str, port: int, credentials: Any) -> int:
         else:
             bound = server.add_secure_port(address, credentials)
     except RuntimeError as error:
-        # grpcio says only that it failed; binding the same address ourselves finds the reason and the sentence.
+        # grpcio gives no reason; binding the same address ourselves raises CannotListen with one.
         listen("OTLP/gRPC", host, port, reuse_port=False, backlog=1).close()
         raise CannotListen(f"cannot serve OTLP/gRPC on {host}:{port}: {error}") from error
     return bound
 
 
 class _Service:
-    """The Export methods of the three signals, and one for everything else."""
+    """The Export methods of the three signals, and a method for all other paths."""
 
     def __init__(self, pipeline: Pipeline, limits: CallLimits) -> None:
         self._pipeline = pipeline
@@ -173,7 +171,7 @@ class _Service:
 
 
 class _Unknown(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Asked last: takes what no other handler knows, which grpcio would answer without a word to us."""
+    """The last handler, for unknown methods: grpcio's own answer would not be counted."""
 
     def __init__(self, behavior: Callable[[Any, Any], Awaitable[bytes]]) -> None:
         self._handler = grpc.stream_unary_rpc_method_handler(behavior)
@@ -190,7 +188,7 @@ async def _answered(context: Any, answer: GrpcAnswer) -> bytes:
 
 
 class _Turns:
-    """How many messages may be received at once, and how many calls may wait to be."""
+    """Limits how many messages are received at once, and how many calls wait for that."""
 
     def __init__(self, limits: CallLimits) -> None:
         self._receiving = asyncio.Semaphore(limits.receiving)
@@ -199,9 +197,9 @@ class _Turns:
         self._deadline = SharedDeadline(limits.receive_seconds)
 
     async def read(self, context: Any) -> Any:
-        """What ``context.read`` returns. Raises Rejected."""
+        """The result of ``context.read``. Raises Rejected."""
         if self._receiving_or_waiting >= self._most:
-            busy = Overloaded(1.0, "too many requests are arriving at once; send it again")
+            busy = Overloaded(1.0, "too many requests at once; retry")
             raise Rejected(Reason.THROTTLED, busy)
         self._receiving_or_waiting += 1
         try:
@@ -209,14 +207,14 @@ class _Turns:
                 async with self._receiving:
                     return await context.read()
         except TimeoutError:
-            slow = Unavailable(1.0, "the request took too long to arrive; send it again")
+            slow = Unavailable(1.0, "the request was not received in time; retry")
             raise Rejected(Reason.TIMEOUT, slow) from None
         finally:
             self._receiving_or_waiting -= 1
 
 
 class _GrpcRequest:
-    """One Export call as the pipeline sees it."""
+    """An Export call, as a request of the pipeline."""
 
     __slots__ = ("_context", "_ended", "_turns", "signal")
     transport: Final = _TRANSPORT
@@ -239,7 +237,7 @@ class _GrpcRequest:
     async def body(self) -> Body:
         message = await self._turns.read(self._context)
         if message is grpc.aio.EOF:
-            # Also when grpc-core has answered by itself, or the client left: then the task is cancelled in a moment.
+            # Also if grpc-core has answered itself or the client has gone; then the task is cancelled soon.
             self._ended = True
             await asyncio.sleep(_CANCEL_SECONDS)
             raise Rejected(Reason.MALFORMED, Invalid("the call ended without a message"))
@@ -250,7 +248,7 @@ class _GrpcRequest:
         pass
 
     def gone(self) -> Reason | None:
-        # grpc.aio cancels the call's task when its client goes, and when the server's time to stop is over.
+        # grpc.aio cancels the call's task when its client disconnects, and at the end of the server's grace period.
         task = asyncio.current_task()
         if task is not None and not task.cancelling():
             return None
@@ -258,7 +256,7 @@ class _GrpcRequest:
 
 
 def _address(peer: str) -> str:
-    """The IP address in what grpc calls a peer: ``ipv4:192.0.2.1:50000`` or ``ipv6:%5B2001:db8::1%5D:50000``."""
+    """The IP address in a gRPC peer: ``ipv4:192.0.2.1:50000`` or ``ipv6:%5B2001:db8::1%5D:50000``."""
     kind, _, rest = peer.partition(":")
     if kind not in ("ipv4", "ipv6"):
         return peer

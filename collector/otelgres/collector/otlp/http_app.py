@@ -1,6 +1,7 @@
-"""OTLP/HTTP as a bare ASGI application: routes, bodies read under limits, pages; answers in the request's own encoding.
+"""The ASGI application of OTLP/HTTP: routes, request bodies under limits, and pages.
 
-Never a redirect (SDKs count a 3xx as success and lose the data) and never 500 (which the protocol makes final).
+Responses have the request's encoding. It never redirects (SDKs take a 3xx for success and lose the data) and never
+answers 500 (not retryable in OTLP).
 """
 
 import asyncio
@@ -29,7 +30,7 @@ _ENCODINGS: Final = {encoding.value.encode(): encoding for encoding in Encoding}
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer to a GET."""
+    """A response to a GET."""
 
     status: int
     content_type: str
@@ -41,14 +42,14 @@ PageMaker = Callable[[], Awaitable[Page]]
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """``held_bytes`` of all bodies being read or decoded; ``seconds`` for one of them to arrive."""
+    """``held_bytes`` of all bodies being read or decoded; ``seconds`` to receive one of them."""
 
     held_bytes: int = 256 * 1024 * 1024
     seconds: float = 60.0
 
 
 class HttpApp:
-    """``pages`` are the GET routes by path; where tokens are needed, ``open_pages`` need none."""
+    """``pages`` are the GET routes by path; ``open_pages`` never need a token."""
 
     def __init__(
         self,
@@ -70,8 +71,8 @@ class HttpApp:
         try:
             await self._route(scope["path"], scope["method"], exchange)
         except asyncio.CancelledError:
-            # Only a stopping server cancels, and nobody awaits this task: a raised cancellation would be logged as an
-            # error and answered with 500.
+            # Only a stopping server cancels, and this task is not awaited: raising would be logged as an error and
+            # answered with 500.
             return
 
     async def _route(self, path: str, method: str, exchange: Exchange) -> None:
@@ -113,7 +114,7 @@ class HttpApp:
             self._pipeline.metrics.page(path, rejected.reason)
             await _answer_rejection(exchange, rejected.outcome)
             return
-        except Exception:  # noqa: BLE001 (whoever asks for health must get an answer)
+        except Exception:  # noqa: BLE001 (a health check must get a response)
             _log.exception("unexpected error while answering %s", path)
             page = Page(503, "text/plain; charset=utf-8", b"unexpected error; see the receiver's log")
             reason = Reason.UNEXPECTED
@@ -122,7 +123,7 @@ class HttpApp:
 
 
 class _Bodies:
-    """The bodies being read or decoded, and how much they may hold."""
+    """The bodies being read or decoded, with their limits and current size."""
 
     def __init__(self, limits: BodyLimits, request_bytes: int) -> None:
         self.limits = limits
@@ -131,7 +132,7 @@ class _Bodies:
 
 
 class _HttpRequest:
-    """One POST as the pipeline sees it."""
+    """A POST, as a request of the pipeline."""
 
     __slots__ = ("_bodies", "_encoding", "_exchange", "_held", "signal")
     transport: Final = _TRANSPORT
@@ -161,7 +162,7 @@ class _HttpRequest:
             too_large = TooLarge(f"the request is larger than {limit:,} bytes; send it in parts")
             raise Rejected(Reason.TOO_LARGE, too_large) from None
         except BodyTooSlow:
-            slow = Unavailable(1.0, "the request took too long to arrive; send it again")
+            slow = Unavailable(1.0, "the request was not received in time; retry")
             raise Rejected(Reason.TIMEOUT, slow) from None
         except ClientGone:
             raise Rejected(Reason.CLIENT_GONE, Unavailable(1.0, "the client has gone")) from None
@@ -178,7 +179,7 @@ class _HttpRequest:
         self._held += size
         self._bodies.held += size
         if self._bodies.held > self._bodies.limits.held_bytes:
-            raise Rejected(Reason.THROTTLED, Overloaded(1.0, "too many requests are arriving at once; send it again"))
+            raise Rejected(Reason.THROTTLED, Overloaded(1.0, "too many requests at once; retry"))
 
 
 def _credentials(exchange: Exchange) -> Credentials:

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer over ASGI: headers, a body read under limits, an end that the sender gets to see."""
+"""An HTTP request and its response over ASGI: headers, a body under limits, and a response that the client receives."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -10,29 +10,29 @@ from otelgres.collector.otlp.cors import Cors, Header
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-# Where the server puts the connection's transport into the ASGI scope: ASGI itself tells only those who wait for it.
+# The key of the connection's transport in the ASGI scope: ASGI itself reports a disconnect only to a waiting receive.
 CONNECTION: Final = "otelgres.connection"
 CLOSE: Final = (b"connection", b"close")
 
-# How long the rest of a refused body is still read and thrown away. Closing at once would reset the connection, and
-# the sender would see that instead of the answer and send the same again.
+# How long the rest of a rejected body is read and discarded. Closing at once would reset the connection before the
+# client has read the response, and the client would send the same request again.
 _LINGER_SECONDS: Final = 5.0
 
 
-class ClientGone(Exception):  # noqa: N818 (nothing went wrong here)
-    """Nobody is left to answer."""
+class ClientGone(Exception):  # noqa: N818 (not an error of the receiver)
+    """The client has closed the connection."""
 
 
 class BodyTooLarge(Exception):  # noqa: N818
-    """More than the limit, announced or sent."""
+    """The announced or received length is over the limit."""
 
 
 class BodyTooSlow(Exception):  # noqa: N818
-    """The body did not arrive in time."""
+    """The body was not received in time."""
 
 
 class Exchange:
-    """A request; answer it exactly once."""
+    """A request; call ``answer`` exactly once."""
 
     def __init__(self, scope: Any, receive: Receive, send: Send, cors: Cors) -> None:
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
@@ -44,12 +44,12 @@ class Exchange:
         self._body_ended = False
 
     def header(self, name: bytes) -> bytes | None:
-        """The value of a header by its lower-case name; several are one, joined by commas, as HTTP has it."""
+        """The value of a header by its lower-case name; repeated headers are joined by commas, as in HTTP."""
         values = [value for key, value in self._headers if key == name]
         return b", ".join(values) if values else None
 
     def text_header(self, name: bytes) -> str | None:
-        """The same as text; bytes beyond ASCII stand for themselves."""
+        """The value of a header as text, decoded as Latin-1."""
         value = self.header(name)
         return None if value is None else value.decode("latin-1")
 
@@ -63,7 +63,7 @@ class Exchange:
         return bool(self._connection.is_closing())
 
     async def body(self, limit: int, seconds: float, reserve: Callable[[int], None]) -> bytes:
-        """The whole body, at most ``limit`` bytes. ``reserve`` is told of every piece before it is kept, and may raise.
+        """The whole body, at most ``limit`` bytes. ``reserve`` is called with the size of each piece, and may raise.
 
         Raises BodyTooLarge, BodyTooSlow or ClientGone.
         """
@@ -90,7 +90,7 @@ class Exchange:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def answer(self, status: int, headers: Iterable[Header], body: bytes = b"") -> None:
-        """Send the answer. What is left of the request's body is read away for a while, then the connection closed."""
+        """Sends the response. If the body has not been read, discards it for some seconds and closes the connection."""
         complete = [*headers, *self._cors.headers(self.header(b"origin"))]
         if status != 204:
             complete.append((b"content-length", b"%d" % len(body)))

@@ -1,5 +1,5 @@
-"""One HTTP/1.1 connection with bounds: uvicorn's httptools protocol plus what it leaves open (bytes and seconds for the
-headers, seconds for taking the answer, requests sent ahead, number of connections, offers to upgrade).
+"""An HTTP/1.1 connection with limits that uvicorn's httptools protocol lacks: header size and time, write time,
+pipelined requests and number of connections. Offers to upgrade are declined.
 """
 
 import asyncio
@@ -22,11 +22,10 @@ _UPGRADE_HEADERS: Final = frozenset({b"upgrade", b"http2-settings"})
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """``header_bytes`` also bounds trailers; ``header_seconds`` runs from a request's first byte (or the connect).
+    """``header_bytes`` also limits trailers; ``header_seconds`` runs from a request's first byte (or the connect).
 
-    ``ahead``: requests that may follow one that is not answered yet; ``answer_seconds``: how long the client may leave
-    what we sent untaken; ``idle_seconds``: how long a connection may wait for its next request. ``handshake_seconds``
-    is TLS's.
+    ``ahead``: pipelined requests after one that is not answered yet; ``answer_seconds``: how long the client may not
+    read a response; ``idle_seconds``: how long a connection may wait for its next request; ``handshake_seconds``: TLS.
     """
 
     connections: int = 1024
@@ -39,9 +38,9 @@ class ConnectionLimits:
 
 
 def bounded_protocol(limits: ConnectionLimits, rejected: Callable[[Reason], None]) -> type[HttpToolsProtocol]:
-    """The protocol class that keeps ``limits``; a class, because that is what uvicorn takes.
+    """The protocol class with ``limits``; uvicorn needs a class.
 
-    ``rejected`` is called for each request that ends before the application gets to know of it.
+    ``rejected`` is called for each request that ends before it reaches the application.
     """
 
     class LimitedProtocol(_BoundedProtocol):
@@ -53,7 +52,7 @@ def bounded_protocol(limits: ConnectionLimits, rejected: Callable[[Reason], None
 
 
 class _TooFarAhead(Exception):  # noqa: N818 (never leaves this module)
-    """The client sends requests without waiting for answers, and without end."""
+    """The client has sent too many pipelined requests."""
 
 
 class _BoundedProtocol(HttpToolsProtocol):
@@ -65,21 +64,21 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Bytes since the parser last gave something away: what it holds is never more than this.
+        # Bytes received since the parser last delivered something: an upper bound of what it holds.
         self._held_bytes = 0
         self._header_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
         self._offer: tuple[bytes, str] | None = None
-        # Whether a request has begun of which the application does not know yet.
+        # Whether a request has begun that has not reached the application yet.
         self._begun = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # So that the first byte that the client does not take is noticed. (0 would pause TLS that has nothing to send.)
+        # So that pause_writing is called as soon as the client stops reading. (0 would pause TLS with nothing to send.)
         transport.set_write_buffer_limits(high=1)
         if len(self.connections) > self.limits.connections:
             self._reject(
-                b"503 Service Unavailable", b"too many connections; try again", Reason.THROTTLED, b"retry-after: 1\r\n"
+                b"503 Service Unavailable", b"too many connections; retry", Reason.THROTTLED, b"retry-after: 1\r\n"
             )
         else:
             self._start_header_timer()
@@ -87,7 +86,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
         self._stop_answer_timer()
-        for _ in self.pipeline:  # sent ahead, and never begun
+        for _ in self.pipeline:  # pipelined requests that were not started
             self.count(Reason.CLIENT_GONE)
         super().connection_lost(exc)
 
@@ -101,7 +100,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
-        # Instead of uvicorn's own, which throws away what follows an offer to upgrade.
+        # Replaces uvicorn's method, which drops the data after an offer to upgrade.
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
@@ -113,7 +112,7 @@ class _BoundedProtocol(HttpToolsProtocol):
             return
         except httptools.HttpParserError as error:
             if isinstance(error.__context__, _TooFarAhead):
-                # Nothing is answered: it would be taken for the answer to the first request that waits for one.
+                # No response: the client would take it for the response to its first unanswered request.
                 self.count(Reason.THROTTLED)
                 self.transport.close()
                 return
@@ -136,7 +135,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         else:
             super().on_headers_complete()
             self._begun = False
-            # uvicorn reads another 256 KiB of requests for each one that it has answered.
+            # uvicorn has no limit: it reads another 256 KiB of requests for each one that it has answered.
             if len(self.pipeline) > self.limits.ahead:
                 self.pipeline.popleft()
                 raise _TooFarAhead
@@ -151,9 +150,9 @@ class _BoundedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _decline_upgrade(self, rest: bytes) -> None:
-        # Java's HTTP client offers h2c with the first request of a connection, curl on demand. httptools then takes the
-        # message for one without a body, and an empty request would be acknowledged while the data is dropped. So the
-        # same request is parsed again, without the offer.
+        # Java's HTTP client offers h2c with the first request of a connection, curl on demand. httptools then parses a
+        # message without a body: an empty request would be acknowledged and the data dropped. So the same request is
+        # parsed again without the offer.
         assert self._offer is not None
         method, version = self._offer
         self._offer = None
@@ -168,7 +167,7 @@ class _BoundedProtocol(HttpToolsProtocol):
             elif name not in _UPGRADE_HEADERS:
                 head += [name, b": ", value, b"\r\n"]
         self.parser = httptools.HttpRequestParser(self)
-        # As uvicorn has it: with "Connection: close", what follows the request is no reason to answer 400.
+        # As in uvicorn: with "Connection: close", data after the request does not cause a 400.
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.data_received(b"".join(head) + b"\r\n" + rest)
 
@@ -191,12 +190,12 @@ class _BoundedProtocol(HttpToolsProtocol):
         self.send_400_response(text)
 
     def _count_unless_served(self, reason: Reason) -> None:
-        # In the middle of a body the application counts the request, as the connection is closed.
+        # During a body the application counts the request when the connection is closed.
         if self._begun or self.cycle is None or self.cycle.response_complete:
             self.count(reason)
 
     def _give_up(self) -> None:
-        # A close would wait for the same client to take what is left; so would the kernel, unless it is told to forget.
+        # A close would wait until the client reads the rest. SO_LINGER with 0 s makes the kernel drop it too.
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _FORGET)
         self.transport.abort()
@@ -208,7 +207,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def _reject(self, status: bytes, text: bytes, reason: Reason, header: bytes = b"") -> None:
         self._count_unless_served(reason)
-        # After a response that has begun nothing can be said any more.
+        # Nothing can be sent once a response has started.
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
             head = b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n%b" % (status, header)
             self.transport.write(head + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text) + text)

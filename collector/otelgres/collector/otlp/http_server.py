@@ -1,6 +1,6 @@
-"""OTLP/HTTP: the ASGI application on uvicorn, inside a loop that is already running.
+"""OTLP/HTTP: the ASGI application on uvicorn, in a running event loop.
 
-uvicorn is told to keep its hands off what belongs to the process: signals, logging configuration, workers.
+uvicorn's handling of signals, logging configuration and workers is disabled.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _BACKLOG: Final = 1024
 
 
 class HttpServer:
-    """A running server. ``port`` is the real one, also where 0 was asked for."""
+    """A running server. ``port`` is the actual one, also if 0 was requested."""
 
     def __init__(self, server: "_Server", task: "asyncio.Task[None]", port: int) -> None:
         self._server = server
@@ -37,8 +37,8 @@ class HttpServer:
         self.port = port
 
     async def stop(self, grace: float) -> None:
-        """Take no new requests, give those in flight ``grace`` seconds, then answer them 503 (which clients retry)."""
-        # Never quite 0: uvicorn would report an error even with nothing left to wait for. Its type says whole seconds.
+        """Accept no new requests, wait ``grace`` seconds for those in flight, then answer 503 (clients retry)."""
+        # Not 0: uvicorn would log an error even with nothing to wait for. It is typed as whole seconds.
         self._server.config.timeout_graceful_shutdown = max(grace, 0.1)  # type: ignore[assignment]
         self._server.should_exit = True
         await self._task
@@ -59,13 +59,12 @@ async def serve_http(
 ) -> HttpServer:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
-    ``ready`` says whether batches can be taken and what to show in ``/readyz``; ``pages`` are further GET routes by
-    path. Where telemetry needs a token pages need one too, except ``/healthz`` and ``/readyz``, which then show no
-    detail.
+    ``ready`` returns whether batches can be stored and the details for ``/readyz``; ``pages`` are more GET routes by
+    path. If telemetry needs a token, pages need one too, except ``/healthz`` and ``/readyz``, then without details.
     """
     sock = listen("OTLP/HTTP", host, port, reuse_port=reuse_port, backlog=_BACKLOG)
     if tls is not None:
-        # uvicorn counts a connection after its handshake, and until then it would cost us a file descriptor for free.
+        # uvicorn counts a connection only after the handshake; until then it would use an uncounted file descriptor.
         sock = BoundedListener(sock, connection_limits.connections)
     routes = {"/healthz": _alive, "/readyz": _readiness(ready, with_detail=not pipeline.authenticates), **(pages or {})}
     app = HttpApp(pipeline, routes, Cors(cors_origins), body_limits, open_pages={"/healthz", "/readyz"})
@@ -105,7 +104,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # Instead of uvicorn's own, which has no bound on TLS handshakes but asyncio's minute.
+        # Replaces uvicorn's method, whose only limit on TLS handshakes is asyncio's default of a minute.
         assert sockets is not None
         make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
         protocol = partial(
@@ -132,7 +131,7 @@ class _Server(uvicorn.Server):
 
 
 def metrics_page(exposition: Callable[[], Awaitable[bytes]]) -> PageMaker:
-    """``/metrics``, whose text ``exposition`` makes."""
+    """The page ``/metrics`` with the text of ``exposition``."""
 
     async def page() -> Page:
         return Page(200, CONTENT_TYPE_PLAIN_0_0_4, await exposition())

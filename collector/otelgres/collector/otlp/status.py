@@ -1,7 +1,6 @@
-"""The status of each outcome: one pure table for OTLP/gRPC and OTLP/HTTP.
+"""The OTLP/gRPC and OTLP/HTTP status of each outcome.
 
-A client drops data for good on the wrong word (HTTP 500, a RESOURCE_EXHAUSTED without RetryInfo), so no other module
-chooses a status for an outcome.
+No other module chooses a status: with a wrong one (HTTP 500, RESOURCE_EXHAUSTED without RetryInfo) clients drop data.
 """
 
 import math
@@ -31,19 +30,19 @@ from otelgres.collector.outcomes import (
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Overloaded, TooLarge, Unavailable
 
-# SDK exporters give one batch 10 s in all and drop it at once when told to wait longer than what is left of them.
+# Seconds. SDK exporters have 10 s for a batch, and drop it at once if the retry delay is longer than the time left.
 LONGEST_WAIT = 3.0
 SHORTEST_WAIT = 0.1
 
-# A response may have 4 MiB. 64 KiB of text stays far below that in JSON too, where one byte can take six.
+# A response may have 4 MiB. 64 KiB of text is far below that, also in JSON, where a byte can take six.
 BODY_MESSAGE_BYTES = 64 * 1024
-# gRPC carries an error in trailers, and clients refuse more than 8 KiB of them: percent-encoding can triple the text,
-# and grpc-status-details-bin repeats it in base64.
+# gRPC sends an error in trailers, of which clients accept 8 KiB: percent-encoding can triple the text, and
+# grpc-status-details-bin repeats it in base64.
 TRAILER_MESSAGE_BYTES = 1024
 
 
 class Encoding(Enum):
-    """The two encodings of OTLP/HTTP; the value is the media type. An answer is in its request's own."""
+    """The two encodings of OTLP/HTTP; the value is the media type. A response has the encoding of its request."""
 
     PROTOBUF = "application/x-protobuf"
     JSON = "application/json"
@@ -51,7 +50,7 @@ class Encoding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class GrpcAnswer:
-    """``code`` is the number of ``google.rpc.Code``; with OK (0) only ``body`` matters, otherwise only the rest."""
+    """``code`` is the number of ``google.rpc.Code``; with OK (0) only ``body`` is used, otherwise only the others."""
 
     code: int
     details: str = ""
@@ -61,7 +60,7 @@ class GrpcAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """``headers`` are lower-case names and values for ASGI; Content-Length is the server's to add."""
+    """``headers`` are lower-case names and values for ASGI; the server adds Content-Length."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
@@ -81,7 +80,7 @@ _REJECTED_KEY = {
 
 
 def grpc_answer(signal: Signal, outcome: Answerable) -> GrpcAnswer:
-    """The status, trailers and response bytes of one Export call."""
+    """The status, trailers and response bytes of an Export call."""
     if isinstance(outcome, Accepted):
         if _is_plain(outcome):
             return _PLAIN_GRPC
@@ -90,9 +89,9 @@ def grpc_answer(signal: Signal, outcome: Answerable) -> GrpcAnswer:
 
 
 def grpc_rejection(outcome: Rejection) -> GrpcAnswer:
-    """The status and trailers of a call that was not taken."""
+    """The status and trailers of a rejected call."""
     status = _status(outcome, TRAILER_MESSAGE_BYTES)
-    # The standard trailer is what the protocol names; the Python exporter reads only the second one.
+    # The first trailer is the standard one; the Python exporter reads only the second.
     trailers = [("grpc-status-details-bin", status.SerializeToString())]
     if isinstance(outcome, Overloaded | Unavailable):
         trailers.append(("google.rpc.retryinfo-bin", _retry_info(outcome.retry_after).SerializeToString()))
@@ -100,7 +99,7 @@ def grpc_rejection(outcome: Rejection) -> GrpcAnswer:
 
 
 def http_answer(signal: Signal, outcome: Answerable, encoding: Encoding) -> HttpAnswer:
-    """Status, headers and body of one POST, the body in ``encoding``."""
+    """Status, headers and body for a POST, the body in ``encoding``."""
     if isinstance(outcome, Accepted):
         if _is_plain(outcome):
             return _PLAIN_HTTP[encoding]
@@ -110,11 +109,11 @@ def http_answer(signal: Signal, outcome: Answerable, encoding: Encoding) -> Http
 
 
 def http_rejection(outcome: Rejection, encoding: Encoding) -> HttpAnswer:
-    """Status, headers and body for what was not taken, or for a page that is not shown."""
+    """Status, headers and body for a rejected request or page."""
     status = _status(outcome, BODY_MESSAGE_BYTES)
     headers = _PLAIN_HTTP[encoding].headers
     if isinstance(outcome, Overloaded | Unavailable):
-        # Whole seconds: the header has no fractions, and 0 would be an invitation to hammer.
+        # Whole seconds, as the header has no fractions; at least 1, so that clients do wait.
         wait = max(1, math.ceil(_wait(outcome.retry_after)))
         headers = (*headers, (b"retry-after", str(wait).encode()))
     if isinstance(outcome, Unauthenticated | PermissionDenied):
@@ -129,7 +128,7 @@ def http_rejection(outcome: Rejection, encoding: Encoding) -> HttpAnswer:
 
 
 def _is_plain(outcome: Accepted) -> bool:
-    # The protocol wants partial_success unset, not empty, when everything was taken and nothing is to be said.
+    # By the protocol partial_success is unset, not empty, if everything was accepted without a message.
     return outcome.rejected == 0 and not outcome.message
 
 
@@ -165,7 +164,7 @@ def _status(outcome: Rejection, message_bytes: int) -> Status:
             violation = BadRequest.FieldViolation(description=message)
             status.details.add().Pack(BadRequest(field_violations=[violation]))
         case TooLarge():
-            # Without RetryInfo on purpose: that is how the protocol tells "never" from "later" for this code.
+            # Without RetryInfo on purpose: for this code that means "do not retry" in the protocol.
             status = Status(code=code_pb2.RESOURCE_EXHAUSTED, message=message)
         case Overloaded():
             status = Status(code=code_pb2.RESOURCE_EXHAUSTED, message=message)
@@ -187,14 +186,14 @@ def _status(outcome: Rejection, message_bytes: int) -> Status:
 
 
 def _challenge(outcome: Unauthenticated | PermissionDenied) -> bytes:
-    # RFC 6750: an error is named only to those who have shown a token.
+    # RFC 6750: the error code is only sent if the request had a token.
     if isinstance(outcome, PermissionDenied):
         return b'Bearer realm="otelgres", error="insufficient_scope"'
     return b'Bearer realm="otelgres"' + (b', error="invalid_token"' if outcome.shown else b"")
 
 
 def _wait(seconds: float) -> float:
-    # The comparison is this way round so that NaN becomes the shortest wait, too.
+    # Written so that NaN becomes the shortest wait too.
     return min(seconds, LONGEST_WAIT) if seconds > SHORTEST_WAIT else SHORTEST_WAIT
 
 
@@ -204,7 +203,7 @@ def _retry_info(seconds: float) -> RetryInfo:
 
 
 def _shortened(message: str, limit: int) -> str:
-    # Text from anywhere may hold lone surrogates, which protobuf refuses.
+    # The text may contain lone surrogates, which protobuf rejects.
     encoded = message.encode("utf-8", "replace")
     if len(encoded) > limit:
         return encoded[: limit - 3].decode("utf-8", "ignore") + "…"

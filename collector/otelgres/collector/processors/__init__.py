@@ -1,1 +1,1 @@
-"""What changes a batch between its arrival and the queue: redaction and the tenant mark."""
+"""Processors change a batch before it is queued: redaction and the tenant attribute."""

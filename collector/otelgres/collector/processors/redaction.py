@@ -1,6 +1,6 @@
-"""The redaction processor: secrets taken out of requests, by the rules that the application could have used itself.
+"""The redaction processor: removes secrets from requests, by the same rules as in the library.
 
-Only if the operator asks for it, as every request is then parsed and built again.
+It is off by default, because every request must then be parsed and serialised again.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ def load_redaction(setting: str) -> Redaction | None:
 
 
 class RedactionProcessor:
-    """Redacts each batch in a thread, one at a time, so that a large one does not hold up the event loop."""
+    """Redacts one batch at a time in a thread, so that a large one does not block the event loop."""
 
     def __init__(self, rules: Redaction, rejections: RejectionCounters) -> None:
         self._redactor = Redactor(rules)
@@ -49,7 +49,7 @@ class RedactionProcessor:
         self._lock = asyncio.Lock()
 
     async def process(self, batch: Batch, tenant: str | None) -> Batch:
-        """The batch without what the rules hide; the same rules for every ``tenant``."""
+        """The redacted batch; the rules are the same for every ``tenant``."""
         async with self._lock:
             batch, count = await asyncio.to_thread(self._redactor.redacted, batch)
         if count:
@@ -58,14 +58,14 @@ class RedactionProcessor:
 
 
 class Redactor:
-    """Takes requests apart by ``rules``. Not for use by several threads: the rules remember names."""
+    """Redacts requests by ``rules``. Not thread-safe: the rules cache names."""
 
     def __init__(self, rules: Redaction) -> None:
         self._rules = rules
         self._count = 0
 
     def redacted(self, batch: Batch) -> tuple[Batch, int]:
-        """The batch without what the rules hide, and how many values were changed. Malformed ones stay as they are."""
+        """The redacted batch and the number of changed values. A malformed batch is returned unchanged."""
         try:
             request = _REQUESTS[batch.signal].FromString(batch.payload)
         except DecodeError:

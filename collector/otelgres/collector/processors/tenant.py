@@ -1,4 +1,4 @@
-"""The tenant processor: what a tenant's token sends is marked as that tenant's before anything is kept of it."""
+"""The tenant processor: adds the tenant of the request's token to every resource before the batch is stored."""
 
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ _REQUESTS: Final[dict[Signal, tuple[Any, str]]] = {
 
 
 class TenantProcessor:
-    """Marks the batches of those tokens that have a tenant."""
+    """Adds the attribute to batches whose token has a tenant."""
 
     async def process(self, batch: Batch, tenant: str | None) -> Batch:
         """The batch with ``tenant.id`` on every resource. Raises Rejected."""
@@ -28,9 +28,9 @@ class TenantProcessor:
 
 
 def with_tenant(batch: Batch, tenant: str) -> Batch:
-    """The batch with ``tenant.id`` on every resource. Raises Rejected for one that names another tenant.
+    """The batch with ``tenant.id`` on every resource. Raises Rejected if a resource names another tenant.
 
-    Unknown fields stay. The same bytes give the same bytes, so that a request sent again is still recognised.
+    Unknown fields are kept. Equal input gives equal output, so that a retried request is recognised.
     """
     message, groups = _REQUESTS[batch.signal]
     try:
@@ -43,8 +43,8 @@ def with_tenant(batch: Batch, tenant: str) -> Batch:
         for one in found:
             if one.value.WhichOneof("value") != "string_value" or one.value.string_value != tenant:
                 message = (
-                    f"this token belongs to tenant {tenant!r}, and a resource says {ATTRIBUTE} of another: "
-                    "leave the attribute out, or use that tenant's token"
+                    f"this token belongs to tenant {tenant!r}, but a resource has another {ATTRIBUTE}: "
+                    "omit the attribute, or use that tenant's token"
                 )
                 raise Rejected(Reason.TENANT, Invalid(message), sample=message)
         if not found:

@@ -1,7 +1,7 @@
-"""Whether the database is there, and the writer that keeps in the spool what the database cannot take now.
+"""Whether the database is available, and a writer that uses the spool while it is not.
 
-Writers share one :class:`Availability`. While the database is away they go straight to the spool, and only the replayer
-asks for it, so that an outage costs each request an fsync and not a connection timeout.
+Writers share one :class:`Availability`. During an outage they write to the spool at once and only the replayer probes
+the database, so that a request costs an fsync and not a connection timeout.
 """
 
 import logging
@@ -20,7 +20,7 @@ _FULL_RETRY_AFTER: Final = 2.0
 
 
 class Availability:
-    """Whether the database takes writes, as last seen. Starts as "away": the replayer finds out."""
+    """Whether the database accepted the last write. Initially unavailable, until it is marked available."""
 
     def __init__(self) -> None:
         self._available = threading.Event()
@@ -29,36 +29,36 @@ class Availability:
 
     @property
     def available(self) -> bool:
-        """Whether writers should try the database."""
+        """Whether writers should use the database."""
         return self._available.is_set()
 
     def mark_available(self) -> None:
-        """The database took something."""
+        """The database has accepted a write."""
         if not self._available.is_set():
             if self._was_unavailable:
-                log.warning("the database is back")
+                log.warning("the database is available again")
             self._available.set()
 
     def mark_unavailable(self) -> None:
-        """The database could not take something: the replayer starts to ask for it."""
+        """The database was unavailable for a write: the replayer starts to probe it."""
         if self._available.is_set():
             self._was_unavailable = True
-            log.warning("the database is away: what arrives is kept in the spool until it is back")
+            log.warning("the database is unavailable: incoming batches are written to the spool until it is back")
         self._available.clear()
         self._changed_event.set()
 
     def wake(self) -> None:
-        """There is something for the replayer to do."""
+        """Wakes the replayer."""
         self._changed_event.set()
 
     def wait_for_change(self, seconds: float) -> None:
-        """Returns after this time, or at once when something happened since the last call."""
+        """Waits at most ``seconds``; returns at once after a change since the last call."""
         self._changed_event.wait(seconds)
         self._changed_event.clear()
 
 
 class SpoolingWriter:
-    """Writes to the database, and to the spool what the database cannot take. One thread's."""
+    """Writes to the database, or to the spool while it is unavailable. For one thread."""
 
     def __init__(self, store: PostgresWriter, spool: SpoolQueue, availability: Availability) -> None:
         self._store = store
@@ -66,30 +66,31 @@ class SpoolingWriter:
         self._availability = availability
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """Answers for each batch in order; accepted means committed, or fsynced in the spool."""
+        """The outcome of each batch, in order; accepted means committed, or fsynced in the spool."""
         if not self._availability.available:
-            return self._keep(batches)
+            return self._spool_batches(batches)
         outcomes = self._store.write(batches)
-        away = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Unavailable)]
-        if away:
+        failed = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, Unavailable)]
+        if failed:
             self._availability.mark_unavailable()
-            for place, outcome in zip(away, self._keep([batches[place] for place in away]), strict=True):
-                outcomes[place] = outcome
+            spooled = self._spool_batches([batches[index] for index in failed])
+            for index, outcome in zip(failed, spooled, strict=True):
+                outcomes[index] = outcome
         return outcomes
 
     def close(self) -> None:
         """Closes the connection."""
         self._store.close()
 
-    def _keep(self, batches: Sequence[Batch]) -> list[Outcome]:
-        # The sender's answer must be the one that the database would have led to: what is malformed is refused now. It
-        # is kept all the same: when it is drained, the ledger gets its row.
+    def _spool_batches(self, batches: Sequence[Batch]) -> list[Outcome]:
+        # The client must get the same outcome as with the database: malformed batches are rejected now. They are
+        # spooled too: when they are replayed, the loss is recorded in otel.losses.
         outcomes: list[Outcome] = [self._store.check(batch) for batch in batches]
         try:
             self._spool.append([batch for batch in batches if batch.payload])
         except SpoolFull as full:
-            log.warning("%s; senders are asked to retry", full)
-            away = Unavailable(_FULL_RETRY_AFTER, "the database is away and the spool is full; send it again")
-            return [away if isinstance(outcome, Accepted) else outcome for outcome in outcomes]
+            log.warning("%s; clients are told to retry", full)
+            unavailable = Unavailable(_FULL_RETRY_AFTER, "the database is unavailable and the spool is full; retry")
+            return [unavailable if isinstance(outcome, Accepted) else outcome for outcome in outcomes]
         self._availability.wake()
         return outcomes

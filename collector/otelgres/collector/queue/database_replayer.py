@@ -1,4 +1,4 @@
-"""Empties the spool into the database, and asks for the database while it is away."""
+"""Replays the spool into the database, and probes the database while it is unavailable."""
 
 import itertools
 import logging
@@ -16,12 +16,12 @@ from otelgres.exporters.spool.queue import Spooled, SpoolQueue
 
 log = logging.getLogger(__name__)
 
-_DRAIN_BYTES: Final = 1_500_000
-# A group that fails so often in a row, at a database that answers, is tried batch by batch.
+_GROUP_BYTES: Final = 1_500_000
+# After so many failures in a row at an available database, batches are written one by one.
 _GROUP_ATTEMPTS: Final = 3
-# Each try may wait for locks.
+# Each attempt may wait for locks.
 _PASS_SECONDS: Final = 60.0
-_TELL_SECONDS: Final = 5.0
+_LOG_SECONDS: Final = 5.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0
 
 
@@ -40,11 +40,11 @@ class DatabaseReplayer:
         self._helper = ThreadPoolExecutor(1, thread_name_prefix="drainer-second")
 
     def start(self) -> None:
-        """Starts the thread."""
+        """Starts replaying."""
         self._thread.start()
 
     def stop(self, seconds: float) -> None:
-        """Ends after the group that is being drained; what is left stays in the spool."""
+        """Ends after the current group, waiting at most ``seconds``; the rest stays in the spool."""
         self._stopping.set()
         self._availability.wake()
         if self._thread.is_alive():
@@ -58,12 +58,12 @@ class DatabaseReplayer:
                 try:
                     moved = self._step(store)
                 except Exception:
-                    log.exception("draining the spool failed; trying again")
+                    log.exception("replaying the spool failed; retrying")
                     store.close()
                     moved = False
                 pause = _SHORTEST_PAUSE if moved or self._availability.available else min(pause * 2, _LONGEST_PAUSE)
                 if not moved:
-                    # Not in step with other receivers: a database that returns must not meet all of them at once.
+                    # Random, so that several receivers do not all connect at once after an outage.
                     self._availability.wait_for_change(pause * random.uniform(0.5, 1.0))  # noqa: S311
         finally:
             self._helper.shutdown()
@@ -71,20 +71,20 @@ class DatabaseReplayer:
             store.close()
 
     def _step(self, store: PostgresWriter) -> bool:
-        """Drains one group; returns whether there may be more to do at once."""
+        """Replays one group; returns whether there may be more."""
         if not self._availability.available:
             if not store.probe():
                 return False
             self._availability.mark_available()
             self._drained_bytes, self._told_at = 0, time.monotonic()
-        spooled = self._spool.read(2 * _DRAIN_BYTES)
+        spooled = self._spool.read(2 * _GROUP_BYTES)
         for loss in self._spool.losses():
             store.record_loss(
                 "dropped" if loss.batches else "repaired", "spool", "spool_damaged", loss.batches or 1, loss.detail
             )
             self._spool.forget_loss(loss)
         if not spooled:
-            # A rate must not count the time without anything to drain.
+            # The rate must not include idle time.
             self._drained_bytes, self._told_at = 0, time.monotonic()
             return False
         if self._failures >= _GROUP_ATTEMPTS:
@@ -100,21 +100,21 @@ class DatabaseReplayer:
         self._failures = self._failures + 1 if through is None else 0
         if through is not None:
             self._spool.forget(through)
-            self._tell()
+            self._log_progress()
         return through is not None
 
     def _write(self, store: PostgresWriter, spooled: Sequence[Spooled]) -> list[Outcome]:
-        """Two halves at once, each a transaction: while one waits for PostgreSQL, the other is made rows of."""
+        """Writes two halves in parallel, each in a transaction: one is encoded while the other waits for PostgreSQL."""
         sizes = itertools.accumulate(len(item.batch.payload) for item in spooled)
-        middle = sum(size <= _DRAIN_BYTES for size in sizes)
+        middle = sum(size <= _GROUP_BYTES for size in sizes)
         if not 0 < middle < len(spooled):
             return store.write([item.batch for item in spooled])
         later = self._helper.submit(self._second.write, [item.batch for item in spooled[middle:]])
-        # What is stored of the later half while the earlier one failed is recognised when it comes again.
+        # If only the second half is stored, it is recognised as a duplicate when it is replayed again.
         return store.write([item.batch for item in spooled[:middle]]) + later.result()
 
     def _one_by_one(self, store: PostgresWriter, spooled: Sequence[Spooled]) -> bool:
-        """Takes what can be taken. What fails while a later batch is stored is at fault itself, and is quarantined."""
+        """Writes batches one by one; a batch that fails while a later one is stored is quarantined."""
         stuck: list[Spooled] = []
         deadline = time.monotonic() + _PASS_SECONDS
         moved = False
@@ -138,9 +138,9 @@ class DatabaseReplayer:
         return moved
 
     def _settle(self, store: PostgresWriter, item: Spooled) -> bool:
-        """Stores it now that a neighbour was stored, or sets it aside; False when the database went away meanwhile."""
+        """Retries a failed batch, then quarantines it; False if the database has become unavailable."""
         for _ in range(_GROUP_ATTEMPTS):
-            # It may have failed for a restart between it and its neighbour, which is no fault of its own.
+            # The first attempt may have failed because of a restart of the server.
             if not isinstance(store.write([item.batch])[0], Unavailable):
                 self._spool.forget(item.position)
                 return True
@@ -152,21 +152,23 @@ class DatabaseReplayer:
     def _quarantine(self, store: PostgresWriter, item: Spooled) -> None:
         path = self._spool.quarantine(item)
         log.error(
-            "a spooled batch of %s fails while others are stored: it is kept in %s", item.batch.signal.value, path
+            "a spooled batch of %s cannot be stored while others can: moved to quarantine, %s",
+            item.batch.signal.value,
+            path,
         )
         sample = f"{len(item.batch.payload)} bytes, kept in {path.parent.name}/{path.name}"
         store.record_loss("dropped", item.batch.signal, "spool_quarantined", 1, sample)
-        # Before anything else can fail: entered once.
+        # Directly after record_loss, so that the loss is recorded once.
         self._spool.forget(item.position)
 
-    def _tell(self) -> None:
+    def _log_progress(self) -> None:
         seconds = time.monotonic() - self._told_at
-        if seconds >= _TELL_SECONDS:
+        if seconds >= _LOG_SECONDS:
             rate = self._drained_bytes / seconds
-            # Files are deleted whole, so that what is left is an upper bound.
+            # Files are deleted as a whole, so this is an upper bound.
             left = self._spool.bytes
             log.warning(
-                "draining the spool: at most %s bytes left, %s bytes/s, %.0f s",
+                "replaying the spool: at most %s bytes left, %s bytes/s, %.0f s",
                 f"{left:,}",
                 f"{rate:,.0f}",
                 left / rate if rate else 0.0,

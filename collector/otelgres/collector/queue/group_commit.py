@@ -1,8 +1,8 @@
-"""The queue: requests wait here until a writer commits them together; then their senders are answered.
+"""The queue: requests wait until a writer commits them together; then they are answered.
 
-Group commit without a timer: a writer takes everything that waits, up to a bound, so a lone request is committed at
-once and a flood is committed in large groups. What waits is bounded in bytes and by how long it would wait: past either
-bound the answer is "come back".
+Group commit without a timer: a writer takes all waiting requests, up to a limit, so a single request is committed at
+once and many are committed in large groups. The queue is limited in bytes and in expected waiting time; beyond either
+limit, requests are rejected with a retry delay.
 """
 
 import asyncio
@@ -19,13 +19,12 @@ from otelgres.exporters.outcome import Outcome, Overloaded, Unavailable
 
 log = logging.getLogger(__name__)
 
-# About 4,000 spans: larger groups were not faster, and smaller ones pay the commit more often.
+# About 4,000 spans: larger groups were not faster, and smaller ones need more commits.
 GROUP_BYTES: Final = 1_500_000
 _RETRY_AFTER: Final = 1.0
-# Seconds. A sender gives one request 10 s, refusals included, and what is stored after that is stored for nobody who
-# hears of it: docs/chaos.md has what a longer wait costs under overload.
+# Seconds. Clients give up after 10 s, retries included: docs/chaos.md has the cost of a longer wait under overload.
 _LONGEST_WAIT: Final = 1.0
-# A group that a slow database works on for seconds is a wait too; smaller ones than this would pay for commits only.
+# With a slow database a large group takes seconds; groups below the minimum would only add commits.
 _GROUP_SECONDS: Final = 0.25
 _SMALLEST_GROUP_BYTES: Final = 256_000
 _HALF_LIFE: Final = 2.0
@@ -33,7 +32,7 @@ _LEAST_EVIDENCE: Final = 0.5
 
 
 class BatchWriter(Protocol):
-    """What stores batches. ``write`` answers for each batch in order once its fate is final."""
+    """Stores batches. ``write`` returns the final outcome of each batch, in order."""
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]: ...
 
@@ -50,14 +49,14 @@ class _PendingRequest(NamedTuple):
 
 
 class _CommitRate:
-    """Bytes a second that the writers store while more is waiting. Unknown once nothing waits: then they keep up."""
+    """Bytes a second that the writers store while requests wait. Unknown once the queue is empty."""
 
     def __init__(self) -> None:
         self._bytes = self._seconds = 0.0
         self._since: float | None = None
 
     def stored(self, size: int, *, more: bool) -> None:
-        """A group was stored; ``more``: others wait."""
+        """Adds a stored group; ``more``: other requests are waiting."""
         if not more:
             self._bytes = self._seconds = 0.0
             self._since = None
@@ -71,14 +70,14 @@ class _CommitRate:
         self._since = now
 
     def within(self, seconds: float) -> float:
-        """How many bytes would be stored in this time."""
+        """How many bytes can be stored in ``seconds``; infinite if unknown."""
         if self._seconds < _LEAST_EVIDENCE:
             return math.inf
         return self._bytes / self._seconds * seconds
 
 
 class GroupCommitQueue:
-    """Takes batches in one asyncio loop and has them written by threads, each with a writer of its own."""
+    """Accepts batches in one asyncio loop; threads write them, each with its own writer."""
 
     def __init__(
         self, make_writer: Callable[[], BatchWriter], *, writers: int = 2, max_queue_bytes: int = 256 << 20
@@ -103,9 +102,9 @@ class GroupCommitQueue:
         return self._bytes
 
     async def submit(self, batch: Batch, settled: Settled) -> Outcome:
-        """The batch's final outcome, of which ``settled`` is told first, in this loop.
+        """The batch's final outcome; ``settled`` is called with it first, in this loop.
 
-        A caller that is cancelled does not take its batch back: ``settled`` is called all the same.
+        If the caller is cancelled, the batch is still written and ``settled`` is called.
         """
         waiting = self._admitted(batch, settled)
         if not isinstance(waiting, _PendingRequest):
@@ -117,10 +116,10 @@ class GroupCommitQueue:
         size = len(batch.payload)
         with self._changed:
             if self._closing:
-                return Unavailable(_RETRY_AFTER, "the receiver is stopping; send it again")
-            # One request alone is always let in: the transports bound its size.
+                return Unavailable(_RETRY_AFTER, "the receiver is stopping; retry")
+            # An empty queue accepts any request: the transports limit its size.
             if self._bytes and self._bytes + size > min(self._max_queue_bytes, self._rate.within(_LONGEST_WAIT)):
-                return Overloaded(_RETRY_AFTER, "too much is waiting to be stored; send it again")
+                return Overloaded(_RETRY_AFTER, "the queue is full; retry")
             waiting = _PendingRequest(batch, settled, self._loop.create_future())
             self._waiting.append(waiting)
             self._bytes += size
@@ -128,7 +127,7 @@ class GroupCommitQueue:
         return waiting
 
     async def close(self, seconds: float) -> None:
-        """Lets the writers finish what waits, for at most this many ``seconds``; the rest is answered "come back"."""
+        """Waits at most ``seconds`` for the writers to store the queue; the rest is rejected with a retry delay."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -139,8 +138,8 @@ class GroupCommitQueue:
             left = [*self._waiting]
             self._waiting.clear()
         if left:
-            log.warning("%d requests were not stored before the receiver stopped; their senders keep them", len(left))
-        self._answer(left, [Unavailable(_RETRY_AFTER, "the receiver is stopping; send it again")] * len(left))
+            log.warning("%d requests were not stored before the receiver stopped; clients are told to retry", len(left))
+        self._answer(left, [Unavailable(_RETRY_AFTER, "the receiver is stopping; retry")] * len(left))
 
     def _work(self, make_writer: Callable[[], BatchWriter]) -> None:
         writer = make_writer()
@@ -149,10 +148,10 @@ class GroupCommitQueue:
                 try:
                     outcomes = writer.write([waiting.batch for waiting in group])
                 except Exception:
-                    log.exception("a writer failed; senders are asked to retry")
+                    log.exception("a writer failed; clients are told to retry")
                     writer.close()
-                    away = Unavailable(_RETRY_AFTER, "the receiver could not store this; send it again")
-                    outcomes = [away] * len(group)
+                    unavailable = Unavailable(_RETRY_AFTER, "the receiver could not store the request; retry")
+                    outcomes = [unavailable] * len(group)
                 size = sum(len(waiting.batch.payload) for waiting in group)
                 with self._changed:
                     self._bytes -= size
@@ -160,7 +159,7 @@ class GroupCommitQueue:
                 try:
                     self._loop.call_soon_threadsafe(self._answer, group, outcomes)
                 except RuntimeError:
-                    # The loop is gone: the process is ending, and nobody is left to be told.
+                    # The loop is closed: the process is ending.
                     return
         finally:
             writer.close()

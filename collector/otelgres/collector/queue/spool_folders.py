@@ -1,7 +1,7 @@
-"""A spool folder for each receiver of one database, and what receivers that are gone have left in theirs.
+"""The spool folder of each receiver of a database.
 
-Receivers on one machine share a parent folder; each locks a numbered folder in it. Whoever starts takes over the files
-of folders that nobody holds, so that nothing waits for a receiver that never comes back.
+Receivers on one machine share a parent folder; each locks a numbered folder in it. A starting receiver takes over the
+files in unlocked folders, so that batches of a receiver that does not return are replayed.
 """
 
 from pathlib import Path
@@ -20,29 +20,29 @@ class SpoolFolder(NamedTuple):
     ownership: FolderLock
 
     def release(self) -> None:
-        """Lets the next receiver have it, with what is left in it."""
+        """Unlocks the folder, with its files, for the next receiver."""
         self.ownership.release()
 
 
 def take_folder(parent: Path) -> SpoolFolder:
-    """The first free folder below ``parent``, with the files of all other free ones moved into it. Raises OSError."""
+    """Locks the first free folder in ``parent`` and moves the files of other free ones into it. Raises OSError."""
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    mine: SpoolFolder | None = None
+    own: SpoolFolder | None = None
     for number in range(_MOST):
         path = parent / str(number)
-        if mine is not None and not path.is_dir():
+        if own is not None and not path.is_dir():
             continue
         folder = _try(path)
         if folder is None:
             continue
-        if mine is None:
-            mine = folder
+        if own is None:
+            own = folder
         else:
-            _move(folder.path, mine.path)
+            _move(folder.path, own.path)
             folder.release()
-    if mine is None:
-        raise OSError(f"all {_MOST} spool folders in {parent} are taken: are that many receivers running?")
-    return mine
+    if own is None:
+        raise OSError(f"all {_MOST} spool folders in {parent} are locked: stop some of the receivers")
+    return own
 
 
 def _try(path: Path) -> SpoolFolder | None:
@@ -56,7 +56,7 @@ def _try(path: Path) -> SpoolFolder | None:
 
 
 def _move(source: Path, target: Path) -> None:
-    # No two files have the same name, unless they have the same content, and names sort by age.
+    # Files have the same name only if they have the same content, and names sort by age.
     for path in source.glob("*.spool"):
         path.rename(target / path.name)
     quarantined = list((source / QUARANTINE).glob("*"))

@@ -1,1 +1,1 @@
-"""Who may come in: addresses, certificates, tokens, secrets. Refuses to know what is carried through the listeners."""
+"""Security of the listeners: addresses, certificates, tokens and files with secrets."""

@@ -1,7 +1,7 @@
-"""How often each peer failed lately, in a table that cannot grow. Refuses to know what failing means and who is asked.
+"""Counts recent authentication failures by peer, in a table of limited size.
 
-What it is for: nobody guesses 256 random bits, so this does not keep tokens safe. It keeps a sender with a wrong token
-from filling the log, and tells it to slow down.
+It does not protect tokens, as 256 random bits cannot be guessed. It prevents a client with a wrong token from filling
+the log, and slows it down.
 """
 
 import ipaddress
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _PEERS: Final = 4096
-# Whoever has one IPv6 address has all of its /64.
+# A host with an IPv6 address usually has its whole /64.
 _IPV6_PREFIX: Final = 64
 
 
@@ -23,7 +23,7 @@ class _Window:
 
 
 class AuthThrottle:
-    """At most ``most`` failures a peer in any window of ``seconds``; windows start with a peer's first failure."""
+    """Allows ``most`` failures of a peer in a window of ``seconds``, which starts with the peer's first failure."""
 
     def __init__(
         self, most: int = 10, seconds: float = 60.0, *, peers: int = _PEERS, clock: Callable[[], float] = time.monotonic
@@ -38,22 +38,22 @@ class AuthThrottle:
         return len(self._windows)
 
     def add(self, address: str) -> int:
-        """Notes a failure of this IP address (or whatever names the peer) and returns how many its window has now."""
+        """Adds a failure of this IP address (or other peer name); returns the number in the current window."""
         key = _network(address)
         now = self._clock()
         window = self._windows.get(key)
         if window is None or now - window.since >= self._seconds:
             window = self._windows[key] = _Window(now)
             if len(self._windows) > self._peers:
-                # The one that has been quiet longest. With more peers than places nobody is slowed down, which costs
-                # lines in a log, and those are bounded on their own.
+                # The peer without failures for the longest time. With too many peers none is slowed down; the log
+                # has a limit of its own.
                 self._windows.popitem(last=False)
         self._windows.move_to_end(key)
         window.failures += 1
         return window.failures
 
     def too_many(self, failures: int) -> bool:
-        """Whether a peer with so many in its window is to be slowed down."""
+        """Whether a peer with this number of failures must be slowed down."""
         return failures > self._most
 
 

@@ -1,6 +1,6 @@
-"""Authentication for both transports: what a request shows in, its principal out.
+"""Authentication for both transports: returns the principal of a request's credentials.
 
-A valid token is let in at once, whatever its peer's other requests did; only failures count against a peer.
+A valid token is always accepted, even from a peer with failed requests.
 """
 
 import logging
@@ -25,7 +25,7 @@ _ASK: Final = "send `Authorization: Bearer <token>` or `x-api-key: <token>`"
 
 
 class Credentials(NamedTuple):
-    """What a request shows: the values of two headers (None: not sent), and the IP address that it comes from."""
+    """The credentials of a request: the values of two headers (None: not sent), and the client's IP address."""
 
     authorization: str | None
     api_key: str | None
@@ -33,7 +33,7 @@ class Credentials(NamedTuple):
 
 
 class Authenticator:
-    """Lets in who shows a valid token. Made for one thread: the loop that serves."""
+    """Accepts requests with a valid token. For use in the event loop only."""
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class Authenticator:
         self._log_lines = 0
 
     def admit(self, credentials: Credentials, scope: TokenScope) -> Principal:
-        """Whose token it is. Raises Rejected.
+        """The principal of the token. Raises Rejected.
 
-        A peer that failed too often is asked to retry later (``Overloaded``): a sender with a wrong token then
-        keeps its data for a while instead of dropping it, which is what it does with ``Unauthenticated``.
+        A peer with too many failures is told to retry later (``Overloaded``): a client with a wrong token then keeps
+        its data for a while, instead of dropping it as after ``Unauthenticated``.
         """
         address = credentials.address
         shown = _shown(credentials.authorization, credentials.api_key)
@@ -66,7 +66,7 @@ class Authenticator:
             answer = Unauthenticated("the token has expired", shown=True)
             raise self._rejected(Reason.EXPIRED_TOKEN, address, answer, name)
         if scope not in token.scopes:
-            denied = PermissionDenied(f"the token is not for this: it needs {scope}")
+            denied = PermissionDenied(f"the token does not have the scope {scope}")
             raise self._rejected(Reason.WRONG_SCOPE, address, denied, name)
         return token.principal
 
@@ -90,7 +90,12 @@ class Authenticator:
         self._log_lines += 1
         if self._log_lines <= _LOG_LINES:
             whose = f" ({name!r})" if name else ""
-            _log.warning("rejected a request from %s: %s%s; more from there are only counted", address, reason, whose)
+            _log.warning(
+                "rejected a request from %s: %s%s; further rejections from this address are only counted",
+                address,
+                reason,
+                whose,
+            )
 
 
 def _shown(authorization: str | None, api_key: str | None) -> bytes | None:
@@ -98,7 +103,7 @@ def _shown(authorization: str | None, api_key: str | None) -> bytes | None:
         scheme, _, text = authorization.partition(" ")
         if scheme.lower() == "bearer" and text.strip():
             return text.strip().encode("utf-8", "replace")
-    # A proxy may use Authorization for itself.
+    # A proxy may use the Authorization header itself.
     if api_key is not None and api_key.strip():
         return api_key.strip().encode("utf-8", "replace")
     return None

@@ -1,18 +1,15 @@
-"""Whether an address may be served: loopback always, anything else only behind TLS and proof of who sends.
-
-Refuses to know sockets that are open and what is served on them.
-"""
+"""Checks listening addresses: loopback is always allowed, others only with TLS and authentication."""
 
 import ipaddress
 import socket
 
 
 class UnsafeBinding(ValueError):  # noqa: N818 (named for what the operator is told)
-    """The address is open to others and not protected; the message says what to give."""
+    """The address is reachable from other machines without protection; the message names the missing settings."""
 
 
 def check_binding(setting: str, host: str, *, tls: bool, authenticated: bool) -> None:
-    """Raises UnsafeBinding unless ``host`` may be served. ``authenticated``: senders need a token or certificate."""
+    """Raises UnsafeBinding unless ``host`` is safe. ``authenticated``: clients need a token or certificate."""
     if (tls and authenticated) or is_loopback(host):
         return
     lacking = []
@@ -21,14 +18,14 @@ def check_binding(setting: str, host: str, *, tls: bool, authenticated: bool) ->
     if not authenticated:
         lacking.append("tokens_file (`otelgres token new` makes it)")
     raise UnsafeBinding(
-        f"{setting} is set to {host}, which others can reach, without {' and without '.join(lacking)}. Give these "
-        f"settings, or serve 127.0.0.1; where only a private network of containers can reach it, insecure_bind: true "
-        f"(OTELGRES_INSECURE_BIND=true) serves it as it is."
+        f"{setting} is set to {host}, which other machines can reach, without {' and without '.join(lacking)}. Set "
+        f"them, or use 127.0.0.1. If only a private network of containers can reach it, set insecure_bind: true "
+        f"(OTELGRES_INSECURE_BIND=true) to allow this."
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``. A name is loopback when every address of it is."""
+    """Whether only this machine can reach ``host``. A name is loopback if all its addresses are."""
     try:
         return _is_loopback_address(host)
     except ValueError:

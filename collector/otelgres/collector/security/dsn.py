@@ -1,7 +1,4 @@
-"""DSNs and the passwords in them: recognised, checked without being quoted, and taken out of what others can read.
-
-Refuses to know what a DSN is used for.
-"""
+"""Checks DSNs without quoting them, and hides their passwords in output and on the command line."""
 
 import logging
 import sys
@@ -18,55 +15,55 @@ _MASK: Final = "***"
 
 
 class InvalidDsn(ValueError):  # noqa: N818 (named for what the operator is told)
-    """The DSN cannot be what was meant; the message quotes nothing of it."""
+    """The DSN is invalid; the message does not quote it."""
 
 
 def check_dsn(dsn: str) -> None:
-    """Raises InvalidDsn for what libpq would refuse by quoting it, password and all, in an error that gets logged."""
+    """Raises InvalidDsn if the DSN is invalid; libpq's own error would quote it with its password."""
     try:
         given = conninfo_to_dict(dsn)
     except ProgrammingError:
         raise InvalidDsn(
-            "it is neither a libpq URI (postgresql://user@host/database) nor key=value pairs. In a URI, special "
-            "characters of a password are written as %XX"
+            "it is neither a libpq URI (postgresql://user@host/database) nor key=value pairs. In a URI, write special "
+            "characters of a password as %XX"
         ) from None
-    # A password with a bare @, / or ? makes a URI that is valid and means something else: parts of the password become
-    # the host, the port or the database, and are named when no connection can be made.
+    # With an unescaped @, / or ? in the password the URI is valid, but parts of the password become the host, the port
+    # or the database, which are quoted in connection errors.
     port = str(given.get("port") or "0")
     misplaced = any("@" in str(given.get(key) or "") for key in ("host", "port", "dbname"))
     if misplaced or not all(part.isdigit() for part in port.split(",") if part):
-        raise InvalidDsn("its host, port or database is none. Special characters of a password are written as %XX")
+        raise InvalidDsn("its host, port or database is invalid. Write special characters of a password as %XX")
 
 
 def has_secret(dsn: str) -> bool:
-    """Whether it holds a password."""
+    """Whether the DSN contains a password or other secret."""
     given = conninfo_to_dict(dsn)
     return any(given.get(key) for key in _SECRETS)
 
 
 def without_secrets(dsn: str) -> str:
-    """For people's eyes: the same, with every password masked."""
+    """The DSN with all secrets masked, for output."""
     given = conninfo_to_dict(dsn)
     masked = {key: _MASK for key in _SECRETS if given.get(key)}
     return make_conninfo(dsn, **masked) if masked else dsn
 
 
 def hide_from_command_line(dsn: str) -> None:
-    """What came by flag, if it holds a password: hidden from others where that can be done, and said. A valid DSN."""
+    """Hides a valid DSN with a password on the command line where possible, and logs a warning."""
     if not has_secret(dsn):
         return
-    hidden = "It was overwritten there" if hide_argument(dsn) else "It stays there"
+    hidden = "It was overwritten there" if hide_argument(dsn) else "It is still there"
     _log.warning(
-        "the password in --dsn was on the command line for all to see. %s; use OTELGRES_DSN, OTELGRES_DSN_FILE "
-        "or PGPASSFILE instead",
+        "the password in --dsn was visible to other users on the command line. %s; use OTELGRES_DSN, "
+        "OTELGRES_DSN_FILE or PGPASSFILE instead",
         hidden,
     )
 
 
 def hide_argument(argument: str) -> bool:
-    """Overwrites this argument of our own command line, so that `ps` shows stars; whether that worked.
+    """Overwrites ``argument`` on this process's command line, so that `ps` shows asterisks; returns whether it worked.
 
-    Linux lets a process write to its own arguments where they lie in its memory. Elsewhere nothing is done.
+    Only on Linux, where a process can write to its arguments in memory.
     """
     if sys.platform != "linux":
         return False

@@ -1,11 +1,11 @@
-"""Who sends: name and tenant of the token that was shown."""
+"""The client of a request: name and tenant of its token."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The bearer of a valid token. ``tenant`` is the claim stored with it, None where it has none."""
+    """The owner of a valid token. ``tenant`` is stored with the token, or None."""
 
     name: str
     tenant: str | None = None

@@ -1,8 +1,7 @@
-"""Files that hold secrets: read only when nobody else can read them, written so that nobody else ever could.
+"""Reads and writes files with secrets, which only their owner may be able to read.
 
-Refuses to know what is in them. On Windows, where modes say nothing, only the reading and writing is left. What a
-container runtime (``/run/secrets``) or systemd (``$CREDENTIALS_DIRECTORY``) hands in has the mode they chose, and is
-theirs to protect.
+Modes are not checked on Windows, nor for files provided by a container runtime (``/run/secrets``) or systemd
+(``$CREDENTIALS_DIRECTORY``), which choose the mode themselves.
 """
 
 import os
@@ -13,18 +12,18 @@ from pathlib import Path
 
 
 class InsecureFileMode(PermissionError):  # noqa: N818 (named for what the operator is told)
-    """Others can read the file; the message says how to change that."""
+    """Other users can read or change the file; the message says how to correct that."""
 
 
 def read_private(path: Path) -> str:
     """The text of a file that only its owner can read. Raises InsecureFileMode, OSError or UnicodeDecodeError."""
     with path.open("rb") as file:
-        # Of the open file, not of the path: nobody can put another one in its place in between.
+        # The status of the open file, not of the path, which could be replaced in between.
         status = os.fstat(file.fileno())
         if sys.platform != "win32" and not _handed_in(path):
             if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
                 raise InsecureFileMode(
-                    f"{path} can be read by others (mode {stat.S_IMODE(status.st_mode):04o}): chmod 600 {path}"
+                    f"{path} can be read by other users (mode {stat.S_IMODE(status.st_mode):04o}): chmod 600 {path}"
                 )
             if status.st_uid not in (0, os.geteuid()):
                 raise InsecureFileMode(
@@ -35,13 +34,13 @@ def read_private(path: Path) -> str:
 
 def _handed_in(path: Path) -> bool:
     folders = ["/run/secrets", os.environ.get("CREDENTIALS_DIRECTORY")]
-    # Resolved: a link from elsewhere is as good as the file, and a way out by `..` is not.
+    # Resolved, so that a link to such a file is accepted, and a path that leaves the folder by `..` is not.
     return any(folder and path.resolve().is_relative_to(folder) for folder in folders)
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces the file as a whole, mode 0600; readers see the old text or the new. Raises OSError."""
-    # mkstemp makes the file 0600 from its first moment.
+    """Replaces the file atomically, with mode 0600. Raises OSError."""
+    # mkstemp creates the file with mode 0600.
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)

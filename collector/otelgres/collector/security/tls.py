@@ -1,7 +1,7 @@
-"""Certificates for both listeners, loaded again for the next connection when their files change.
+"""Certificates for both listeners, reloaded for the next connection when their files change.
 
-TLS 1.2 at least; with a CA for clients, none comes in without a certificate of it. Files that cannot be loaded after a
-change leave the certificates as they were, and the log says so. Refuses to know what is served.
+At least TLS 1.2; with a client CA, clients need a certificate signed by it. If changed files cannot be loaded, the
+error is logged and the old certificates stay in use.
 """
 
 import logging
@@ -15,7 +15,7 @@ import grpc  # type: ignore[import-untyped]
 
 _log = logging.getLogger(__name__)
 
-# A certificate and its key are two files, renewed one after the other: a pair that does not fit is looked at again with
+# A certificate and its key are two files, renewed one after the other: a pair that does not match is read again for
 # the next connection.
 _Stamps = tuple[tuple[int, int, int] | None, ...]
 _ALPN: Final = ["http/1.1"]
@@ -27,7 +27,7 @@ class TlsUnusable(ValueError):  # noqa: N818 (named for what the operator is tol
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files: the chain, its key, and the CA whose certificates clients must show (None: they need none)."""
+    """PEM files: the chain, its key, and the CA of client certificates (None: clients need none)."""
 
     cert: Path
     key: Path
@@ -41,59 +41,59 @@ class _Loaded:
 
 
 class Certificates:
-    """What the files hold now. Raises TlsUnusable when made. Both doors ask from threads of their own."""
+    """The current certificates. Thread-safe. The constructor raises TlsUnusable."""
 
     def __init__(self, files: TlsFiles) -> None:
         self._files = files
         self._lock = threading.Lock()
         self._seen = _stamps(files)
-        self._told = ""
+        self._last_error = ""
         self._loaded = _load(files)
         self._of_grpc = self._loaded
 
     def grpc_credentials(self) -> Any:
-        """For ``add_secure_port``."""
+        """The credentials for ``add_secure_port``."""
         return grpc.dynamic_ssl_server_credentials(
             self._of_grpc.grpc, self._grpc_change, require_client_authentication=self._files.client_ca is not None
         )
 
     def http_context(self) -> ssl.SSLContext:
-        """For asyncio's servers; only for wrapping connections."""
+        """The context for asyncio's servers; it can only wrap connections."""
         context = _CurrentContext(ssl.PROTOCOL_TLS_SERVER)
         context.certificates = self
         return context
 
     def current(self) -> ssl.SSLContext:
         """The context for the next connection."""
-        return self._look().context
+        return self._reload_if_changed().context
 
     def _grpc_change(self) -> Any:
-        # grpc asks before each handshake and wants None when nothing changed since it asked last.
-        loaded = self._look()
+        # grpc calls this before each handshake and expects None if nothing has changed.
+        loaded = self._reload_if_changed()
         if loaded is self._of_grpc:
             return None
         self._of_grpc = loaded
         return loaded.grpc
 
-    def _look(self) -> _Loaded:
+    def _reload_if_changed(self) -> _Loaded:
         with self._lock:
             stamps = _stamps(self._files)
             if stamps != self._seen:
                 try:
                     self._loaded = _load(self._files)
                 except TlsUnusable as error:
-                    if str(error) != self._told:
-                        self._told = str(error)
-                        _log.error("%s. The certificate loaded before stays in use", error)
+                    if str(error) != self._last_error:
+                        self._last_error = str(error)
+                        _log.error("%s. The previous certificate stays in use", error)
                 else:
-                    self._seen, self._told = stamps, ""
-                    _log.info("%s was loaded again", self._files.cert)
+                    self._seen, self._last_error = stamps, ""
+                    _log.info("%s was reloaded", self._files.cert)
             return self._loaded
 
 
 class _CurrentContext(ssl.SSLContext):
-    # A listening server keeps the context it was started with, and a context can neither lose a CA again nor take back
-    # a certificate whose key does not fit. So each connection is wrapped by the newest context that is whole.
+    # A listening server keeps its context, from which neither a CA nor a certificate whose key does not match can be
+    # removed. So each connection is wrapped by the newest valid context.
     certificates: Certificates
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
@@ -108,7 +108,7 @@ def _load(files: TlsFiles) -> _Loaded:
     try:
         context.load_cert_chain(files.cert, files.key, password=_no_password)
     except (OSError, ValueError) as error:
-        # Also when the key is encrypted: OpenSSL would ask for the password on the terminal of a server.
+        # Also for an encrypted key: otherwise OpenSSL would prompt for the password on the terminal.
         raise TlsUnusable(f"tls_cert {files.cert} and tls_key {files.key} cannot be used: {_reason(error)}") from None
     client_ca = None
     if files.client_ca is not None:
@@ -123,13 +123,13 @@ def _load(files: TlsFiles) -> _Loaded:
 
 
 def _no_password() -> bytes:
-    raise ValueError("the key is encrypted; give it decrypted, readable for nobody else")
+    raise ValueError("the key is encrypted; use a decrypted key that only its owner can read")
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         reason = (error.reason or "not PEM").replace("_", " ").lower()
-        return "they do not belong together" if reason == "key values mismatch" else reason
+        return "they do not match" if reason == "key values mismatch" else reason
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return str(error)

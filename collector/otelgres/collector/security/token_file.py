@@ -1,7 +1,7 @@
-"""The file that tokens are kept in: read again when it changes, changed as a whole. Refuses to know who shows a token.
+"""The file with the hashed tokens: reloaded when it changes, and replaced atomically.
 
-A change that cannot be read leaves the tokens as they were: a slip in the file must not turn every sender away, whose
-data is then lost. It is said in the log until it is mended.
+If the changed file is invalid, the error is logged and the previous tokens stay valid: otherwise a mistake in the file
+would reject all clients, and their data would be lost.
 """
 
 import hmac
@@ -18,9 +18,9 @@ from otelgres.collector.system.folder_lock import FolderLock, InUse
 
 _log = logging.getLogger(__name__)
 
-# Looking is one stat, but not one for every request.
-_LOOK_SECONDS: Final = 1.0
-# Ours have 47 characters. Whatever is longer than any key needs no hashing.
+# A check is one stat; not for every request.
+_CHECK_SECONDS: Final = 1.0
+# Tokens have 47 characters. Longer values than this are not hashed.
 _LONGEST_TOKEN: Final = 512
 
 
@@ -34,7 +34,7 @@ def load_tokens(path: Path) -> list[Token]:
         return read_tokens(read_private(path))
     except FileNotFoundError:
         raise TokensUnusable(
-            f"{path} is not there: `otelgres token new --tokens-file {path} --name …` makes it"
+            f"{path} does not exist: create it with `otelgres token new --tokens-file {path} --name …`"
         ) from None
     except InsecureFileMode as error:
         raise TokensUnusable(str(error)) from None
@@ -47,15 +47,15 @@ def load_tokens(path: Path) -> list[Token]:
 
 @contextmanager
 def changing(path: Path) -> Iterator[list[Token]]:
-    """The list, to be changed in place and written back; one process at a time. Raises TokensUnusable.
+    """The list of tokens, to be changed in place; it is written back at the end. Raises TokensUnusable.
 
-    A file that is not there yet is an empty list.
+    One process at a time. A missing file is an empty list.
     """
     lock = FolderLock(path.with_name(path.name + ".lock"))
     try:
         lock.acquire()
     except InUse as error:
-        raise TokensUnusable(f"{path} is being changed by process {error.owner}; try again") from None
+        raise TokensUnusable(f"{path} is being changed by process {error.owner}; retry") from None
     except OSError as error:
         raise TokensUnusable(f"{path.parent} cannot be written to: {error.strerror}") from None
     try:
@@ -69,51 +69,50 @@ def changing(path: Path) -> Iterator[list[Token]]:
 
 
 class TokenFile:
-    """The tokens that are good now. Made for one thread: the loop that serves. Raises TokensUnusable when made."""
+    """The current tokens. For use in the event loop only. The constructor raises TokensUnusable."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
-        self._told = ""
+        self._last_error = ""
         self._seen = _stamp(path)
         self._tokens = _by_id(load_tokens(path))
-        self._next_look = clock() + _LOOK_SECONDS
+        self._next_check = clock() + _CHECK_SECONDS
 
     def __len__(self) -> int:
         return len(self._tokens)
 
     def find(self, shown: bytes) -> Token | None:
-        """The token with this text, expired or not; None if there is none."""
-        self._look()
+        """The token with this text, even if expired; None if there is none."""
+        self._reload_if_changed()
         if len(shown) > _LONGEST_TOKEN:
             return None
         digest = digest_of(shown)
-        # The time of this look-up depends on bytes of a SHA-256, not of the token: knowing how much of a hash was right
-        # does not help to find a token that has it.
+        # The time of this look-up depends on bytes of the SHA-256 and not of the token, so it reveals nothing useful.
         found = self._tokens.get(digest[:6])
         if found is None or not hmac.compare_digest(found.digest, digest):
             return None
         return found
 
-    def _look(self) -> None:
+    def _reload_if_changed(self) -> None:
         now = self._clock()
-        if now < self._next_look:
+        if now < self._next_check:
             return
-        self._next_look = now + _LOOK_SECONDS
-        # Looked at before reading: a change in between is then seen next time, instead of never.
+        self._next_check = now + _CHECK_SECONDS
+        # Before reading, so that a change in between is detected next time.
         stamp = _stamp(self._path)
         if stamp == self._seen:
             return
         try:
             tokens = load_tokens(self._path)
         except TokensUnusable as error:
-            if str(error) != self._told:
-                self._told = str(error)
-                _log.error("%s. The tokens read before stay in force", error)
+            if str(error) != self._last_error:
+                self._last_error = str(error)
+                _log.error("%s. The previous tokens stay valid", error)
             return
-        self._seen, self._told = stamp, ""
+        self._seen, self._last_error = stamp, ""
         self._tokens = _by_id(tokens)
-        _log.info("%s was read again: %d tokens", self._path, len(tokens))
+        _log.info("%s was reloaded: %d tokens", self._path, len(tokens))
 
 
 def _by_id(tokens: Sequence[Token]) -> dict[bytes, Token]:
@@ -125,5 +124,5 @@ def _stamp(path: Path) -> tuple[int, int, int, int] | None:
         status = path.stat()
     except OSError:
         return None
-    # The mode too: chmod mends a file without changing its text.
+    # Includes the mode: chmod can make a file valid without changing its text.
     return status.st_mtime_ns, status.st_size, status.st_ino, status.st_mode

@@ -1,7 +1,7 @@
-"""Tokens: made, hashed, written down and read again; no files here.
+"""Creates, hashes, serialises and parses tokens. Does no input or output.
 
-A token is 256 random bits, so one round of SHA-256 keeps it: there is nothing to guess, and the slow salted hashes that
-passwords need would only add milliseconds to every request.
+A token has 256 random bits, so SHA-256 is sufficient: it cannot be guessed, and the slow salted hashes that passwords
+need would only add milliseconds to every request.
 """
 
 import hashlib
@@ -16,29 +16,29 @@ import yaml
 
 from otelgres.collector.security.principal import Principal
 
-# Lets secret scanners and people tell what they have found.
+# Lets secret scanners and people recognise a token.
 PREFIX: Final = "otg_"
 _RANDOM_BYTES: Final = 32
 ID_CHARACTERS: Final = 12
 _KEYS: Final = {"name", "scopes", "sha256", "created", "expires", "tenant"}
-_HEADER: Final = "# Tokens of an otelgres receiver, hashed. Changed by `otelgres token`; the receiver rereads it.\n"
+_HEADER: Final = "# Hashed tokens of an otelgres receiver. Changed by `otelgres token`; the receiver reloads it.\n"
 _SPANS: Final = {"d": 86400, "h": 3600, "m": 60}
 
 
 class TokenScope(StrEnum):
-    """What a token opens: sending telemetry, or reading the receiver's own pages."""
+    """What a token permits: sending telemetry, or reading the receiver's pages."""
 
     INGEST = "ingest"
     READ = "read"
 
 
 class InvalidTokens(ValueError):  # noqa: N818 (named for what the operator is told)
-    """What was read is no list of tokens; the message says where it is wrong, and shows nothing of it."""
+    """The text is not a valid list of tokens; the message names the wrong entry without quoting it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One line of the list. ``digest`` is the SHA-256 of the token's text; times are aware."""
+    """An entry of the list. ``digest`` is the SHA-256 of the token's text; times have a time zone."""
 
     principal: Principal
     scopes: frozenset[TokenScope]
@@ -48,7 +48,7 @@ class Token:
 
     @property
     def id(self) -> str:
-        """How people name it. Part of the digest, which opens nothing."""
+        """The id for people: the beginning of the digest, which is not secret."""
         return self.digest.hex()[:ID_CHARACTERS]
 
 
@@ -60,13 +60,13 @@ def new_token(
     expires: datetime | None = None,
     tenant: str | None = None,
 ) -> tuple[str, Token]:
-    """The token's text, which exists nowhere else, and what is kept of it."""
+    """The text of a new token, which is stored nowhere, and its entry."""
     text = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     return text, Token(Principal(name, tenant), frozenset(scopes), digest_of(text.encode()), now, expires)
 
 
 def digest_of(shown: bytes) -> bytes:
-    """The digest under which a token is kept."""
+    """The digest by which a token is stored."""
     return hashlib.sha256(shown).digest()
 
 
@@ -75,13 +75,13 @@ def read_tokens(text: str) -> list[Token]:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        # Not the error's own text: it quotes the line.
+        # Without the error's text, which quotes the line.
         mark = getattr(error, "problem_mark", None)
-        raise InvalidTokens(f"it is not YAML{f' from line {mark.line + 1} on' if mark else ''}") from None
+        raise InvalidTokens(f"it is not valid YAML{f': see line {mark.line + 1}' if mark else ''}") from None
     if content is None:
         return []
     if not isinstance(content, list):
-        raise InvalidTokens("it must be a list, as `otelgres token new` writes it")
+        raise InvalidTokens("it must be a list, as written by `otelgres token new`")
     tokens = [_token(entry, number) for number, entry in enumerate(content, 1)]
     if len({token.id for token in tokens}) != len(tokens):
         raise InvalidTokens("two entries have the same hash")
@@ -107,12 +107,12 @@ def write_tokens(tokens: Sequence[Token]) -> str:
 
 
 def expiry(text: str, now: datetime) -> datetime:
-    """``90d``, ``12h``, ``30m`` from ``now``, or a date or time in ISO 8601 (UTC unless it says). Raises ValueError."""
+    """``90d``, ``12h``, ``30m`` from ``now``, or a date or time in ISO 8601 (default UTC). Raises ValueError."""
     if text[:-1].isdigit() and text[-1:] in _SPANS:
         try:
             return now + timedelta(seconds=int(text[:-1]) * _SPANS[text[-1]])
         except OverflowError:
-            raise ValueError(f"{text} is too far away") from None
+            raise ValueError(f"{text} is too far in the future") from None
     found = datetime.fromisoformat(text)
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
@@ -120,10 +120,10 @@ def expiry(text: str, now: datetime) -> datetime:
 def _token(entry: Any, number: int) -> Token:
     where = f"entry {number}"
     if not isinstance(entry, dict) or not {"name", "scopes", "sha256"} <= set(entry) <= _KEYS:
-        raise InvalidTokens(f"{where} must have name, scopes, sha256 and may have created, expires, tenant; no more")
+        raise InvalidTokens(f"{where} must have name, scopes and sha256, and may only add created, expires and tenant")
     name, tenant = entry["name"], entry.get("tenant")
     if not isinstance(name, str) or not name or not isinstance(tenant, str | None):
-        raise InvalidTokens(f"{where}: name and tenant must be text (quote it)")
+        raise InvalidTokens(f"{where}: name and tenant must be text (use quotes)")
     try:
         digest = bytes.fromhex(entry["sha256"])
         scopes = frozenset(TokenScope(scope) for scope in entry["scopes"])
@@ -138,7 +138,7 @@ def _token(entry: Any, number: int) -> Token:
 
 
 def _time(value: Any) -> datetime | None:
-    # YAML has made a datetime or date of it already, unless it was quoted.
+    # YAML parses an unquoted value to a datetime or date.
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     elif isinstance(value, date) and not isinstance(value, datetime):

@@ -1,8 +1,8 @@
-"""Where the receiver's own log lines go."""
+"""Logging of the receiver process."""
 
 import logging
 
 
 def log_to_stderr() -> None:
-    """Sends warnings and errors to stderr; stdout is kept for what the commands print."""
+    """Logs warnings and errors to stderr; stdout is for the output of commands."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

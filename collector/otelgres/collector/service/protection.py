@@ -1,4 +1,4 @@
-"""What protects the listeners of one receiver, chosen from its settings."""
+"""TLS and authentication of the listeners, from the settings."""
 
 import logging
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """None: plain text, or nobody is asked for a token."""
+    """``certificates`` is None for plain text; ``authenticator`` is None if no token is needed."""
 
     certificates: Certificates | None
     authenticator: Authenticator | None
 
 
 def protection(settings: ReceiverSettings) -> Protection:
-    """Loads what the settings name. Raises SettingError, also for addresses that must not be served like this."""
+    """Loads the certificates and tokens. Raises SettingError, also for addresses that need more protection."""
     try:
         certificates = _certificates(settings)
         tokens = TokenFile(Path(settings.tokens_file)) if settings.tokens_file else None
@@ -36,7 +36,7 @@ def protection(settings: ReceiverSettings) -> Protection:
     except (UnsafeBinding, TlsUnusable, TokensUnusable) as error:
         raise SettingError(str(error)) from None
     if tokens is not None and not len(tokens):
-        _log.warning("%s holds no token: nobody can send until there is one", settings.tokens_file)
+        _log.warning("%s contains no token: all requests are rejected until there is one", settings.tokens_file)
     return Protection(certificates, Authenticator(tokens) if tokens is not None else None)
 
 
@@ -45,5 +45,5 @@ def _certificates(settings: ReceiverSettings) -> Certificates | None:
         client_ca = Path(settings.tls_client_ca) if settings.tls_client_ca else None
         return Certificates(TlsFiles(Path(settings.tls_cert), Path(settings.tls_key), client_ca))
     if settings.tls_cert or settings.tls_key or settings.tls_client_ca:
-        raise SettingError("TLS needs tls_cert and tls_key together; tls_client_ca comes on top of them.")
+        raise SettingError("TLS needs tls_cert and tls_key together; tls_client_ca additionally requires both.")
     return None

@@ -1,7 +1,4 @@
-"""Runs a receiver in this process until it is told to stop: signals, readiness, and the order of ending.
-
-Refuses to know what is printed and where the database comes from.
-"""
+"""Runs a receiver in this process until SIGINT or SIGTERM."""
 
 import asyncio
 import signal
@@ -20,10 +17,10 @@ _Result = TypeVar("_Result")
 
 
 class _DaemonThreads(ThreadPoolExecutor):
-    """A thread for each call, and nobody waits for it at the end.
+    """An executor with a daemon thread for each call, which is not waited for at exit.
 
-    The library's own executor is waited for by asyncio and again by the interpreter, without a limit: one connection to
-    a database that keeps silent would hold a stopped receiver for ever.
+    asyncio and the interpreter wait for ThreadPoolExecutor without a limit: a connection to a database that does not
+    answer would block the shutdown forever.
     """
 
     def submit(
@@ -36,7 +33,7 @@ class _DaemonThreads(ThreadPoolExecutor):
                 return
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 (handed to whoever waits for the future)
+            except BaseException as error:  # noqa: BLE001 (raised by the future)
                 future.set_exception(error)
             else:
                 future.set_result(result)
@@ -50,8 +47,8 @@ def run(
 ) -> None:
     """Serves until SIGINT or SIGTERM, both of which are ignored afterwards.
 
-    ``when_ready`` is called in the loop, once, when batches can be stored. ``reuse_port`` lets our own workers share
-    the ports. Raises CannotListen or SettingError when the listeners cannot open.
+    ``when_ready`` is called once, in the loop, when batches can be stored. ``reuse_port`` lets workers share the ports.
+    Raises CannotListen or SettingError if the listeners cannot be opened.
     """
     asyncio.run(_run(Receiver(settings, dsn, reuse_port=reuse_port), when_ready))
 
@@ -71,7 +68,7 @@ async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> No
             wait.cancel()
     finally:
         await receiver.stop()
-        # Now, because the loop's end would make them deadly while the caller still stops what is its own.
+        # Before the loop ends, which would restore the default handlers while the caller is still shutting down.
         with suppress(NotImplementedError):
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().remove_signal_handler(number)
@@ -81,7 +78,7 @@ async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> No
 def _on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows has no add_signal_handler; there the plain handler wakes the loop.
+        # Windows has no add_signal_handler; a signal handler wakes the loop instead.
         with suppress(ValueError):
             try:
                 loop.add_signal_handler(number, stop.set)

@@ -1,7 +1,4 @@
-"""Where a running ``otelgres up`` says its addresses, so that other commands on the same data folder find it.
-
-Refuses to know what is done with them.
-"""
+"""The file with the addresses of a running ``otelgres up``, for other commands on the same data folder."""
 
 import json
 from pathlib import Path
@@ -12,7 +9,7 @@ import psutil
 
 
 class Running(NamedTuple):
-    """A receiver that was alive when its file was read."""
+    """A receiver that was running when its file was read."""
 
     grpc: str
     http: str
@@ -20,7 +17,7 @@ class Running(NamedTuple):
 
 
 class Runfile:
-    """``receiver.json`` in a data folder; a context manager that takes it away in the end."""
+    """``receiver.json`` in a data folder; a context manager that removes it at exit."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / "receiver.json"
@@ -34,13 +31,13 @@ class Runfile:
         self._path.unlink(missing_ok=True)
 
     def write(self, grpc: str, http: str, pid: int) -> None:
-        """Says who runs where."""
+        """Writes the addresses and the process id."""
         content = {"grpc": grpc, "http": http, "pid": pid, "started": psutil.Process(pid).create_time()}
         self._path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def running(data: Path) -> Running | None:
-    """The receiver that runs on this data folder; None if there is none (a file left by a kill counts as none)."""
+    """The receiver running on this data folder, or None (also for a file left after a kill)."""
     try:
         found: dict[str, Any] = json.loads((data / "receiver.json").read_text(encoding="utf-8"))
         if psutil.Process(found["pid"]).create_time() != found["started"]:

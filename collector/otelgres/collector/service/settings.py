@@ -1,6 +1,6 @@
-"""The one table of the receiver's settings: names, defaults, meaning. Refuses to know where a value is used.
+"""The receiver's settings: names, defaults and descriptions.
 
-Precedence: flag, then ``OTELGRES_*`` variable, then ``otelgres.yaml``, then the default here. Unknown keys are errors.
+Precedence: flag, ``OTELGRES_*`` variable, ``otelgres.yaml``, default. Unknown keys are errors.
 """
 
 import hashlib
@@ -19,97 +19,97 @@ from otelgres.collector.security.private_file import InsecureFileMode, read_priv
 
 
 class SettingError(ValueError):
-    """A setting that cannot be used; the message names it, says where it came from and what it should be."""
+    """An invalid setting; the message names it, its origin and the expected value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverSettings:
-    """How one receiver behaves."""
+    """The settings of a receiver. The docstring below each is its description in docs/configuration.md."""
 
     dsn: str | None = field(default=None, repr=False)
-    """Where to store: a libpq URI or key/value string. Environment or file is better than a flag: `ps` shows flags."""
+    """The database: a libpq URI or key/value string. Use the environment or a file: `ps` shows flags."""
     dsn_file: str | None = None
-    """File that holds nothing but the dsn, readable for nobody else; instead of dsn."""
+    """File that contains only the dsn, readable by its owner only; instead of dsn."""
     grpc: str = "127.0.0.1:4317"
-    """Address of OTLP/gRPC, HOST:PORT; port 0 takes any free one."""
+    """Address of OTLP/gRPC, HOST:PORT; port 0 means any free one."""
     http: str = "127.0.0.1:4318"
-    """Address of OTLP/HTTP and of /healthz and /readyz."""
+    """Address of OTLP/HTTP, /metrics, /healthz and /readyz, HOST:PORT."""
     insecure_bind: bool = False
-    """Serve addresses that others can reach without TLS and tokens. For private networks of containers only."""
+    """Allow listening on non-loopback addresses without TLS and tokens. For private networks of containers only."""
     tls_cert: str | None = None
-    """Certificate chain (PEM) of both listeners, which then speak TLS only; loaded again when it changes."""
+    """Certificate chain (PEM) of both listeners, which then accept TLS only; reloaded when the file changes."""
     tls_key: str | None = None
     """Its private key (PEM, not encrypted)."""
     tls_client_ca: str | None = None
-    """CA certificates (PEM): clients must show a certificate signed by one of them."""
+    """CA certificates (PEM): clients need a certificate signed by one of them."""
     tokens_file: str | None = None
-    """File with the hashes of accepted tokens (`otelgres token new`), private to its owner; read again on change."""
+    """File with the hashes of valid tokens (`otelgres token new`), readable by its owner only; reloaded on change."""
     redact: str = "off"
-    """Secrets taken out of what arrives: `defaults` for the usual ones, a YAML file of rules, or `off`. Costs CPU."""
+    """Remove secrets from requests: `defaults` for the built-in rules, a YAML file of rules, or `off`. Costs CPU."""
     cors_origins: str = ""
-    """Origins whose browsers may post, separated by commas; `*` alone allows every origin."""
+    """CORS: origins of browser clients, separated by commas; `*` allows every origin."""
     max_request_bytes: int = 64 * 1024 * 1024
-    """Largest request, before and after inflation."""
+    """Maximum bytes of a request, before and after decompression."""
     max_connections: int = 1024
-    """Connections of each listener; what comes beyond is asked to retry."""
+    """Maximum connections of each listener; further ones are rejected with a retry delay."""
     max_concurrent_streams: int = 128
-    """Calls at once on one gRPC connection; clients wait with what is beyond."""
+    """Maximum concurrent calls on one gRPC connection; further calls wait in the client."""
     max_concurrent_requests: int = 16
-    """gRPC requests that are received at once, each of up to max_request_bytes; what is beyond waits its turn."""
+    """gRPC requests received at once, each of up to max_request_bytes; further requests wait."""
     receive_seconds: float = 60.0
-    """How long one request may take to arrive."""
+    """Seconds in which a request must be received."""
     max_queue_bytes: int = 256 * 1024 * 1024
-    """Bytes of requests that may wait for the database before senders are asked to retry."""
+    """Bytes of queued requests; when the queue is full, requests are rejected with a retry delay."""
     spool: str | None = None
-    """Folder that keeps batches while the database is away; by default one for each database in your data folder."""
+    """Folder for batches while the database is unavailable; by default one for each database in your data folder."""
     max_spool_bytes: int = 1024 * 1024 * 1024
-    """Bytes that the spool may hold before senders are asked to retry."""
+    """Maximum bytes of the spool; when it is full, requests are rejected with a retry delay."""
     workers: int = 1
-    """Processes that receive on the same ports, of 100 to 130 MB each. A connection stays with one of them."""
+    """Receiver processes on the same ports, of 100 to 130 MB each. Each connection stays with one of them."""
     writers: int = 2
-    """Connections that write, each with its own thread."""
+    """Connections that write to the database, each with its own thread."""
     past_days: int = 30
-    """Data older than this many days is stored apart, as 1970-01-01, and counted in the ledger."""
+    """Data older than this many days is stored under 1970-01-01 and counted in otel.losses."""
     future_days: int = 1
-    """Data newer than this many days ahead is stored apart likewise."""
+    """Data more than this many days in the future is stored under 1970-01-01 and counted in otel.losses."""
     retention_days: int = 30
-    """Days for which spans, logs and metric points are kept; 0 keeps them for ever."""
+    """Days for which spans, logs and metric points are kept; 0 keeps them forever."""
     rollup_retention_days: int = 400
-    """Days for which flows, span statistics and the ledger are kept; 0 keeps them for ever."""
+    """Days for which flows, span statistics and otel.losses are kept; 0 keeps them forever."""
     limit_items: int = 500_000
-    """Spans, log records or points of one request; all of a larger one is refused. 0 here and below: no limit."""
+    """Spans, log records or points of a request; a larger request is rejected. For all limits: 0 means no limit."""
     limit_attributes: int = 2048
-    """Attributes of one span, record, point, event, link, resource or scope; those beyond are dropped and counted."""
+    """Attributes of a span, record, point, event, link, resource or scope; more are dropped and counted."""
     limit_events: int = 4096
-    """Events and links of one span; those beyond are dropped and counted."""
+    """Events and links of a span; more are dropped and counted."""
     limit_key_bytes: int = 256 * 1024
-    """Bytes of an attribute's key; it is cut there and counted."""
+    """Bytes of an attribute's key; longer ones are truncated and counted."""
     limit_value_bytes: int = 1024 * 1024
-    """Bytes of an attribute's value; text is cut there, anything nested dropped, and counted."""
+    """Bytes of an attribute's value; longer text is truncated, larger nested values are dropped, and counted."""
     limit_text_bytes: int = 4 * 1024 * 1024
-    """Bytes of a body, name, status message or other text; it is cut there and counted."""
+    """Bytes of a body, name, status message or other text; longer ones are truncated and counted."""
     limit_nesting: int = 48
-    """Levels of arrays and maps in one value, 48 at most; what is deeper is kept as bytes and counted."""
+    """Levels of arrays and maps in a value, at most 48; deeper values are stored as bytes and counted."""
     limit_new_series: int = 20_000
-    """New metric series a minute and process; points of those beyond go to one overflow series each metric."""
+    """New metric series a minute and process; points of further ones go to one overflow series of each metric."""
     limit_new_resources: int = 2000
-    """New resources a minute and process; what those beyond send is filed under one for each service."""
+    """New resources a minute and process; data of further ones goes to one overflow resource of each service."""
     shutdown_seconds: float = 10.0
-    """How long a stop waits for what is being stored."""
+    """Seconds that a shutdown waits for pending commits."""
 
 
 _PREFIX: Final = "OTELGRES_"
 _TRUTHS: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-# Variables of ours that are not settings of the receiver.
+# Variables of otelgres that are not settings of the receiver.
 _OTHER: Final = {"OTELGRES_CONFIG", "OTELGRES_DATA", "OTELGRES_PG_USER", "OTELGRES_TEST_POSTGRES"}
-# What an application's side reads may stand in the same environment.
+# Variables of the library may be set in the same environment.
 _APPLICATIONS: Final = "OTELGRES_TELEMETRY_"
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> ReceiverSettings:
     """The settings from flags (None: not given), environment and file. Raises :class:`SettingError`.
 
-    A password that came by flag is taken off the command line, where others can see it.
+    A password in a flag is hidden on the command line, where other users can see it.
     """
     types = get_type_hints(ReceiverSettings)
     values: dict[str, Any] = {}
@@ -121,7 +121,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> R
         if name.startswith(_PREFIX) and name not in _OTHER and not name.startswith(_APPLICATIONS):
             key = name.removeprefix(_PREFIX).lower()
             if key not in types:
-                raise SettingError(f"{name} is no setting of otelgres. There are: {_names(types)}.")
+                raise SettingError(f"{name} is not a setting of otelgres. Known settings: {_names(types)}.")
             variables[key] = _converted(key, text, types[key], f"the variable {name}")
     values |= _one_dsn(variables, "the environment")
     given = {name: value for name, value in flags.items() if value is not None}
@@ -145,9 +145,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> R
 
 
 def _one_dsn(values: dict[str, Any], origin: str) -> dict[str, Any]:
-    # dsn and dsn_file are one setting in two spellings: whichever has precedence undoes the other one below.
+    # dsn and dsn_file are one setting: the one with the higher precedence overrides the other.
     if values.get("dsn") is not None and values.get("dsn_file") is not None:
-        raise SettingError(f"{origin} must give dsn or dsn_file, not both.")
+        raise SettingError(f"{origin} must set dsn or dsn_file, not both.")
     return {"dsn": None, "dsn_file": None, **values} if "dsn" in values or "dsn_file" in values else values
 
 
@@ -167,15 +167,15 @@ def _from_file(path: Path, types: Mapping[str, Any]) -> dict[str, Any]:
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        # Not the error's own text: it quotes the line, which may hold a password.
+        # Without the error's text, which quotes the line and maybe a password.
         mark = getattr(error, "problem_mark", None)
         where = f": see line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SettingError(f"{path} cannot be read as YAML{where}.") from None
     if not isinstance(content, dict):
-        raise SettingError(f"{path} must hold keys and values, such as `grpc: 127.0.0.1:4317`.")
+        raise SettingError(f"{path} must contain keys and values, such as `grpc: 127.0.0.1:4317`.")
     unknown = [str(key) for key in content if key not in types]
     if unknown:
-        raise SettingError(f"{path} has unknown keys: {', '.join(unknown)}. There are: {_names(types)}.")
+        raise SettingError(f"{path} contains unknown keys: {', '.join(unknown)}. Known keys: {_names(types)}.")
     return {key: _converted(key, value, types[key], str(path)) for key, value in content.items()}
 
 
@@ -193,8 +193,8 @@ def _converted(key: str, value: Any, kind: Any, origin: str) -> Any:
     except ValueError:
         pass
     wanted = " or ".join(getattr(one, "__name__", str(one)) for one in kinds)
-    shown = "what it is" if key == "dsn" else repr(value)
-    raise SettingError(f"{key} in {origin} must be {wanted}, not {shown}.")
+    shown = "" if key == "dsn" else f", not {value!r}"
+    raise SettingError(f"{key} in {origin} must be {wanted}{shown}.")
 
 
 def _names(types: Mapping[str, Any]) -> str:
@@ -202,7 +202,7 @@ def _names(types: Mapping[str, Any]) -> str:
 
 
 def spool_folder(settings: ReceiverSettings, dsn: str) -> Path:
-    """Where to spool for this database: what is kept for one must never be drained into another."""
+    """The spool folder for this database: batches for one database must not be replayed into another."""
     if settings.spool:
         return Path(settings.spool)
     given = conninfo_to_dict(dsn)

@@ -1,7 +1,4 @@
-"""A command that a signal ends in good order whenever it comes: before it serves, while it serves and while it stops.
-
-Refuses to know what is to be stopped: that is in the context managers inside the block.
-"""
+"""Ends a command gracefully on a signal: before it serves, while it serves and while it stops."""
 
 import signal
 import sys
@@ -15,10 +12,9 @@ _NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def stop_on_signals() -> Iterator[None]:
-    """Until something inside takes SIGINT and SIGTERM over, they end the block, and the process with exit 0.
+    """SIGINT and SIGTERM end the block, and the process with exit status 0, until code inside handles them itself.
 
-    After the first one no other interrupts the ending: whoever presses Ctrl-C again would leave half of it running. The
-    process can still be killed.
+    Further signals are ignored: a second Ctrl-C would interrupt the shutdown. The process can still be killed.
     """
 
     def end(number: int, frame: FrameType | None) -> NoReturn:
@@ -31,6 +27,6 @@ def stop_on_signals() -> Iterator[None]:
 
 
 def ignore_signals() -> None:
-    """From here on only the ending is left to do."""
+    """Ignores SIGINT and SIGTERM from now on."""
     for number in _NUMBERS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The wiring of one receiver: from its settings to listeners, pipeline, queue and writers. Does no work itself."""
+"""Creates the parts of a receiver from its settings: listeners, pipeline, queue and writers."""
 
 import asyncio
 from typing import Any
@@ -28,12 +28,12 @@ from otelgres.exporters.spool.queue import SpoolQueue
 
 
 class Receiver:
-    """OTLP in on two ports, rows out to one database. Start it inside a running asyncio loop, and stop it there."""
+    """Receives OTLP on two ports and writes to one database. Start and stop it in a running asyncio loop."""
 
     def __init__(self, settings: ReceiverSettings, dsn: str, *, reuse_port: bool = False) -> None:
         self._settings = settings
         self._dsn = dsn
-        # Before anything is opened: what is refused leaves nothing behind.
+        # Before anything is opened, so that an invalid setting leaves nothing behind.
         self._protection = protection(settings)
         self._rejections = RejectionCounters()
         try:
@@ -52,7 +52,7 @@ class Receiver:
             self._spool_folder = take_folder(folder)
             self._spool = SpoolQueue(self._spool_folder.path, settings.max_spool_bytes)
         except OSError as error:
-            raise SettingError(f"The spool folder {folder} cannot be used ({error}): set OTELGRES_SPOOL.") from error
+            raise SettingError(f"The spool folder {folder} cannot be used ({error}): set spool to another.") from error
         self.metrics = Metrics(
             {
                 ("otelcol_exporter_queue_size", EXPORTER): lambda: self._queue.queued_bytes if self._queue else 0,
@@ -63,7 +63,7 @@ class Receiver:
                 ("otelgres_database_up", ()): lambda: self._availability.available,
             }
         )
-        # One for all writers: the limits are the process's.
+        # Shared by all writers: the limits are for the process.
         self._cardinality = CardinalityLimiter(series=settings.limit_new_series, resources=settings.limit_new_resources)
         self._replayer = DatabaseReplayer(self._store, self._spool, self._availability)
         self._notifier = CommitNotifier(dsn)
@@ -75,7 +75,7 @@ class Receiver:
         self.http = ""
 
     async def start(self) -> None:
-        """Starts to listen. Until the database is there, what arrives is kept in the spool.
+        """Opens the listeners. Batches are spooled until the database is available.
 
         Raises CannotListen or SettingError.
         """
@@ -132,7 +132,7 @@ class Receiver:
         self._tasks.append(asyncio.create_task(self._publisher.run(self._maintenance.schema_known), name="publisher"))
 
     async def stop(self) -> None:
-        """Closes the listeners and stores what is queued, within ``shutdown_seconds``; the rest was not acked."""
+        """Closes the listeners and stores the queue, within ``shutdown_seconds``; the rest was not acknowledged."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
-"""One of several receivers on the same ports, started by ``service.workers``.
+"""A worker process: one of several receivers on the same ports, started by ``service.workers``.
 
-Settings and DSN come as one line of JSON on stdin, where `ps` cannot see them; when stdin ends, the parent is gone and
-so are we. Refuses to know how many others there are.
+Settings and DSN are read as one line of JSON from stdin, where `ps` does not show them. The end of stdin means that the
+parent has ended, and the worker exits.
 """
 
 import json
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    # Not sys.stdin.read(): that holds a lock for which the interpreter, when it ends first, aborts.
+    # Not sys.stdin.read(): it holds a lock that makes the interpreter abort at exit.
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,7 +1,7 @@
-"""Several receivers on the same ports, as one: started together, started again when one dies, stopped together.
+"""Several receiver processes on the same ports: started and stopped together, restarted when one ends.
 
-The kernel shares connections among listeners of one port (SO_REUSEPORT); a port that somebody else holds is an error.
-Refuses to know what a receiver does.
+The kernel distributes connections among the listeners of a port (SO_REUSEPORT); a port used by another program is an
+error.
 """
 
 import json
@@ -26,17 +26,17 @@ _RESTART_SECONDS: Final = 1.0
 
 
 class Workers:
-    """``settings.workers`` processes; a context manager. :attr:`settings` has the real ports once entered."""
+    """``settings.workers`` processes; a context manager. :attr:`settings` has the actual ports once entered."""
 
     def __init__(self, settings: ReceiverSettings, dsn: str) -> None:
         if not hasattr(socket, "SO_REUSEPORT"):
-            raise SettingError("workers must be 1 here: this system cannot share a port among processes.")
+            raise SettingError("workers must be 1: this system cannot share a port among processes.")
         self.settings = settings
         self._dsn = dsn
-        self._places: list[socket.socket] = []
+        self._reserved: list[socket.socket] = []
         self._processes: list[subprocess.Popen[str]] = []
         self._stopping = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, name="workers", daemon=True)
+        self._supervisor = threading.Thread(target=self._supervise, name="workers", daemon=True)
 
     def __enter__(self) -> Self:
         try:
@@ -48,26 +48,26 @@ class Workers:
         except BaseException:
             self._stop()
             raise
-        self._keeper.start()
+        self._supervisor.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        self._keeper.join(_READY_SECONDS)
+        self._supervisor.join(_READY_SECONDS)
         self._stop()
 
     def _reserve(self, name: str, key: str) -> str:
-        """Finds the port free of others, then holds it in the one way that lets our workers, and only ours, join."""
+        """Checks that the port is free, then binds it with SO_REUSEPORT, so that only our workers can share it."""
         host, port = parse_address(getattr(self.settings, key), key)
         listen(name, host, port, reuse_port=False, backlog=1).close()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        place = socket.socket(family, socket.SOCK_STREAM)
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        place.bind((host, port))
-        self._places.append(place)
-        port = place.getsockname()[1]
+        reserved = socket.socket(family, socket.SOCK_STREAM)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.bind((host, port))
+        self._reserved.append(reserved)
+        port = reserved.getsockname()[1]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def _start(self) -> subprocess.Popen[str]:
@@ -86,14 +86,14 @@ class Workers:
     def _await_ready(process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
-            raise SettingError(f"A worker ended before it was ready (exit {process.wait()}): its reason is above.")
+            raise SettingError(f"A worker ended before it was ready (exit {process.wait()}): see the log above.")
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         while not self._stopping.wait(_RESTART_SECONDS):
-            for place, process in enumerate(self._processes):
+            for index, process in enumerate(self._processes):
                 if process.poll() is not None and not self._stopping.is_set():
                     log.warning("worker %d ended (exit %d); starting another", process.pid, process.returncode)
-                    self._processes[place] = self._start()
+                    self._processes[index] = self._start()
 
     def _stop(self) -> None:
         for process in self._processes:
@@ -106,5 +106,5 @@ class Workers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for place in self._places:
-            place.close()
+        for reserved in self._reserved:
+            reserved.close()

@@ -1,1 +1,1 @@
-"""What the receiver asks of the operating system: listening sockets and locks on folders."""
+"""Uses of the operating system: listening sockets and locks on folders."""

@@ -1,6 +1,6 @@
-"""One owner at a time: a lock on a file in a folder, held by the process that works there.
+"""A lock on a file in a folder, held by the process that owns the folder.
 
-The operating system drops the lock with the process, kill -9 included. Refuses to know what is owned.
+The operating system releases the lock when the process ends, even after kill -9.
 """
 
 import os
@@ -11,7 +11,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> None:
-        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far behind the text: on Windows nobody else can read a locked byte
+        os.lseek(descriptor, 1 << 30, os.SEEK_SET)  # far after the text: a locked byte cannot be read on Windows
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         os.lseek(descriptor, 0, os.SEEK_SET)
 else:
@@ -25,7 +25,7 @@ _held: set[int] = set()
 
 
 class InUse(Exception):  # noqa: N818 (named for what the person is told)
-    """Another process is the owner; ``owner`` is its process id as text, or "unknown"."""
+    """Another process owns the folder; ``owner`` is its process id as text, or "unknown"."""
 
     def __init__(self, folder: Path, owner: str) -> None:
         super().__init__(f"{folder} is in use by process {owner}")
@@ -34,7 +34,7 @@ class InUse(Exception):  # noqa: N818 (named for what the person is told)
 
 
 class FolderLock:
-    """The right to work in one folder."""
+    """The lock of one folder."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,11 +42,11 @@ class FolderLock:
 
     @property
     def held(self) -> bool:
-        """Whether this process has it. A fork of it has not."""
+        """Whether this process holds the lock; a fork of it does not."""
         return self._descriptor in _held
 
     def acquire(self) -> None:
-        """Take the lock and write our pid beside it. Raises InUse naming the owner, and OSError."""
+        """Take the lock and write this process's id into the file. Raises InUse with the owner, or OSError."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             _lock(descriptor)
@@ -60,7 +60,7 @@ class FolderLock:
         _held.add(descriptor)
 
     def release(self) -> None:
-        """Let the next owner in. The file stays: removing it would let two processes lock two different files."""
+        """Release the lock. The file stays: if it were removed, two processes could lock two different files."""
         if self.held:
             _held.discard(self._descriptor)
             os.close(self._descriptor)
@@ -68,7 +68,7 @@ class FolderLock:
 
 
 def _close_in_fork() -> None:
-    # A forked child shares the lock: it would keep it from the next owner after its parent was killed.
+    # A forked child shares the lock and would keep it after its parent was killed.
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()

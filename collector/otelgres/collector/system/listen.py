@@ -1,7 +1,4 @@
-"""A listening TCP socket, or a sentence that says why there is none; and one that bounds what it accepts.
-
-Refuses to know what is served on it.
-"""
+"""Opens listening TCP sockets, with helpful errors and an optional limit on open connections."""
 
 import errno
 import os
@@ -11,14 +8,14 @@ from typing import Any
 
 
 class CannotListen(OSError):  # noqa: N818 (named for what the operator is told)
-    """The address cannot be bound; the message names it and says what to do."""
+    """The address cannot be used; the message names it and says what to do."""
 
 
 class BoundedListener(socket.socket):
-    """A listening socket (taken over from ``sock``) that closes at once what comes beyond ``most`` open connections.
+    """A listening socket (taken over from ``sock``) that closes connections beyond ``most`` open ones at once.
 
-    For servers whose protocol hears of a connection only after a handshake. Works for loops that call ``accept``, which
-    Windows' proactor does not.
+    For servers whose protocol sees a connection only after the TLS handshake. Works with event loops that call
+    ``accept``, which Windows' proactor does not.
     """
 
     def __init__(self, sock: socket.socket, most: int) -> None:
@@ -28,7 +25,7 @@ class BoundedListener(socket.socket):
         self.open_connections = 0
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """As of ``socket``. Raises ConnectionAbortedError, which servers take for a client that gave up."""
+        """Like ``socket.accept``. Raises ConnectionAbortedError over the limit, which servers ignore."""
         connection, address = super().accept()
         if self.open_connections >= self._most:
             connection.close()
@@ -52,17 +49,17 @@ class _Counted(socket.socket):
 def listen(name: str, host: str, port: int, *, reuse_port: bool, backlog: int) -> socket.socket:
     """A non-blocking socket listening on ``host``:``port`` (0: any free port). Raises CannotListen.
 
-    ``name`` is the protocol for the message. ``reuse_port`` shares the port among workers of one receiver; without it
-    a port that somebody else serves is an error instead of half the connections going astray.
+    ``name`` is the protocol, for the message. ``reuse_port`` shares the port among the workers of one receiver; without
+    it, a port in use by another process is an error.
     """
     sock = None
     try:
-        # A name with addresses of both kinds (localhost) means the IPv4 one, which is what clients try or fall back to.
+        # For a name with IPv4 and IPv6 addresses (localhost), IPv4 is used, which clients try first or fall back to.
         found = sorted(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), key=lambda a: a[0] != socket.AF_INET)
         family, kind, protocol, _, address = found[0]
         sock = socket.socket(family, kind, protocol)
         if sys.platform == "win32":
-            # There SO_REUSEADDR would let a second server take the port from the first.
+            # SO_REUSEADDR on Windows would let a second server take the port from the first.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -81,7 +78,7 @@ def listen(name: str, host: str, port: int, *, reuse_port: bool, backlog: int) -
 def _sentence(name: str, host: str, port: int, error: OSError) -> str:
     where = f"cannot serve {name} on {host}:{port}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where}: the port is in use. Stop what listens there, or choose another port (0 takes any free one)"
+        return f"{where}: the port is in use. Stop the other process, or choose another port (0: any free one)"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{where}: not permitted. Ports below 1024 are usually reserved; choose a higher one"
     if isinstance(error, socket.gaierror):

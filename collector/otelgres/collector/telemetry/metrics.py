@@ -1,7 +1,7 @@
 """The receiver's own metrics: names, labels and counts, and their text for Prometheus.
 
-What the OpenTelemetry Collector measures too has its name and its labels, spelled as its default configuration exposes
-them: without ``_total`` and without units. Only what it has no name for is called ``otelgres_…``.
+Metrics that the OpenTelemetry Collector has too use its names and labels, as exposed by its default configuration:
+without ``_total`` and without units. All others are called ``otelgres_…``.
 """
 
 import os
@@ -35,18 +35,18 @@ class Description(NamedTuple):
 Labels = tuple[tuple[str, str], ...]
 Numbers = dict[tuple[str, Labels], float]
 
-# Every metric that is shown is named here and in docs/operations.md.
+# Every exposed metric is listed here and in docs/operations.md.
 NAMES: Final[dict[str, Description]] = {
     "otelcol_receiver_requests": Description(
         "counter", "receiver, transport, signal, outcome, reason", "Export requests, each counted once when it ends."
     ),
     "otelcol_receiver_accepted_spans": Description(
-        "counter", "receiver, transport", "Spans that were stored, or kept in the spool."
+        "counter", "receiver, transport", "Spans stored in the database or the spool."
     ),
     "otelcol_receiver_accepted_metric_points": Description("counter", "receiver, transport", "The same of points."),
     "otelcol_receiver_accepted_log_records": Description("counter", "receiver, transport", "The same of log records."),
     "otelcol_receiver_refused_spans": Description(
-        "counter", "receiver, transport", "Spans that were not taken: rejected for good, or asked to be sent again."
+        "counter", "receiver, transport", "Spans rejected permanently or with a retry delay."
     ),
     "otelcol_receiver_refused_metric_points": Description("counter", "receiver, transport", "The same of points."),
     "otelcol_receiver_refused_log_records": Description("counter", "receiver, transport", "The same of log records."),
@@ -54,12 +54,12 @@ NAMES: Final[dict[str, Description]] = {
     "otelcol_exporter_sent_metric_points": Description("counter", "exporter", "The same of points."),
     "otelcol_exporter_sent_log_records": Description("counter", "exporter", "The same of log records."),
     "otelcol_exporter_send_failed_spans": Description(
-        "counter", "exporter", "Spans in attempts to store that failed; the spool keeps them for another attempt."
+        "counter", "exporter", "Spans in failed attempts to store; the spool keeps them for another attempt."
     ),
     "otelcol_exporter_send_failed_metric_points": Description("counter", "exporter", "The same of points."),
     "otelcol_exporter_send_failed_log_records": Description("counter", "exporter", "The same of log records."),
     "otelcol_exporter_enqueue_failed_spans": Description(
-        "counter", "exporter", "Spans that neither the queue nor the spool had room for, or that came while stopping."
+        "counter", "exporter", "Spans rejected because the queue or the spool was full, or during shutdown."
     ),
     "otelcol_exporter_enqueue_failed_metric_points": Description("counter", "exporter", "The same of points."),
     "otelcol_exporter_enqueue_failed_log_records": Description("counter", "exporter", "The same of log records."),
@@ -71,9 +71,9 @@ NAMES: Final[dict[str, Description]] = {
     "otelcol_process_cpu_seconds": Description("counter", "", "CPU time of the process, user and system."),
     "otelcol_process_memory_rss": Description("gauge", "", "Bytes of physical memory."),
     "otelgres_page_requests_total": Description(
-        "counter", "path, reason", "HTTP requests that are no exports: pages and CORS preflights."
+        "counter", "path, reason", "HTTP requests other than exports: pages and CORS preflights."
     ),
-    "otelgres_items_duplicate_total": Description("counter", "kind", "Requests and rows that were stored already."),
+    "otelgres_items_duplicate_total": Description("counter", "kind", "Requests and rows that were already stored."),
     "otelgres_commit_seconds": Description("histogram", "", "Time from taking a group of requests to its commit."),
     "otelgres_commit_requests_total": Description(
         "counter", "", "Requests in committed transactions: divide by otelgres_commit_seconds_count for the group size."
@@ -84,9 +84,9 @@ NAMES: Final[dict[str, Description]] = {
     "otelgres_spool_bytes": Description("gauge", "", "Bytes in the spool on disk."),
     "otelgres_spool_age_seconds": Description("gauge", "", "Age of the oldest batch in the spool."),
     "otelgres_spool_quarantined_batches": Description(
-        "gauge", "", "Spooled batches that PostgreSQL never took, kept in files."
+        "gauge", "", "Spooled batches that PostgreSQL rejected, kept in the quarantine folder."
     ),
-    "otelgres_database_up": Description("gauge", "", "1 while the database takes writes, else 0."),
+    "otelgres_database_up": Description("gauge", "", "1 while the database accepts writes, else 0."),
 }
 
 EXPORTER: Final[Labels] = (("exporter", "postgresql"),)
@@ -103,14 +103,14 @@ _INFINITE: Final[Labels] = (("le", "+Inf"),)
 
 
 class Metrics:
-    """Counts from any thread; gauges are computed when somebody asks."""
+    """Counts, thread-safe; gauges are computed when they are read."""
 
     def __init__(self, gauges: Mapping[tuple[str, Labels], Callable[[], float]] | None = None) -> None:
         self._gauges = dict(gauges or {})
         self._lock = threading.Lock()
         self._process = psutil.Process(os.getpid())
         self._counts: defaultdict[tuple[str, Labels], float] = defaultdict(float)
-        # So that a rate over them starts at zero.
+        # So that rates start at zero.
         for items in _ITEMS.values():
             for labels in _RECEIVERS.values():
                 self._counts[f"otelcol_receiver_accepted_{items}", labels] = 0
@@ -119,7 +119,7 @@ class Metrics:
                 self._counts[f"otelcol_exporter_{what}_{items}", EXPORTER] = 0
 
     def request(self, transport: str, signal: Signal | None, reason: Reason) -> None:
-        """Counts one request, at its end; ``signal`` is None where it names none that there is."""
+        """Counts a finished request; ``signal`` is None if it has no valid one."""
         labels = (
             *_RECEIVERS[transport],
             ("signal", str(signal or "")),
@@ -130,7 +130,7 @@ class Metrics:
             self._counts["otelcol_receiver_requests", labels] += 1
 
     def page(self, path: str, reason: Reason) -> None:
-        """Counts one HTTP request that is no export; ``path`` is one of ours."""
+        """Counts an HTTP request for a page; ``path`` is one of the receiver's routes."""
         with self._lock:
             self._counts["otelgres_page_requests_total", (("path", path), ("reason", str(reason)))] += 1
 
@@ -162,17 +162,17 @@ class Metrics:
             self._counts["otelgres_commit_seconds_sum", ()] += committed.seconds
 
     def send_failed(self, batch: Batch) -> None:
-        """Counts one batch that the database did not take, this time or ever."""
+        """Counts a batch that an attempt did not store."""
         items = count_items(batch)
         with self._lock:
             self._counts[f"otelcol_exporter_send_failed_{_ITEMS[batch.signal]}", EXPORTER] += items
 
     def numbers(self) -> Numbers:
-        """Everything, as of now."""
+        """The current values of all metrics."""
         with self._lock:
             found = dict(self._counts)
         for key, gauge in self._gauges.items():
-            found[key] = float(gauge())  # SQL reads numbers, and no true or false
+            found[key] = float(gauge())  # SQL expects numbers, not booleans
         with self._process.oneshot():
             cpu = self._process.cpu_times()
             found["otelcol_process_uptime", ()] = time.time() - self._process.create_time()
@@ -182,7 +182,7 @@ class Metrics:
 
 
 class _Families(Collector):
-    """The numbers of several receivers as metric families; each sample also has the label of its receiver."""
+    """The values of several receivers as metric families; each sample is labelled with its receiver."""
 
     def __init__(self, numbers: Mapping[str, Numbers]) -> None:
         self._numbers = numbers
@@ -192,17 +192,17 @@ class _Families(Collector):
         for instance, numbers in self._numbers.items():
             for (name, labels), value in numbers.items():
                 family = families.get(name) or families.get(_SAMPLE_SUFFIX.sub("", name))
-                # A receiver of another version beside us may have other names.
+                # A receiver of another version may have other names.
                 if family is not None:
                     family.add_sample(name, {**dict(labels), "service_instance_id": instance}, value)
         yield from families.values()
 
 
 _SAMPLE_SUFFIX: Final = re.compile(r"_(?:bucket|count|sum)$")
-# The library appends _total to the name of every counter in its comments, though not to its samples.
+# The library appends _total to the name of every counter in comments, but not in samples.
 _COUNTER_COMMENT: Final = re.compile(rb"^(# (?:HELP|TYPE) \w+?(?:_total)?)_total ", re.MULTILINE)
 
 
 def prometheus(numbers: Mapping[str, Numbers]) -> bytes:
-    """The text for Prometheus (exposition format 0.0.4) of receivers' numbers by ``service_instance_id``."""
+    """The text for Prometheus (exposition format 0.0.4) of the receivers' values by ``service_instance_id``."""
     return _COUNTER_COMMENT.sub(rb"\1 ", generate_latest(_Families(numbers)))

@@ -1,7 +1,7 @@
-"""Publishes the receiver's numbers: to PostgreSQL, to the receivers beside it, and to whoever asks for ``/metrics``.
+"""Publishes the receiver's metrics: in PostgreSQL, in a file, and as ``/metrics``.
 
-Receivers of one database on one machine leave their numbers beside their spools, so that whichever is asked answers for
-all of them.
+Receivers of one database on one machine write their metrics to files in their spool folders, so that the ``/metrics``
+of each contains all of them.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from otelgres.sql.queries import query
 _FILE: Final = "metrics.json"
 _FILE_SECONDS: Final = 2.0
 _FRESH_SECONDS: Final = 30.0
-_FILES_PER_ROW: Final = 5  # times written beside the spool for each time written to the database
+_FILES_PER_ROW: Final = 5  # writes of the file for each write to the database
 
 
 class Publisher:
-    """Of one receiver. ``folder`` is its spool slot; ``rejections`` go into the ledger of losses."""
+    """The publisher of one receiver. ``folder`` is its spool folder; ``rejections`` are written to otel.losses."""
 
     def __init__(self, dsn: str, metrics: Metrics, folder: Path, rejections: RejectionCounters) -> None:
         self._dsn = dsn
@@ -45,7 +45,7 @@ class Publisher:
         }
 
     async def run(self, schema_known: asyncio.Event) -> None:
-        """Publishes until cancelled. A database or disk that is away does not end it."""
+        """Publishes until cancelled. Errors of the database or the disk are ignored."""
         written = _FILES_PER_ROW
         while True:
             with suppress(OSError):
@@ -102,7 +102,7 @@ class Publisher:
 
 
 def published_beside(parent: Path) -> dict[str, Numbers]:
-    """The numbers that receivers with spool slots below ``parent`` published lately, by slot."""
+    """The recently published metrics of receivers with spool folders in ``parent``, by folder name."""
     found: dict[str, Numbers] = {}
     for path in sorted(parent.glob(f"*/{_FILE}")):
         try:

@@ -1,4 +1,4 @@
-"""What was rejected for good before it came to a transaction, counted by kind for the ledger of losses."""
+"""Counts permanent rejections before the transaction, by kind, for otel.losses."""
 
 import threading
 from collections import Counter
@@ -18,7 +18,7 @@ class RejectionKind(NamedTuple):
 
 
 class RejectionCounters:
-    """Counts by kind, each with its first sample; for any thread. Kinds beyond some hundred are counted as one."""
+    """Counts by kind, each with its first sample. Thread-safe. Beyond 256 kinds the rest is counted as one kind."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class RejectionCounters:
     def add(
         self, source: str, signal: str, reason: str, sample: str = "", *, count: int = 1, effect: str = "refused"
     ) -> None:
-        """Counts. ``sample`` must be text of ours: what a sender sent may be a secret."""
+        """Adds to a count. ``sample`` must not be text from a client, which may be a secret."""
         kind = RejectionKind(effect, source, signal, reason)
         with self._lock:
             if kind not in self._counts and len(self._counts) >= _KINDS:
@@ -37,7 +37,7 @@ class RejectionCounters:
             self._samples.setdefault(kind, sample[:_SAMPLE].replace("\0", "\ufffd"))
 
     def take(self) -> list[tuple[RejectionKind, int, str]]:
-        """The counts since the last call, which are forgotten here: whoever cannot write them gives them back."""
+        """Returns and resets the counts. A caller that cannot write them must call :meth:`give_back`."""
         with self._lock:
             taken = [(kind, count, self._samples.get(kind, "")) for kind, count in self._counts.items()]
             self._counts.clear()
@@ -45,6 +45,6 @@ class RejectionCounters:
         return taken
 
     def give_back(self, taken: list[tuple[RejectionKind, int, str]]) -> None:
-        """Adds again what ``take`` returned and could not be written."""
+        """Adds counts that ``take`` returned and that could not be written."""
         for kind, count, sample in taken:
             self.add(kind.source, kind.signal, kind.reason, sample, count=count, effect=kind.effect)

@@ -70,7 +70,7 @@ class Committed:
     duplicate_rows: int
 
 
-# A batch's place in the call of write, and its digest.
+# Index of a batch in the argument of write, the batch, and its digest.
 _Work: TypeAlias = tuple[int, Batch, UUID]
 
 
@@ -213,7 +213,7 @@ class PostgresWriter:
         return {index: Invalid(f"PostgreSQL cannot store this request: {_first_line(error)}")}
 
     def _transaction(self, work: list[_Work], *, staged: bool) -> tuple[Committed, dict[int, Outcome]]:
-        """What was committed, and the outcome of each batch by its place. Raises ``psycopg.Error``."""
+        """The committed figures, and the outcome of each batch by its index. Raises ``psycopg.Error``."""
         connection = self._connected()
         stored = {
             row[0] for row in connection.execute(query("known_digests"), {"digests": [digest for _, _, digest in work]})

@@ -1,1 +1,1 @@
-"""Batches in files until they can be sent: one format, one reader, one bound, for applications and the receiver."""
+"""The spool: batches in files until they can be sent. Used by applications and by the receiver."""

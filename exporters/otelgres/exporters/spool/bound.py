@@ -1,4 +1,4 @@
-"""How much a spool may hold: the bytes of its folder and of what is quarantined in it, of all processes together."""
+"""Limits the size of a spool folder, including its quarantine, for all processes together."""
 
 import contextlib
 import os
@@ -9,34 +9,34 @@ from typing import Final
 from otelgres.exporters.spool.files import listed
 
 QUARANTINE: Final = "quarantine"
-# Other processes write here, too; how much is looked up this often.
-_SECONDS_BETWEEN_LOOKS: Final = 1.0
+# Other processes write to the folder too, so its size is read this often.
+_SECONDS_BETWEEN_SCANS: Final = 1.0
 
 
 class Bound:
-    """``max_bytes`` for ``folder``; each process may be a second's writing of the others late to notice."""
+    """The limit ``max_bytes`` of ``folder``; writes of other processes may be noticed a second late."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self.max_bytes = max_bytes
         self._folder = folder
         self._used = 0
-        self._looked = -_SECONDS_BETWEEN_LOOKS
+        self._scanned_at = -_SECONDS_BETWEEN_SCANS
 
     def has_room(self, length: int) -> bool:
-        """Whether so many more bytes fit."""
+        """Whether ``length`` more bytes fit."""
         now = time.monotonic()
-        if now - self._looked >= _SECONDS_BETWEEN_LOOKS:
+        if now - self._scanned_at >= _SECONDS_BETWEEN_SCANS:
             self._used = self.bytes_used()
-            self._looked = now
+            self._scanned_at = now
         return self._used + length <= self.max_bytes
 
     def added(self, length: int) -> None:
-        """So many bytes were written."""
+        """Adds ``length`` written bytes."""
         self._used += length
 
     def changed(self) -> None:
-        """Something was removed, or failed: the next look is at the disk."""
-        self._looked = -_SECONDS_BETWEEN_LOOKS
+        """The size has changed otherwise: the next check reads it from the disk."""
+        self._scanned_at = -_SECONDS_BETWEEN_SCANS
 
     def bytes_used(self) -> int:
         """Bytes on disk now."""

@@ -1,10 +1,10 @@
-"""A exporter that keeps batches in a folder until somebody sends them: for applications, several processes to a folder.
+"""An exporter that writes batches to a spool folder, for applications. Several processes may share a folder.
 
-Each process appends to a file of its own, locked. Anyone may open the file of a process that is gone, and send what is
-in it. When the folder is full the newest batch is refused, and what was kept before stays.
+Each process appends to its own locked file. When the process has ended, another can open the file and send its batches.
+When the folder is full, new batches are rejected and old ones are kept.
 
-A write is in the system's page cache when it returns: it survives the process, kill -9 included. Files are fsynced when
-they are rotated or closed, so a power cut can cost what the newest file holds (``segment_bytes`` at most).
+A written batch is in the system's page cache: it survives the end of the process, even kill -9. Files are fsynced when
+they are rotated or closed, so a power failure can lose the newest file (at most ``segment_bytes``).
 """
 
 import errno
@@ -27,9 +27,9 @@ _DISK_FULL: Final = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOS
 
 
 class SpoolExporter:
-    """Appends to ``folder``, which is made when first needed, private to its owner. Safe to use from several threads.
+    """Appends to ``folder``, which is created when first needed, private to its owner. Thread-safe.
 
-    ``max_bytes`` bounds the folder (all processes together; each may be a second's writing late to notice).
+    ``max_bytes`` limits the folder for all processes together; writes of others may be noticed a second late.
     """
 
     def __init__(
@@ -41,26 +41,26 @@ class SpoolExporter:
         self.forked()
 
     def forked(self) -> None:
-        """In a forked child: its own file from now on. What the parent had open is closed there already."""
+        """Call in a forked child, which then uses its own file. The parent's file is already closed there."""
         self._lock = threading.Lock()
         self._file: SpoolFile | None = None
 
     def write(self, batches: Sequence[Batch]) -> list[Outcome]:
-        """Keeps each batch: Accepted, Overloaded when the folder or its disk is full, Unavailable when unusable."""
+        """Writes each batch: Accepted, Overloaded if the folder or disk is full, else Unavailable on an error."""
         with self._lock:
             return [self._append(batch) if batch.payload else Accepted() for batch in batches]
 
     def holds(self) -> bool:
-        """Whether this exporter's open file has records."""
+        """Whether this exporter's open file contains records."""
         return self._file is not None and self._file.size > HEADER_BYTES
 
     def seal(self) -> None:
-        """Ends the open file: anyone may open it now. The next write begins another."""
+        """Closes the open file, so that another process can open it. The next write starts a new file."""
         with self._lock:
             self._seal()
 
     def close(self) -> None:
-        """Seals. A later write begins another file."""
+        """Closes the open file. A later write starts a new file."""
         self.seal()
 
     def bytes_used(self) -> int:
@@ -70,7 +70,7 @@ class SpoolExporter:
     def _append(self, batch: Batch) -> Outcome:
         length = HEAD_BYTES + len(batch.payload)
         if not self._bound.has_room(length):
-            return Overloaded(_RETRY_AFTER, f"{self.folder} holds its {self._bound.max_bytes:,} bytes")
+            return Overloaded(_RETRY_AFTER, f"{self.folder} is full ({self._bound.max_bytes:,} bytes)")
         try:
             if self._file is None or not self._file.writable:
                 self._seal()

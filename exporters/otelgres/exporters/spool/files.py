@@ -1,7 +1,7 @@
-"""One spool file, locked by this process: appended to, read back, its records settled one by one, removed at the end.
+"""A spool file, locked by this process: append and read records, mark them as settled, remove the file.
 
-A file that nobody has locked can be opened by anyone. What is appended is in the system's page cache; with ``sync`` it
-is on the disk when ``append`` returns.
+Any process can open an unlocked file. Appended records are in the system's page cache; with ``sync`` they are on disk
+when ``append`` returns.
 """
 
 import contextlib
@@ -31,23 +31,23 @@ from otelgres.exporters.spool.records import (
 
 # Start time (nanoseconds since 1970, so that names sort by age), process, key. A quarantined batch has only a key.
 _NAME: Final = re.compile(r"(?:(?P<begun>\d{20})-\d+-)?(?P<key>[0-9a-f]{16})\.spool")
-# A reader keeps a place in memory for each record.
+# Limits a reader's memory, which has an entry for each record.
 _MOST_RECORDS: Final = 20_000
 
 
 class SpoolFile:
-    """Not safe to use from several threads. As a context manager it is closed, or removed if nothing is left in it."""
+    """Not thread-safe. As a context manager it closes the file, or removes it if no record is pending."""
 
     def __init__(self, path: Path, descriptor: int, contents: Contents) -> None:
         """See :meth:`create` and :meth:`open`."""
         self.path = path
         self.size = os.fstat(descriptor).st_size
         self.lost = contents.lost
-        """How many records could not be read."""
+        """The number of records that could not be read."""
         self.damaged = contents.damaged
-        """Whether anything in the file is not as it was written."""
+        """Whether anything in the file differs from what was written."""
         self.foreign = contents.key is None
-        """With our kind of name and another's content."""
+        """Whether the content is not that of a spool file."""
         self._key = contents.key or b""
         self._count = 0
         self._descriptor = descriptor
@@ -57,7 +57,7 @@ class SpoolFile:
 
     @classmethod
     def create(cls, folder: Path, begun: int, *, sync: bool = False) -> Self:
-        """A new file in ``folder``, which is made, private to its owner, where it is missing. Raises OSError."""
+        """A new file in ``folder``, which is created, private to its owner, if missing. Raises OSError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
             key = new_key()
@@ -65,7 +65,7 @@ class SpoolFile:
             descriptor = open_locked(path, create=True)
             if descriptor is not None:
                 break
-            # Another process claimed it, found it empty and removed it before we had the lock.
+            # Another process locked it first, found it empty and removed it.
         file = cls(path, descriptor, Contents(key))
         file._writable = True
         try:
@@ -81,7 +81,7 @@ class SpoolFile:
 
     @classmethod
     def open(cls, path: Path) -> Self | None:
-        """The file, to read and settle; None if another process has it, or it is gone. Raises OSError."""
+        """The file, for reading; None if another process has locked it or it does not exist. Raises OSError."""
         descriptor = open_locked(path)
         if descriptor is None:
             return None
@@ -93,11 +93,11 @@ class SpoolFile:
 
     @property
     def writable(self) -> bool:
-        """Whether more can be appended."""
+        """Whether more records can be appended."""
         return self._writable and self._count < _MOST_RECORDS and not is_gone(self._descriptor)
 
     def append(self, batches: Sequence[Batch], *, sync: bool = False) -> None:
-        """Appends all of them, or none: raises OSError. After a failed ``sync`` the file is not writable any more."""
+        """Appends all batches, or none and raises OSError. After a failed ``sync`` the file is no longer writable."""
         now = time.time_ns()
         start, count = self.size, self._count
         records = []
@@ -111,7 +111,7 @@ class SpoolFile:
             if sync:
                 self._sync()
         except OSError:
-            # A part of it would take room that there may be none of, and would be sent again in vain.
+            # A partial write would use space and be sent again.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, start)
                 self._write(COUNT_OFFSET, count_field(self._key, self._count))
@@ -124,11 +124,11 @@ class SpoolFile:
         self.size, self._count = start, count
 
     def pending(self) -> list[Entry]:
-        """The records that are not settled, oldest first."""
+        """The unsettled records, oldest first."""
         return list(self._pending.values())
 
     def read(self, entry: Entry) -> Batch | None:
-        """The batch of a record; None, and counted as lost, where it has been damaged meanwhile. Raises OSError."""
+        """The batch of a record; None if it has been damaged, which is counted as lost. Raises OSError."""
         batch = read_batch(self._descriptor, entry)
         if batch is None and entry.number in self._pending:
             del self._pending[entry.number]
@@ -138,25 +138,25 @@ class SpoolFile:
         return batch
 
     def settle(self, entry: Entry) -> None:
-        """Marks a record as safe elsewhere, or refused, so that nobody sends it again. Never raises."""
+        """Marks a record as stored elsewhere or rejected, so that it is not sent again. Never raises."""
         self._pending.pop(entry.number, None)
-        with contextlib.suppress(OSError):  # then it is sent again one day, and recognised
+        with contextlib.suppress(OSError):  # then it is sent again later, and recognised as a duplicate
             self._write(entry.offset + SETTLED_OFFSET, settled_field(entry.number, self._key))
 
     def keep(self) -> None:
-        """The file stays, whatever is settled."""
+        """Do not remove the file, even if all records are settled."""
         self._keep = True
 
     def close(self, *, sync: bool = False) -> None:
-        """Lets go of it: anyone may open it now. With ``sync`` it is on the disk first, where that succeeds."""
+        """Closes and unlocks the file. With ``sync`` it is fsynced first; errors of that are ignored."""
         if sync:
             with contextlib.suppress(OSError):
                 _sync(self._descriptor)
         close_locked(self._descriptor)
 
     def remove(self, to: Path | None = None) -> None:
-        """Deletes the file, or moves it. Never raises."""
-        # While it is locked, so that nobody claims it in between; Windows removes no file that is open.
+        """Deletes the file, or moves it to ``to``. Never raises."""
+        # First while it is locked, so that no other process opens it; Windows cannot remove an open file.
         for _ in range(2):
             try:
                 self.path.unlink() if to is None else self.path.replace(to)
@@ -187,13 +187,13 @@ class SpoolFile:
         try:
             _sync(self._descriptor)
         except OSError:
-            # The system may have dropped what it could not write, and say yes the next time.
+            # The system may have dropped the data, and the next fsync may succeed without it.
             self._writable = False
             raise
 
 
 def open_file(path: Path) -> SpoolFile | None:
-    """The file, if nobody else has it. Never raises: what cannot be opened or read now is left for later."""
+    """The file, or None if it is locked or cannot be read now. Never raises."""
     try:
         return SpoolFile.open(path)
     except (OSError, MemoryError):
@@ -201,18 +201,18 @@ def open_file(path: Path) -> SpoolFile | None:
 
 
 def spool_files(folder: Path) -> list[Path]:
-    """The spool files in ``folder``, oldest first; none if it cannot be read."""
+    """The spool files in ``folder``, oldest first; empty if it cannot be read."""
     return sorted(path for path, _ in listed(folder))
 
 
 def begun_at(path: Path) -> int:
-    """When the file was begun, in nanoseconds since 1970; 0 for a batch quarantined."""
+    """The start time of the file in nanoseconds since 1970; 0 for a quarantined batch."""
     found = _NAME.fullmatch(path.name)
     return int(found["begun"] or 0) if found else 0
 
 
 def listed(folder: Path) -> list[tuple[Path, int]]:
-    """The spool files in ``folder`` and their sizes; none if it cannot be read."""
+    """The spool files in ``folder`` with their sizes; empty if it cannot be read."""
     found = []
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
@@ -224,8 +224,8 @@ def listed(folder: Path) -> list[tuple[Path, int]]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names of new files last. Raises OSError."""
-    if os.name == "nt":  # no such thing there
+    """fsyncs the folder, so that the names of new files survive a power failure. Raises OSError."""
+    if os.name == "nt":  # not possible there
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,14 +1,14 @@
-"""A lock on an open file that the operating system drops with the process, kill -9 included.
+"""A lock on an open file that the operating system releases when the process ends, even after kill -9.
 
-A forked child shares its parent's lock and would keep it after the parent's death: in the child every locked file is
-closed at once. Refuses to know what is in the files.
+A forked child shares its parent's lock and would keep it after the parent has ended, so the child closes every locked
+file at once.
 """
 
 import errno
 import os
 import sys
 
-# Far behind the content: on Windows nobody else can read a locked byte.
+# Far after the content: on Windows other processes cannot read a locked byte.
 _LOCKED_BYTE = 1 << 40
 _TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK})
 _OPEN_MODE = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
@@ -30,7 +30,7 @@ _held: set[int] = set()
 
 
 def open_locked(path: str | os.PathLike[str], *, create: bool = False) -> int | None:
-    """A descriptor of ``path``, open for reading and writing and locked; None if another has it or it is gone.
+    """A locked descriptor of ``path`` for reading and writing; None if another process has it or it does not exist.
 
     With ``create`` the file must be new. Raises OSError.
     """
@@ -43,7 +43,7 @@ def open_locked(path: str | os.PathLike[str], *, create: bool = False) -> int | 
         return None
     try:
         _lock(descriptor)
-        # Removed by its last owner between our open and our lock: what is written there is nowhere.
+        # Its last owner removed it between the open and the lock: data written to it would be lost.
         if is_gone(descriptor):
             os.close(descriptor)
             return None
@@ -63,7 +63,7 @@ def is_gone(descriptor: int) -> bool:
 
 
 def close_locked(descriptor: int) -> None:
-    """Closes and unlocks; nothing if this process does not hold it (a fork of the one that did)."""
+    """Closes and unlocks the file; does nothing in a fork, where it is already closed."""
     if descriptor in _held:
         _held.discard(descriptor)
         os.close(descriptor)

@@ -1,6 +1,6 @@
-"""Batches that are never taken, although others are: each in a spool file of its own, which can be replayed.
+"""The quarantine: batches that are always rejected, each in its own spool file, which can be replayed.
 
-Files that were damaged are kept beside them, as long as they are few.
+Damaged spool files are kept there too, up to a limit.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ class Quarantine:
         self.folder = spool / QUARANTINE
 
     def put(self, batch: Batch, written_at: int) -> Path:
-        """Keeps a batch, on the disk when this returns. Raises OSError."""
+        """Stores a batch, fsynced; returns its file. Raises OSError."""
         self.folder.mkdir(exist_ok=True, mode=0o700)
-        # Named by content, so that doing it again after a crash makes no second file.
+        # Named by content, so that a repetition after a crash creates no second file.
         key = hashlib.sha256(batch.signal.value.encode() + batch.payload).digest()[:KEY_BYTES]
         path = self.folder / f"{key.hex()}.spool"
         unfinished = path.with_suffix(".new")
@@ -37,7 +37,7 @@ class Quarantine:
         return path
 
     def place_for(self, damaged: Path, size: int, most: int) -> Path | None:
-        """Where a damaged file of ``size`` bytes may be moved; None where more than ``most`` bytes would be kept."""
+        """The target path of a damaged file of ``size`` bytes; None if the quarantine would exceed ``most`` bytes."""
         if quarantine_bytes(self._spool) + size > most:
             return None
         try:
@@ -47,5 +47,5 @@ class Quarantine:
         return self.folder / f"{damaged.name}.damaged"
 
     def count(self) -> int:
-        """How many batches lie there."""
+        """The number of quarantined batches."""
         return len(listed(self.folder))

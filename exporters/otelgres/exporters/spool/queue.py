@@ -1,7 +1,7 @@
-"""The spool of one receiver: groups of batches on the disk before they are acknowledged, read back in order of arrival.
+"""The spool of one receiver: groups of batches, fsynced before they are acknowledged and read in order of arrival.
 
-Memory is bounded by what one ``read`` returns and by a place for each record of two files. What was read but not
-forgotten is read again after a crash: whoever takes the batches must recognise them (digests do).
+Memory is limited by the result of one ``read`` and an entry for each record of two files. After a crash, batches that
+were not forgotten are read again: the reader must recognise duplicates (by digests).
 """
 
 import logging
@@ -20,18 +20,18 @@ from otelgres.exporters.spool.records import HEAD_BYTES, HEADER_BYTES
 
 log = logging.getLogger(__name__)
 
-# A file is deleted as a whole, once all of it is forgotten.
+# A file is deleted as a whole, once all its batches are forgotten.
 _SEGMENT_BYTES: Final = 16 * 1024 * 1024
-# Damaged files may take this share of the bound.
+# Damaged files may use one part in so many of the limit.
 _DAMAGED_SHARE: Final = 4
 
 
-class SpoolFull(Exception):  # noqa: N818 (named for what the sender is told)
-    """There is no room, or the disk fails: nothing of this append was kept."""
+class SpoolFull(Exception):  # noqa: N818 (named for the reported state)
+    """The spool is full, or cannot be written: nothing of this append was stored."""
 
 
 class Spooled(NamedTuple):
-    """A batch read back, and where it stands: ``position`` grows in the order of arrival."""
+    """A batch from the spool; ``position`` increases in order of arrival."""
 
     position: tuple[str, int]
     batch: Batch
@@ -39,7 +39,7 @@ class Spooled(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A damaged file that has been read through: how many batches it has cost, if any, and what was seen."""
+    """A damaged file that has been read: the number of lost batches (may be 0), and a description."""
 
     path: Path
     batches: int
@@ -47,17 +47,17 @@ class Loss(NamedTuple):
 
 
 class SpoolQueue:
-    """One folder of spooled batches, for one process. Safe to use from several threads."""
+    """A folder of spooled batches, for one process. Thread-safe."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        """Takes what is there. Raises OSError when the folder cannot be used."""
+        """Opens ``folder`` with its existing batches. Raises OSError if it cannot be used."""
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._bound = Bound(folder, max_bytes)
         self._quarantine = Quarantine(folder)
         self._lock = threading.RLock()
-        # Files with something to forget, oldest first. What is there already is only read: new batches go to a file of
-        # their own, which no old damage can reach.
+        # Files with pending batches, oldest first. Existing files are only read; new batches go to new files, so that
+        # old damage does not affect them.
         self._paths = spool_files(folder)
         self._open: dict[Path, SpoolFile] = {}
         self._finished: dict[Path, Loss] = {}
@@ -66,16 +66,16 @@ class SpoolQueue:
 
     @property
     def bytes(self) -> int:
-        """Bytes held on disk, what was quarantined included."""
+        """Bytes on disk, including the quarantine."""
         return self._bound.bytes_used()
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing left to read."""
+        """Whether there are no batches to read."""
         return not self._paths
 
     def append(self, batches: Sequence[Batch]) -> None:
-        """Keeps all of them, on disk when this returns. Raises :class:`SpoolFull`, and then keeps none."""
+        """Stores and fsyncs all batches, or none and raises :class:`SpoolFull`."""
         if not batches:
             return
         size = sum(HEAD_BYTES + len(batch.payload) for batch in batches)
@@ -85,7 +85,7 @@ class SpoolQueue:
             if not self._bound.has_room(size):
                 self._bound.changed()
                 if not self._bound.has_room(size):
-                    raise SpoolFull(f"the spool holds {self.bytes:,} of at most {self._bound.max_bytes:,} bytes")
+                    raise SpoolFull(f"the spool is full: {self.bytes:,} of at most {self._bound.max_bytes:,} bytes")
             try:
                 self._append(batches)
             except OSError as error:
@@ -94,20 +94,20 @@ class SpoolQueue:
             self._bound.added(size)
 
     def read(self, max_bytes: int) -> list[Spooled]:
-        """The oldest batches not forgotten yet, in order: at least one if any can be read, about ``max_bytes``."""
+        """The oldest batches that are not forgotten, in order: about ``max_bytes``, at least one if any is readable."""
         with self._lock:
             for path in list(self._paths):
                 try:
                     found = self._read_file(path, max_bytes)
                 except (OSError, MemoryError) as error:
-                    log.warning("%s cannot be read now: %s; trying again later", path.name, error)
+                    log.warning("%s cannot be read now: %s; retrying later", path.name, error)
                     continue
                 if found:
                     return found
             return []
 
     def forget(self, through: tuple[str, int]) -> None:
-        """Batches up to and including this position are safe elsewhere."""
+        """Marks batches up to and including this position as stored elsewhere."""
         name, number = through
         path = self._folder / name
         with self._lock:
@@ -121,22 +121,22 @@ class SpoolQueue:
                 self._finish(path, file)
 
     def quarantine(self, spooled: Spooled) -> Path:
-        """Keeps a batch in a file that is never read again: it can then be forgotten. Raises OSError."""
+        """Writes a batch to the quarantine; it can then be forgotten. Raises OSError."""
         path = self._quarantine.put(spooled.batch, spooled.written_at)
         self._bound.changed()
         return path
 
     def quarantined(self) -> int:
-        """How many batches were quarantined and lie there still."""
+        """The number of batches in the quarantine."""
         return self._quarantine.count()
 
     def losses(self) -> list[Loss]:
-        """Damaged files that were read through. They stay until :meth:`forget_loss`: no loss goes unreported."""
+        """Damaged files that have been read. They are kept until :meth:`forget_loss`, so that no loss is unreported."""
         with self._lock:
             return list(self._finished.values())
 
     def forget_loss(self, loss: Loss) -> None:
-        """The loss has been reported."""
+        """Removes a reported loss with its file."""
         with self._lock:
             if self._finished.pop(loss.path, None) is None:
                 return
@@ -146,7 +146,7 @@ class SpoolQueue:
             self._bound.changed()
 
     def oldest_age(self) -> float:
-        """Seconds since the oldest batch was spooled; 0 when there is none."""
+        """Seconds since the oldest batch was spooled; 0 if there is none."""
         with self._lock:
             for path in self._paths:
                 if path in self._finished:
@@ -157,7 +157,7 @@ class SpoolQueue:
         return 0.0
 
     def close(self) -> None:
-        """Closes the files; what they hold stays."""
+        """Closes the files and keeps their batches."""
         with self._lock:
             self._current = None
             for file in self._open.values():
@@ -174,7 +174,7 @@ class SpoolQueue:
         file = self._writable
         if file is None:
             self._release_current()
-            # Names sort by age whatever the clock does.
+            # Names sort by age even if the clock is set back.
             self._begun = max(time.time_ns(), self._begun + 1)
             file = SpoolFile.create(self._folder, self._begun, sync=True)
             self._open[file.path] = self._current = file
@@ -187,13 +187,13 @@ class SpoolQueue:
             raise
 
     def _release_current(self) -> None:
-        """The file is read from the disk when its turn comes, and takes no memory until then."""
+        """Closes the current file, which uses no memory until it is read."""
         file, self._current = self._current, None
         if file is not None and file.path != self._paths[0]:
             self._open.pop(file.path).close()
 
     def _read_file(self, path: Path, max_bytes: int) -> list[Spooled]:
-        """Raises OSError when nothing can be read now that could be read later."""
+        """Raises OSError if the file cannot be read now but may be readable later."""
         if path in self._finished:
             return []
         file = self._open.get(path)
@@ -201,7 +201,7 @@ class SpoolQueue:
             file = SpoolFile.open(path)
             if file is None:
                 if path.exists():
-                    raise OSError("another process has it open")
+                    raise OSError("another process has locked it")
                 self._paths.remove(path)
                 return []
             self._open[path] = file

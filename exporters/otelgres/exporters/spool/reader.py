@@ -1,7 +1,7 @@
-"""What is in a spool file, whatever has happened to it. Memory is bounded by a chunk and by the number of records.
+"""Reads a spool file, even if it is damaged. Memory is limited by a chunk and the number of records.
 
-Reading goes from record to record. Where the next one is not, it goes on at the next mark whose checksums are right.
-Records are numbered, so that a copy of one is not taken for another and what is missing can be counted.
+Records are read one after another. After damage, reading continues at the next mark with correct checksums. Records are
+numbered, so that duplicates are recognised and missing records can be counted.
 """
 
 import errno
@@ -24,17 +24,17 @@ from otelgres.exporters.spool.records import (
 )
 
 _CHUNK_BYTES: Final = 1 << 20
-# What a disk cannot read is lost in pieces of this size.
+# Unreadable parts of a disk are skipped in blocks of this size.
 _BLOCK_BYTES: Final = 4096
 
 
 @dataclass(slots=True)
 class Contents:
-    """What was found in a file.
+    """The contents of a file.
 
-    ``key`` is None if it is no spool file, and ``entries`` are its whole records by number. ``lost`` is how many are
-    missing: exact where the header is whole, else at least 1 if there is a sign of more. ``damaged_bytes`` belong to no
-    whole record; a write that was cut off by the end of its process is no damage.
+    ``key`` is None if it is not a spool file; ``entries`` are the intact records by number. ``lost`` is the number of
+    missing records: exact if the header is intact, else at least 1 if there are traces of more. ``damaged_bytes`` are
+    not part of an intact record; a write cut off by the end of its process is not damage.
     """
 
     key: bytes | None
@@ -45,12 +45,12 @@ class Contents:
 
     @property
     def damaged(self) -> bool:
-        """Whether anything is not as it was written."""
+        """Whether anything differs from what was written."""
         return bool(self.lost or self.damaged_bytes or self.header_damaged)
 
 
 def read_contents(descriptor: int, key_of_name: bytes | None) -> Contents:
-    """Reads the whole file, open at ``descriptor``. Raises OSError where it cannot be read just now."""
+    """Reads the whole file open at ``descriptor``. Raises OSError if it cannot be read now."""
     source = _Source(descriptor, os.fstat(descriptor).st_size)
     start = source.read(0, HEADER_BYTES)
     key = key_in(start) or key_of_name
@@ -72,7 +72,7 @@ def read_contents(descriptor: int, key_of_name: bytes | None) -> Contents:
         found.damaged_bytes -= source.size - end
         heads -= {entry.number for entry in [_entry(source, end, key)] if entry}
     elif count is None and end < source.size and max(heads, default=-1) <= last:
-        last += 1  # There is something behind the last record, and nobody knows what.
+        last += 1  # There are unknown bytes after the last record.
     known = max(last, *heads, -1) + 1 if count is None else max(last + 1, count)
     found.lost = max(0, known - len(whole))
     return found
@@ -81,9 +81,9 @@ def read_contents(descriptor: int, key_of_name: bytes | None) -> Contents:
 def _records(
     source: "_Source", key: bytes, found: Contents, *, everywhere: bool = False
 ) -> tuple[dict[int, Entry], set[int]]:
-    """The whole records by number, and the numbers of heads whose payload is damaged.
+    """The intact records by number, and the numbers of heads with a damaged payload.
 
-    With ``everywhere`` they are looked for inside other records, too: a misplaced copy may overlap a whole record.
+    With ``everywhere`` it also searches inside records: a misplaced copy may overlap an intact record.
     """
     whole: dict[int, Entry] = {}
     heads: set[int] = set()
@@ -93,13 +93,13 @@ def _records(
         entry = _entry(source, at, key)
         following = -1
         if entry and _is_whole(source, entry):
-            # A copy of a record is damage, not another batch.
+            # A second copy of a record is damage, not another batch.
             if entry.number not in whole:
                 whole[entry.number] = entry
                 covered = max(covered, entry.end)
                 following = -1 if everywhere else entry.end
         elif entry and entry.settled:
-            whole.setdefault(entry.number, entry)  # safe elsewhere, whatever has become of it here
+            whole.setdefault(entry.number, entry)  # stored elsewhere, so the damage does not matter
         elif entry:
             heads.add(entry.number)
         if following < 0:
@@ -110,7 +110,7 @@ def _records(
 
 
 def read_batch(descriptor: int, entry: Entry) -> Batch | None:
-    """The batch of a record; None if it is damaged. Raises OSError where it cannot be read just now."""
+    """The batch of a record; None if it is damaged. Raises OSError if it cannot be read now."""
     payload = _Source(descriptor, entry.end).read(entry.payload_at, entry.length)
     if len(payload) != entry.length or zlib.crc32(payload) != entry.checksum:
         return None
@@ -118,7 +118,7 @@ def read_batch(descriptor: int, entry: Entry) -> Batch | None:
 
 
 def _is_cut_off(source: "_Source", at: int, key: bytes, count: int | None) -> bool:
-    """Whether what is behind the last whole record is the beginning of one that nobody was told of."""
+    """Whether the bytes after the last intact record are an incomplete write that was not acknowledged."""
     if at >= source.size:
         return False
     entry = _entry(source, at, key)
@@ -141,7 +141,7 @@ def _is_whole(source: "_Source", entry: Entry) -> bool:
 
 
 class _Source:
-    """The bytes of a file, a chunk in memory."""
+    """The bytes of a file, with one chunk in memory."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self.size = size
@@ -150,7 +150,7 @@ class _Source:
         self._chunk_at = 0
 
     def read(self, at: int, length: int) -> bytes:
-        """So many bytes, or as many as there are."""
+        """``length`` bytes, or fewer at the end of the file."""
         length = max(0, min(length, self.size - at))
         inside = at - self._chunk_at
         if not (inside >= 0 and inside + length <= len(self._chunk)):
@@ -159,7 +159,7 @@ class _Source:
         return self._chunk[inside : inside + length]
 
     def parts(self, at: int, length: int) -> Iterator[bytes]:
-        """The same bytes in pieces."""
+        """The same bytes as ``read``, in pieces."""
         end = at + length
         while at < end:
             part = self.read(at, min(_CHUNK_BYTES, end - at))
@@ -169,7 +169,7 @@ class _Source:
             at += len(part)
 
     def find(self, what: bytes, at: int) -> int:
-        """Where this is next; the end of the file if nowhere."""
+        """The position of the next ``what``; the end of the file if there is none."""
         while at < self.size:
             if not 0 <= at - self._chunk_at < len(self._chunk) - len(what):
                 self.read(at, _CHUNK_BYTES)
@@ -192,7 +192,7 @@ def _read(descriptor: int, at: int, length: int) -> bytes:
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            # One bad spot: read around it, and take it for zeros.
+            # A bad block: read around it, and replace it by zeros.
             block = _BLOCK_BYTES - at % _BLOCK_BYTES
             part = _read(descriptor, at, block) if length > block else bytes(length)
         if not part:

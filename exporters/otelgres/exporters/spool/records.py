@@ -1,16 +1,15 @@
-"""The bytes of a spool file: a header, then one record for each batch. No input or output.
+"""The format of a spool file: a header, then one record for each batch. Does no input or output.
 
 header   ``otelgres spool 2`` and a newline · key (8 random bytes) · CRC-32 of these · count · CRC-32 of key and count
 record   ``F7 4F 47 52`` · settled (4 bytes) · signal (``t``, ``m``, ``l``) · number · time (8 bytes, nanoseconds since
          1970) · length and CRC-32 of the payload · CRC-32 of key and head · payload (OTLP protobuf, as it was sent)
 
-Numbers are big-endian, of 4 bytes unless stated otherwise. Records of a file are numbered from 0; ``count`` is how many
-were written whole. So a reader knows which records are missing, and takes none twice. The key stands in the file's
-name, too, and is part of every checksum: bytes that look like a record inside a payload, or come from another file, are
-none.
+Numbers are big-endian, of 4 bytes unless stated otherwise. Records are numbered from 0; ``count`` is the number of
+complete records. So a reader can detect missing and repeated records. The key is also in the file's name and part of
+every checksum: bytes that look like a record inside a payload, or come from another file, do not count as records.
 
-Two fields change after they were written: the count, and ``settled``, which is zero until the batch is safe elsewhere.
-Any other value than the right one means "not settled": the batch is then sent again, and recognised.
+Two fields change later: the count, and ``settled``, which is zero until the batch is stored elsewhere. Any value other
+than the correct one means "not settled": the batch is then sent again and recognised as a duplicate.
 """
 
 import os
@@ -40,7 +39,7 @@ _SIGNALS: Final = {tag: signal for signal, tag in _TAGS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a record is in its file and what its head says. ``written_at`` is nanoseconds since 1970."""
+    """The position and head of a record. ``written_at`` is in nanoseconds since 1970."""
 
     number: int
     offset: int
@@ -62,29 +61,29 @@ class Entry:
 
 
 def new_key() -> bytes:
-    """A key that nobody else can know."""
+    """A random key."""
     return os.urandom(KEY_BYTES)
 
 
 def header(key: bytes, count: int = 0) -> bytes:
-    """What a file begins with."""
+    """The header of a file."""
     start = _MAGIC + key
     return start + _CRC.pack(zlib.crc32(start)) + count_field(key, count)
 
 
 def count_field(key: bytes, count: int) -> bytes:
-    """What stands at COUNT_OFFSET once ``count`` records are written."""
+    """The field at COUNT_OFFSET after ``count`` records."""
     return _COUNT.pack(count, zlib.crc32(_CRC.pack(count), zlib.crc32(key)))
 
 
 def key_in(start: bytes) -> bytes | None:
-    """The key in the first bytes of a file; None if they are no whole header."""
+    """The key in the first bytes of a file; None if the header is not intact."""
     key = start[len(_MAGIC) : len(_MAGIC) + KEY_BYTES]
     return key if start[:COUNT_OFFSET] == header(key)[:COUNT_OFFSET] else None
 
 
 def count_in(start: bytes, key: bytes) -> int | None:
-    """How many records were written, by the first bytes of a file; None if that is damaged."""
+    """The number of records by the first bytes of a file; None if the field is damaged."""
     field = start[COUNT_OFFSET:HEADER_BYTES]
     if len(field) < _COUNT.size:
         return None
@@ -93,7 +92,7 @@ def count_in(start: bytes, key: bytes) -> int | None:
 
 
 def is_beginning(start: bytes) -> bool:
-    """Whether a file of so few bytes may be one whose process died while it made it."""
+    """Whether ``start`` may be the whole content of a file whose process ended while it wrote the header."""
     return len(start) < HEADER_BYTES and (start[: len(_MAGIC)] == _MAGIC[: len(start)])
 
 
@@ -104,12 +103,12 @@ def encode(batch: Batch, number: int, written_at: int, key: bytes) -> bytes:
 
 
 def settled_field(number: int, key: bytes) -> bytes:
-    """What stands at SETTLED_OFFSET of a record that is settled: never zero, and of no other record."""
+    """The field at SETTLED_OFFSET of a settled record: never zero, and different for each record."""
     return _CRC.pack(zlib.crc32(_CRC.pack(number) + b"settled", zlib.crc32(key)) or 1)
 
 
 def entry_at(data: bytes, position: int, key: bytes, offset: int) -> Entry | None:
-    """The record whose head is at ``position`` of ``data``, which is at ``offset`` of the file; None if it is none."""
+    """The record with its head at ``position`` in ``data``, at ``offset`` in the file; None if it is not a record."""
     if len(data) - position < HEAD_BYTES or not data.startswith(MARK, position):
         return None
     body = data[position + _BODY_OFFSET : position + _CRC_OFFSET]

@@ -1,5 +1,5 @@
-"""Sends files of telemetry to an OTLP receiver: spool files of applications and receivers, the quarantine of receivers,
-and OTLP/JSON lines as the file exporter of the stock Collector writes them.
+"""Sends files to an OTLP receiver: spool files of applications and receivers, quarantined batches, and OTLP/JSON lines
+as written by the file exporter of the OpenTelemetry Collector.
 """
 
 import time
@@ -25,13 +25,13 @@ _KEYS: Final = {
     "resourceMetrics": Signal.METRICS, "resource_metrics": Signal.METRICS,
     "resourceLogs": Signal.LOGS, "resource_logs": Signal.LOGS,
 }  # fmt: skip
-# A receiver that is overloaded is asked again this often; one that is away ends the replay.
-_TRIES: Final = 5
+# Attempts for a batch at an overloaded receiver; an unavailable receiver ends the replay.
+_ATTEMPTS: Final = 5
 _LONGEST_WAIT: Final = 10.0
 
 
 class Removal(Enum):
-    """What happens to a file once all of it is sent."""
+    """Which files are removed once they are completely sent."""
 
     SPOOL = "spool"
     ALL = "all"
@@ -40,7 +40,7 @@ class Removal(Enum):
 
 @dataclass(slots=True)
 class ReplayResult:
-    """What became of one file. ``left`` is why something of it is still to be sent ("" for nothing)."""
+    """The result for one file. ``left`` is the reason why a part was not sent ("" if all was sent)."""
 
     path: Path
     batches: int = 0
@@ -51,12 +51,12 @@ class ReplayResult:
     left: str = ""
 
 
-class ReceiverUnavailable(Exception):  # noqa: N818 (named for what the person is told)
-    """The receiver does not take anything now."""
+class ReceiverUnavailable(Exception):  # noqa: N818 (named for the reported state)
+    """The receiver is unavailable."""
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files that :func:`replay` would look at."""
+    """Bytes of all files that :func:`replay` would send."""
     return sum(path.stat().st_size for path in _files(folder))
 
 
@@ -64,30 +64,30 @@ def replay(
     folder: Path,
     exporter: Exporter,
     removal: Removal,
-    tell: Callable[[ReplayResult], None],
+    report: Callable[[ReplayResult], None],
     advance: Callable[[float], None] = lambda amount: None,
 ) -> list[ReplayResult]:
-    """Sends every file in ``folder`` (or the one file that it is), oldest first, and ``tell``s of each.
+    """Sends every file in ``folder`` (or the file ``folder``), oldest first; calls ``report`` with each result.
 
-    ``advance`` hears of bytes of the files. When the receiver is away the rest is left. Files that a running
-    application appends to are left, too.
+    ``advance`` is called with numbers of processed bytes. If the receiver is unavailable, the remaining files are kept.
+    Files in use by a running application are kept too.
     """
     results = []
-    away = ""
+    unavailable = ""
     for path in _files(folder):
         result = ReplayResult(path)
         send_file = _replay_lines if path.suffix in _JSON_SUFFIXES else _replay_spool
         try:
-            if away:
-                result.left = away
+            if unavailable:
+                result.left = unavailable
             else:
                 send_file(path, exporter, removal, result, advance)
         except ReceiverUnavailable as error:
-            away = result.left = str(error)
+            unavailable = result.left = str(error)
         except OSError as error:
             result.left = f"cannot be read: {error.strerror or error}"
         results.append(result)
-        tell(result)
+        report(result)
     return results
 
 
@@ -95,12 +95,12 @@ def _files(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     lines = (path for path in folder.iterdir() if path.suffix in _JSON_SUFFIXES and path.is_file())
-    spooled = [path for place in _spool_folders(folder) for path in spool_files(place)]
+    spooled = [path for spool in _spool_folders(folder) for path in spool_files(spool)]
     return [*spooled, *sorted(lines, key=lambda path: (path.stat().st_mtime_ns, path.name))]
 
 
 def _spool_folders(folder: Path) -> list[Path]:
-    """An application's folder, a receiver's, or the parent of receivers' folders; then what was quarantined in each."""
+    """``folder`` itself and the numbered receivers' folders in it, then the quarantine of each."""
     receivers = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir() and not path.is_symlink()]
     spools = [folder, *sorted(receivers, key=lambda path: int(path.name))]
     return [*spools, *(path for spool in spools if (path := spool / QUARANTINE).is_dir())]
@@ -143,13 +143,13 @@ def _replay_lines(
     for batch in _batches(path, result, advance):
         _send(batch, exporter, result)
     if result.damaged:
-        result.left = "lines that are no OTLP/JSON; the file is kept"
+        result.left = "some lines are not OTLP/JSON; the file is kept"
     elif removal is Removal.ALL:
         path.unlink()
 
 
 def _batches(path: Path, result: ReplayResult, advance: Callable[[float], None]) -> Iterator[Batch]:
-    """The requests in ``path``, one a line; a line that is none is counted as damage."""
+    """The requests in ``path``, one per line; other lines are counted as damaged."""
     with path.open("rb") as file:
         for line in file:
             if not line.strip():
@@ -174,13 +174,13 @@ def _signal(line: bytes) -> Signal:
 
 
 def _send(batch: Batch, exporter: Exporter, result: ReplayResult) -> None:
-    """Adds the final answer to the result. Raises ReceiverUnavailable when there is none."""
-    for attempt in range(_TRIES):
+    """Sends a batch and adds its final outcome to the result. Raises ReceiverUnavailable."""
+    for attempt in range(_ATTEMPTS):
         outcome = exporter.write([batch])[0]
         if not is_retryable(outcome):
             break
         if isinstance(outcome, Unavailable | Overloaded):
-            if attempt + 1 == _TRIES or (isinstance(outcome, Unavailable) and attempt):
+            if attempt + 1 == _ATTEMPTS or (isinstance(outcome, Unavailable) and attempt):
                 raise ReceiverUnavailable(outcome.message)
             time.sleep(min(max(outcome.retry_after, 0.1), _LONGEST_WAIT))
     items = count_items(batch)
