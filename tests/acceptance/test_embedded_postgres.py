@@ -598,7 +598,8 @@ def test_an_ordinary_user_runs_it_as_himself(folder: Path, postgres_version: str
 import os, pwd, sys
 from pathlib import Path
 import psutil, psycopg
-from otelgres.collector.embedded import Cluster, default_data_dir, running_dsn
+from otelgres.collector.embedded import Cluster, running_dsn
+from otelgres.collector.system.data_folder import default_data_dir
 nobody = pwd.getpwnam("nobody")
 os.setgroups([])
 os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)

@@ -18,13 +18,14 @@ from rich.console import Console
 from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
-from otelgres.collector.embedded.cluster import default_data_dir, running_dsn
+from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.alerts.state import ActiveAlert, AlertState, Row
 from otelgres.collector.inspect.alerts.webhook import NotDelivered, Webhook
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.waterfall.draw import clean
 from otelgres.collector.security.private_file import InsecureFileMode, read_private
 from otelgres.collector.service.settings import load
+from otelgres.collector.system.data_folder import default_data_dir
 from otelgres.sql.queries import query
 
 _FIRES: Final = 2

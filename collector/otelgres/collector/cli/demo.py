@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.status import Status
 
 from otelgres.collector.cli.options import data_option
-from otelgres.collector.embedded.cluster import default_data_dir
+from otelgres.collector.system.data_folder import default_data_dir
 from otelgres.collector.tools.demo import report
 from otelgres.collector.tools.demo.child import ChildError
 from otelgres.collector.tools.demo.findings import Findings, read_findings

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 import orjson
 
-from otelgres.collector.embedded.cluster import default_data_dir
+from otelgres.collector.system.data_folder import default_data_dir
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}

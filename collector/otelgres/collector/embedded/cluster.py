@@ -5,7 +5,6 @@ output. It stores no absolute path, so it can be moved while the server is stopp
 """
 
 import logging
-import os
 import secrets
 import socket
 import sys
@@ -21,18 +20,10 @@ from otelgres.collector.embedded import binaries, files, initdb, postmaster, ser
 from otelgres.collector.embedded.errors import EmbeddedPostgresError
 from otelgres.collector.embedded.os_user import ServerUser, server_user
 from otelgres.collector.embedded.postmaster import DATABASE, Postmaster
+from otelgres.collector.system.data_folder import FOR_ROOT
 from otelgres.collector.system.folder_lock import FolderLock, InUse
-from otelgres.exporters.user_folder import user_folder
 
 _logger = logging.getLogger(__name__)
-_FOR_ROOT = Path("/var/lib/otelgres")
-
-
-def default_data_dir() -> Path:
-    """The default data folder: in the user's data folder, or in /var/lib for root."""
-    if sys.platform != "win32" and os.geteuid() == 0:
-        return _FOR_ROOT
-    return user_folder("data")
 
 
 def running_dsn(data: Path) -> str | None:
@@ -65,7 +56,7 @@ class Cluster:
         *,
         version: str | None = None,
         more: Mapping[str, str] | None = None,
-        copies: Path = _FOR_ROOT,
+        copies: Path = FOR_ROOT,
     ) -> None:
         self.data = data.absolute()
         self.pgdata = self.data / "postgres"

@@ -13,9 +13,9 @@ from typing import Any, Final, get_type_hints
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
-from otelgres.collector.embedded.cluster import default_data_dir
 from otelgres.collector.security.dsn import InvalidDsn, check_dsn, hide_from_command_line
 from otelgres.collector.security.private_file import InsecureFileMode, read_private
+from otelgres.collector.system.data_folder import default_data_dir
 
 
 class SettingError(ValueError):

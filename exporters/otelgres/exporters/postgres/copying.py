@@ -7,7 +7,7 @@ import psycopg
 from psycopg import sql as psql
 
 from otelgres.exporters.postgres.codec.decode import KEYS
-from otelgres.exporters.postgres.codec.rows import Entry, Group
+from otelgres.exporters.postgres.codec.rows import Group, LossEntry
 
 
 def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes]) -> None:
@@ -57,7 +57,7 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
         )
         row = cursor.fetchone()
         if row and row[0]:
-            group.losses.add(Entry("dropped", table, "same_key_other_content"), row[0])
+            group.losses.add(LossEntry("dropped", table, "same_key_other_content"), row[0])
     return duplicates
 
 

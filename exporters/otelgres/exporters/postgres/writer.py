@@ -25,7 +25,7 @@ from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs
 from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.limits import Limits, effect_of
-from otelgres.exporters.postgres.codec.rows import Caches, Entry, Group, LossCounts
+from otelgres.exporters.postgres.codec.rows import Caches, Group, LossCounts, LossEntry
 from otelgres.exporters.postgres.copying import copy, stage
 from otelgres.exporters.postgres.errors import ErrorClass, advice, classify
 from otelgres.exporters.postgres.partitions import Partitions
@@ -145,7 +145,7 @@ class PostgresWriter:
     def record_loss(self, effect: str, signal: str, reason: str, count: int, sample: str) -> None:
         """Adds a loss that happened outside the database to otel.losses. Raises ``psycopg.Error``."""
         losses = LossCounts()
-        losses.add(Entry(effect, signal, reason), count, sample)
+        losses.add(LossEntry(effect, signal, reason), count, sample)
         self._store_losses(losses)
 
     def close(self) -> None:
@@ -205,7 +205,7 @@ class PostgresWriter:
             return self._commit_halves(work)
         index, batch, _ = work[0]
         losses = LossCounts()
-        losses.add(Entry("refused", batch.signal, "not_storable"), 1, _first_line(error))
+        losses.add(LossEntry("refused", batch.signal, "not_storable"), 1, _first_line(error))
         try:
             self._store_losses(losses)
         except psycopg.Error:
@@ -280,7 +280,7 @@ class PostgresWriter:
             self._fill_series(connection, group)
             self._pending_losses += group.series_repairs
         for reason, count in self._pending_losses.items():
-            group.losses.add(Entry(effect_of(reason), "dimensions", reason), count)
+            group.losses.add(LossEntry(effect_of(reason), "dimensions", reason), count)
         return group, answers
 
     def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
@@ -288,7 +288,7 @@ class PostgresWriter:
         ids = self._known.resources if beyond.kind == "resource_overflow" else self._known.series
         self._overflow_ids += [(ids, key) for key in beyond.keys]
         if beyond.keys:
-            group.losses.add(Entry("repaired", "dimensions", beyond.kind), len(beyond.keys))
+            group.losses.add(LossEntry("repaired", "dimensions", beyond.kind), len(beyond.keys))
 
     def _fill_series(self, connection: psycopg.Connection[Any], group: Group) -> None:
         self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
@@ -357,7 +357,7 @@ def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
 
 
 def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:
-    group.losses.add(Entry("refused", batch.signal, "malformed_request"), 1, str(error))
+    group.losses.add(LossEntry("refused", batch.signal, "malformed_request"), 1, str(error))
     return Invalid(str(error))
 
 

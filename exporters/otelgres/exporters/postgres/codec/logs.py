@@ -18,8 +18,8 @@ from otelgres.exporters.postgres.codec.rows import (
     OUT_OF_RANGE_DAY,
     OUT_OF_RANGE_TIME,
     Caches,
-    Entry,
     Group,
+    LossEntry,
     RejectedItems,
     clamped,
     repaired_field,
@@ -126,9 +126,9 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                 count += 1
     group.counts[TABLE] += count
     for reason, number in repairs.items():
-        group.losses.add(Entry(effect_of(reason), Signal.LOGS, reason), number)
+        group.losses.add(LossEntry(effect_of(reason), Signal.LOGS, reason), number)
     if out_of_range:
-        group.losses.add(Entry("repaired", Signal.LOGS, "time_out_of_bounds"), out_of_range)
+        group.losses.add(LossEntry("repaired", Signal.LOGS, "time_out_of_bounds"), out_of_range)
     return RejectedItems()
 
 

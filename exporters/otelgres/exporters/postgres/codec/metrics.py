@@ -18,8 +18,8 @@ from otelgres.exporters.postgres.codec.rows import (
     OUT_OF_RANGE_TIME,
     Bounds,
     Caches,
-    Entry,
     Group,
+    LossEntry,
     RejectedItems,
     clamped,
     repaired_field,
@@ -94,11 +94,11 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Rej
                     points = map(kind.message.FromString, others)
                 out_of_range += _add_points(points, kind, stream, known, caches, group, rejected_items, repairs)
     for reason, number in repairs.items():
-        group.losses.add(Entry(effect_of(reason), Signal.METRICS, reason), number)
+        group.losses.add(LossEntry(effect_of(reason), Signal.METRICS, reason), number)
     if out_of_range:
-        group.losses.add(Entry("repaired", Signal.METRICS, "time_out_of_bounds"), out_of_range)
+        group.losses.add(LossEntry("repaired", Signal.METRICS, "time_out_of_bounds"), out_of_range)
     for reason, number in rejected_items.reasons.items():
-        group.losses.add(Entry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
+        group.losses.add(LossEntry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
     return rejected_items
 
 

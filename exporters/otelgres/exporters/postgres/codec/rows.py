@@ -31,7 +31,7 @@ class Bounds(NamedTuple):
     received: int  # the time of a log record that has none of its own
 
 
-class Entry(NamedTuple):
+class LossEntry(NamedTuple):
     """One kind of loss, counted in otel.losses."""
 
     effect: str  # refused | dropped | repaired
@@ -41,12 +41,12 @@ class Entry(NamedTuple):
 
 @dataclass
 class LossCounts:
-    """Counts by :class:`Entry`, each with the first sample."""
+    """Counts by :class:`LossEntry`, each with the first sample."""
 
-    counts: Counter[Entry] = field(default_factory=Counter)
-    samples: dict[Entry, str] = field(default_factory=dict)
+    counts: Counter[LossEntry] = field(default_factory=Counter)
+    samples: dict[LossEntry, str] = field(default_factory=dict)
 
-    def add(self, entry: Entry, count: int = 1, sample: str = "") -> None:
+    def add(self, entry: LossEntry, count: int = 1, sample: str = "") -> None:
         """Counts ``count`` more of ``entry``."""
         self.counts[entry] += count
         if entry not in self.samples:

@@ -16,8 +16,8 @@ from otelgres.exporters.postgres.codec.rows import (
     OUT_OF_RANGE_DAY,
     OUT_OF_RANGE_TIME,
     Caches,
-    Entry,
     Group,
+    LossEntry,
     RejectedItems,
     clamped,
     repaired_field,
@@ -148,11 +148,11 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Rejec
                 count += 1
     group.counts[TABLE] += count
     for reason, number in repairs.items():
-        group.losses.add(Entry(effect_of(reason), Signal.TRACES, reason), number)
+        group.losses.add(LossEntry(effect_of(reason), Signal.TRACES, reason), number)
     if out_of_range:
-        group.losses.add(Entry("repaired", Signal.TRACES, "time_out_of_bounds"), out_of_range)
+        group.losses.add(LossEntry("repaired", Signal.TRACES, "time_out_of_bounds"), out_of_range)
     for reason, number in rejected_items.reasons.items():
-        group.losses.add(Entry("refused", Signal.TRACES, "invalid_span"), number, reason)
+        group.losses.add(LossEntry("refused", Signal.TRACES, "invalid_span"), number, reason)
     return rejected_items
 
 
