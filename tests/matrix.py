@@ -41,8 +41,23 @@ QUICK: Final = (
     "tests/unit/test_otel_setup_values.py",
     "tests/sinks/test_postgres_delivery.py",
 )
-# Tests that an early release of a Python cannot pass, and why: (first, before which) -> (names, reason).
-EXCEPTIONS: Final[dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[str, ...], str]]] = {}
+# Tests that an early release of a Python cannot pass, and why: (first, before which) -> (beginnings of names, reason).
+EXCEPTIONS: Final[dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[str, ...], str]]] = {
+    ((3, 12, 0), (3, 12, 3)): (
+        (
+            *(
+                f"tests/unit/test_otel_setup_{part}.py"
+                for part in (
+                    "context_attributes", "flows", "interrupted", "lifecycle", "logs",
+                    "propagation", "receiver", "redact", "settings", "spool",
+                )
+            ),
+            "tests/compat/test_logger.py::test_an_end_without_shutdown_stores_what_there_is",
+            "tests/compat/test_pipelines.py::test_what_hangs_is_active_and_what_is_killed_abandoned",
+        ),
+        "Python 3.12.0 to 3.12.2 starts no thread once the interpreter ends, so nothing is flushed at exit",
+    )
+}  # fmt: skip
 _VERSION: Final = "import json, sys; print(json.dumps([*sys.version_info[:3], sys.prefix == sys.base_prefix]))"
 
 
