@@ -46,7 +46,7 @@ EXCEPTIONS: Final[dict[tuple[tuple[int, ...], tuple[int, ...]], tuple[tuple[str,
     ((3, 12, 0), (3, 12, 3)): (
         (
             *(
-                f"tests/unit/test_otel_setup_{part}.py"
+                f"tests/library/test_otel_setup_{part}.py"
                 for part in (
                     "context_attributes", "flows", "interrupted", "lifecycle", "logs",
                     "propagation", "receiver", "redact", "settings", "spool",
