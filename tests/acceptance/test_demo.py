@@ -222,7 +222,7 @@ def test_it_says_why_it_cannot_start(tmp_path: Path) -> None:
         code, _, errors = command.ended()
     assert code == 1
     assert "Traceback" not in errors
-    assert "Cannot keep PostgreSQL data in" in errors
+    assert "Cannot store PostgreSQL data in" in errors
     assert "Fatal Python error" not in errors
 
 

@@ -121,7 +121,7 @@ def kill_again_and_again(times: int) -> None:
 
         assert not by_grpc.errors + by_http.errors
         until(lambda: acknowledged <= stored(), f"all of the {len(acknowledged)} acknowledged spans")
-        assert process.errors.count("starting it again") == times
+        assert process.errors.count("restarting it") == times
         assert process.stop() == 0, process.errors
 
 

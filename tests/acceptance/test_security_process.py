@@ -174,7 +174,7 @@ def test_secrets_are_nowhere_to_be_seen(folder: Path, secret_dsn: str) -> None:
     for secret in (PASSWORD, ingest, read, wrong):
         for place, text in places.items():
             assert secret not in text, f"{secret} in {place}: {_around(text, secret)}"
-    assert "the password in --dsn was on the command line" in places["output"]
+    assert "the password in --dsn was visible to other users on the command line" in places["output"]
 
 
 # What commands want besides --dsn; a command that is not here wants nothing. `serve` is in the session above.
