@@ -1,6 +1,6 @@
 """Rows of the private tables back to OTLP: the independent way back, written against the tables and not the encoder.
 
-Everything is rebuilt in the raw messages of ``otlp_raw``. Refuses to know how the rows were made.
+Everything is rebuilt in the raw messages of ``otlp_raw``.
 """
 
 import json

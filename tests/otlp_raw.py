@@ -1,7 +1,7 @@
 """OTLP's messages with every string as bytes, and what makes two requests equal.
 
 The classes are made from the descriptors of opentelemetry-proto itself, so a field that a newer version adds is here at
-once. Strings are bytes because a sender may put there what is not UTF-8. Refuses to know our own descriptors and rows.
+once. Strings are bytes because a sender may put there what is not UTF-8.
 """
 
 import struct

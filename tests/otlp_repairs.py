@@ -1,7 +1,7 @@
 """How many repairs of which kind a request needs, told from the request alone.
 
 What PostgreSQL cannot hold: U+0000 and what is not UTF-8 in text, numbers without a JSON form, a key twice in one map,
-unsigned numbers past a bigint, times without a partition, ids of the wrong form. Refuses to know rows.
+unsigned numbers past a bigint, times without a partition, ids of the wrong form.
 """
 
 import math

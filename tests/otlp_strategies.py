@@ -1,6 +1,6 @@
 """Random export requests for hypothesis: everything that OTLP allows, the awkward more often than chance would have it.
 
-Requests are valid, except that strings may be anything at all. Refuses to know what becomes of them.
+Requests are valid, except that strings may be anything at all.
 """
 
 import itertools

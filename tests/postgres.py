@@ -1,7 +1,4 @@
-"""A PostgreSQL server for tests: our own embedded one, one for each test process, gone when the session is over.
-
-Refuses to know what is in the databases, except that ``otelgres.sql.migrate`` fills them.
-"""
+"""A PostgreSQL server for tests: our own embedded one, one for each test process, gone when the session is over."""
 
 import contextlib
 import itertools

@@ -1,4 +1,4 @@
-"""A proxy that dies, in front of a test's database. Refuses to know what is tested."""
+"""A proxy that dies, in front of a test's database."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,4 @@
-"""Inputs from inputs: bytes turned, cut and spliced, and protobuf taken apart where its own structure is.
-
-Refuses to know what is fuzzed.
-"""
+"""Inputs from inputs: bytes turned, cut and spliced, and protobuf taken apart where its own structure is."""
 
 import random
 from collections.abc import Callable, Sequence

@@ -1,7 +1,4 @@
-"""The dashboards as a person sees them: panels with their queries, and variables with the values they would have.
-
-Refuses to know what a query means.
-"""
+"""The dashboards as a person sees them: panels with their queries, and variables with the values they would have."""
 
 import json
 from collections.abc import Iterator, Sequence

@@ -2,7 +2,7 @@
 
 For panel_times.py. A million flows of ten spans (a root, calls between services, phases, checkpoints) in 20 services of
 two instances, 200 operations, two log records a flow; two of a hundred spans fail, and every fiftieth flow has no root.
-Written by INSERT … SELECT, so that the roll-ups are made as in life. Takes some minutes; refuses to look real.
+Written by INSERT … SELECT, so that the triggers make the roll-ups. Takes some minutes.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """How long each panel's query takes on a database: ``python -m tests.grafana.panel_times DSN [HOURS]``.
 
 Prints a Markdown table, the slowest first: the median of five runs after one that warms the cache.
-Refuses to judge: docs/benchmarks.md does.
+docs/benchmarks.md has the results.
 """
 
 import statistics

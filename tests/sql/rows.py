@@ -1,6 +1,6 @@
 """Rows for the tests of the SQL surface, inserted plainly; partitions are made for whatever days they lie in.
 
-Refuses to know OTLP and the code that turns it into rows: what is tested here is SQL alone.
+It does not use OTLP or the codec: only SQL is tested here.
 """
 
 import dataclasses

@@ -20,7 +20,7 @@ _ZSTD_STEP: Final = 1024
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
 
 
-class UnknownCoding(ValueError):  # noqa: N818 (named for what the sender is told)
+class UnknownCoding(ValueError):  # noqa: N818 (named for the reported state)
     """An unsupported content coding, or too many codings."""
 
 

@@ -1,1 +1,1 @@
-"""Between acceptance and storage: group commit, and the spool while the database is away."""
+"""The queue before the database: group commit, the spool during outages, and its replay."""
