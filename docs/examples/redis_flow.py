@@ -3,7 +3,7 @@
     python docs/examples/redis_flow.py subscriber      # in one terminal; Enter ends it
     python docs/examples/redis_flow.py publisher 5     # in another
 
-with a receiver running, and Redis at REDIS_URL (redis://127.0.0.1:6379/0).
+with a receiver running, and Redis at REDIS_URL (redis://127.0.0.1:6379/0). Needs extra `redis` of otelgres.
 """
 
 import json

@@ -509,7 +509,7 @@ def test_an_initdb_that_was_killed_leaves_nothing_to_trip_over(new: Path, postgr
 
 def test_a_path_that_is_a_file_is_an_error_with_advice(folder: Path) -> None:
     (folder / "file").write_text("")
-    with pytest.raises(EmbeddedPostgresError, match="use a data directory you can write to"):
+    with pytest.raises(EmbeddedPostgresError, match="use a folder you can write to"):
         Cluster(folder / "file" / "data").start()
 
 

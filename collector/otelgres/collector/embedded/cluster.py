@@ -106,11 +106,11 @@ class Cluster:
             if isinstance(error, InUse):
                 raise EmbeddedPostgresError(
                     f"{error}: stop that process first (Ctrl-C, or kill {error.owner}), connect to the server it runs "
-                    "(otelgres dsn), or use another data directory."
+                    "(otelgres dsn), or use another folder (--data DIR)."
                 ) from None
             if isinstance(error, OSError):
                 raise EmbeddedPostgresError(
-                    f"Cannot store PostgreSQL data in {self.data} ({error}): use a data directory you can write to."
+                    f"Cannot store PostgreSQL data in {self.data} ({error}): use a folder you can write to (--data)."
                 ) from error
             raise
 

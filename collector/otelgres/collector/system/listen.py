@@ -78,7 +78,7 @@ def listen(name: str, host: str, port: int, *, reuse_port: bool, backlog: int) -
 def _sentence(name: str, host: str, port: int, error: OSError) -> str:
     where = f"cannot serve {name} on {host}:{port}"
     if error.errno == errno.EADDRINUSE:
-        return f"{where}: the port is in use. Stop the other process, or choose another port (0: any free one)"
+        return f"{where}: the port is in use. Stop the other process, or choose another (--grpc, --http; 0: any)"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"{where}: not permitted. Ports below 1024 are usually reserved; choose a higher one"
     if isinstance(error, socket.gaierror):
