@@ -189,7 +189,8 @@ def test_the_same_application_sends_it_when_the_collector_is_back(spool: Path, b
             "overflowed": 0,
         }  # fmt: skip
         assert arrived(receiver) == both("away", "back")
-        assert [("does not reach" in line) for line in err.splitlines()] == [True]
+        # Python 3.12 and later have something to say of forks, too.
+        assert sum("does not reach" in line for line in err.splitlines()) == 1
         assert spool_files(spool) == []
 
 
