@@ -191,7 +191,8 @@ def test_the_same_application_sends_it_when_the_collector_is_back(spool: Path, b
             "overflowed": 0,
         }  # fmt: skip
         assert arrived(receiver) == both("away", "back")
-        assert [("cannot export telemetry" in line) for line in err.splitlines()] == [True]
+        # Python 3.12 and later warn about forks, too.
+        assert sum("cannot export telemetry" in line for line in err.splitlines()) == 1
         assert spool_files(spool) == []
 
 
