@@ -1,5 +1,6 @@
 """``otelgres serve --workers N``: several processes that behave as one, also when one dies and when all stop."""
 
+import contextlib
 import itertools
 import json
 import signal
@@ -87,31 +88,40 @@ def _busy(running: Running) -> set[str]:
     return {labels for labels, value in running.metrics("otelcol_exporter_sent_log_records").items() if value}
 
 
-def test_one_that_dies_is_replaced_and_costs_nothing(running: Running) -> None:
-    victim = running.workers()[0]
+@contextlib.contextmanager
+def _load(running: Running) -> Iterator[None]:
+    """Two threads send until the block ends, however it ends: left running, they would take a core from later tests."""
     stop = threading.Event()
 
-    def load() -> None:
+    def send() -> None:
         while not stop.is_set():
             running.send()
 
-    senders = [threading.Thread(target=load) for _ in range(2)]
+    senders = [threading.Thread(target=send) for _ in range(2)]
     for sender in senders:
         sender.start()
-    until(lambda: len(running.acked) > 100, "some load")
-    victim.send_signal(signal.SIGKILL)
-    until(
-        lambda: len(running.workers()) == WORKERS and victim.pid not in {one.pid for one in running.workers()},
-        "another worker",
-    )
-    # The new one takes over what the dead one kept, and drains it.
-    until(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "its being ready")
-    workers = running.workers()
-    # Under load: what is not stored then is not acknowledged.
-    assert running.process.stop() == 0, running.process.errors
-    stop.set()
-    for sender in senders:
-        sender.join()
+    try:
+        yield
+    finally:
+        stop.set()
+        for sender in senders:
+            sender.join()
+
+
+def test_one_that_dies_is_replaced_and_costs_nothing(running: Running) -> None:
+    victim = running.workers()[0]
+    with _load(running):
+        until(lambda: len(running.acked) > 100, "some load")
+        victim.send_signal(signal.SIGKILL)
+        until(
+            lambda: len(running.workers()) == WORKERS and victim.pid not in {one.pid for one in running.workers()},
+            "another worker",
+        )
+        # The new one takes over what the dead one kept, and drains it.
+        until(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "its being ready")
+        workers = running.workers()
+        # Under load: what is not stored then is not acknowledged.
+        assert running.process.stop() == 0, running.process.errors
     assert not [one for one in workers if one.is_running()]
     with serve(running.dsn, running.spool) as after:
         after.ready()
