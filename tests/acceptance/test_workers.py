@@ -94,7 +94,8 @@ def _load(running: Running) -> Iterator[None]:
     stop = threading.Event()
 
     def send() -> None:
-        while not stop.is_set():
+        # With pauses: on one core, senders without any would keep the workers from starting.
+        while not stop.wait(0.02):
             running.send()
 
     senders = [threading.Thread(target=send) for _ in range(2)]
