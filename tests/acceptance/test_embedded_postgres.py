@@ -367,7 +367,33 @@ def test_a_program_that_cannot_be_run_as_another_user_is_named(folder: Path) -> 
     program.write_text("#!/bin/sh\n")
     done = subprocess.run(run_as(12345, 12345, [str(program)]), capture_output=True, text=True, check=False)
     assert done.returncode == 126
-    assert done.stderr == f"cannot run {program} as user id 12345: Permission denied\n"
+    assert done.stderr == f"cannot run {str(program)!r} as user id 12345: Permission denied\n"
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        ([], 2, "usage: run_as.py UID GID PROGRAM [ARGUMENT ...]"),
+        (["1", "2"], 2, "usage: "),
+        (["nobody", "2", "ls"], 2, "usage: "),
+        (["1", "-2", "ls"], 2, "usage: "),
+        (["1", "4294967295", "ls"], 2, "usage: "),
+        (["9" * 5000, "2", "ls"], 2, "usage: "),
+        (["1", "2", ""], 2, "usage: "),
+        (
+            ["1", "2", "/no/such\nprogram"],
+            127,
+            "cannot run '/no/such\\nprogram' as user id 1: No such file or directory",
+        ),
+        (["1", "2", "/"], 126, "cannot run '/' as user id 1: Permission denied"),
+    ],
+)
+def test_wrong_arguments_to_run_as_another_user_are_one_line(arguments: list[str], status: int, text: str) -> None:
+    script, *_ = (word for word in run_as(1, 2, ["ls"]) if word.endswith(".py"))
+    done = subprocess.run([sys.executable, "-I", "-S", script, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (status, 1)
+    assert done.stderr.startswith(text)
 
 
 @needs_root

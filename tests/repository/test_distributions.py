@@ -151,7 +151,30 @@ def test_files_of_the_checkout_are_not_overwritten_unless_asked_for(tmp_path: Pa
     assert written(tmp_path / "out") == originals()
 
 
-def test_a_folder_is_needed(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_files_follow_no_link_out_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "docs").symlink_to("../elsewhere")
+    done = otelgres(SCRIPTS, "files", "out", "--force", cwd=tmp_path)
+    expected = f"Error: nothing was written: {Path('out', 'docs')} is a symbolic link, not a folder.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+    assert written(tmp_path) == {}
+
+
+def test_files_leave_the_checkout_itself_unchanged(tmp_path: Path) -> None:
+    before = {name: (ROOT / name).stat() for name in carried()}
+    done = otelgres(SCRIPTS, "files", str(ROOT), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    after = {name: (ROOT / name).stat() for name in carried()}
+    assert {name: status.st_ino for name, status in before.items()} == {
+        name: status.st_ino for name, status in after.items()
+    }
+
+
+def test_a_folder_is_needed_and_is_not_empty(tmp_path: Path) -> None:
+    empty = otelgres(SCRIPTS, "files", "", cwd=tmp_path)
+    assert (empty.returncode, "the path is empty" in empty.stderr, written(tmp_path)) == (2, True, {})
     done = otelgres(SCRIPTS, "files", cwd=tmp_path)
     assert done.returncode == 2
     assert "the folder to write into" in done.stderr

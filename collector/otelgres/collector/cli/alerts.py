@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from rich.console import Console
 from rich.text import Text
 
-from otelgres.collector.cli.options import data_option
+from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.alerts.state import ActiveAlert, AlertState, Row
 from otelgres.collector.inspect.alerts.webhook import NotDelivered, Webhook
@@ -45,12 +45,12 @@ _COLOURS: Final = {"critical": "red", "warning": "yellow"}
 @click.option("--webhook", metavar="URL", help="With --watch: also POST to URL, in Alertmanager's format.")
 @click.option(
     "--header-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=NamedPath(exists=True, dir_okay=False, path_type=Path),
     help="Headers for the webhook, one `Name: value` per line; a file that only you can read.",
 )
 @click.option(
     "--state",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedPath(dir_okay=False, path_type=Path),
     help="State file of --watch [alerts.json in your data folder].",
 )
 @click.option("--set", "sets", metavar="RULE[/SUBJECT]=NUMBER", multiple=True, help="Change a threshold and exit.")

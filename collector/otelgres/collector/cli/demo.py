@@ -16,7 +16,7 @@ import psycopg
 from rich.console import Console
 from rich.status import Status
 
-from otelgres.collector.cli.options import data_option
+from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.system.data_folder import default_data_dir
 from otelgres.collector.tools.demo import report
 from otelgres.collector.tools.demo.child import ChildError
@@ -34,7 +34,7 @@ from otelgres.exporters.extras import installing
 @data_option
 @click.option("--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint instead; no report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON only.")
-@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="Also save the report as an SVG image.")
+@click.option("--svg", type=NamedPath(dir_okay=False, path_type=Path), help="Also save the report as an SVG image.")
 def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: Path | None) -> None:
     """Run a sample system of three services for some seconds, then show what SQL has about it.
 

@@ -9,7 +9,7 @@ import click
 import psycopg
 from psycopg.rows import dict_row
 
-from otelgres.collector.cli.options import data_option
+from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.cli.progress import over
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.tabular import Column
@@ -34,7 +34,7 @@ def export() -> None:
 
 
 @export.command(short_help="Export operations as train and validation files.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Output folder.")
+@click.option("--out", type=NamedPath(file_okay=False, path_type=Path), required=True, help="Output folder.")
 @click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
 @click.option(
     "--validation",

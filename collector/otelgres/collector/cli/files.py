@@ -4,9 +4,7 @@ An installed wheel has them in ``share/doc/otelgres`` of its environment; an edi
 """
 
 import json
-import shutil
 import tomllib
-from collections.abc import Mapping
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Final
@@ -15,19 +13,23 @@ from urllib.request import url2pathname
 
 import click
 
+from otelgres.collector.cli.options import NamedPath
+from otelgres.collector.system.file_tree import CannotWrite, write_files
+
 _FOLDER: Final = "share/doc/otelgres"
 _REPOSITORY: Final = "https://github.com/otelgres/otelgres"
 
 
 @click.command(short_help="Write dashboards, alert rules and deployment files.")
-@click.argument("folder", metavar="[DIR]", type=click.Path(file_okay=False, path_type=Path), required=False)
+@click.argument("folder", metavar="[DIR]", type=NamedPath(file_okay=False, path_type=Path), required=False)
 @click.option("--list", "only_list", is_flag=True, help="Print the file names only.")
 @click.option("--force", is_flag=True, help="Overwrite files with other contents.")
 def files(folder: Path | None, only_list: bool, force: bool) -> None:
     """Write into DIR: Grafana dashboards and alert rules, runbooks, docker-compose.yml, the Collector's configuration,
     a systemd unit and Kubernetes manifests.
 
-    Without --force nothing is written if a file with other contents exists.
+    All files are written or none: without --force nothing is if a file with other contents exists. Symbolic links in
+    DIR are not followed.
     """
     if not only_list and folder is None:
         raise click.UsageError("Give the folder to write into, or --list.")
@@ -37,38 +39,18 @@ def files(folder: Path | None, only_list: bool, force: bool) -> None:
         for name in sources:
             click.echo(name)
         return
-    if not force:
-        _refuse_to_overwrite(folder, sources)
     try:
-        for name, source in sources.items():
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target)  # with its mode: make-secrets.sh is executable
-            click.echo(target)
-    except OSError as error:
-        raise click.ClickException(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
+        write_files(folder, sources, overwrite=force)
+    except CannotWrite as error:
+        raise click.ClickException(f"nothing was written: {error}.") from error
+    for name in sources:
+        click.echo(folder / name)
     click.echo(f"""
 {len(sources)} files are in {folder}. To start the stack with Docker, in that folder:
-  docker build -t otelgres:local {_REPOSITORY}.git#v{installed.version}
+  docker build -t otelgres:local {_REPOSITORY}.git
   sh docs/deploy/make-secrets.sh
   docker compose up
 Other ways to deploy: {_REPOSITORY}/blob/main/docs/deploy.md""")
-
-
-def _refuse_to_overwrite(folder: Path, sources: Mapping[str, Path]) -> None:
-    try:
-        different = [
-            name
-            for name, source in sources.items()
-            if (folder / name).exists() and (folder / name).read_bytes() != source.read_bytes()
-        ]
-    except OSError as error:
-        raise click.ClickException(f"{error.filename} cannot be read: {error.strerror}.") from error
-    if different:
-        raise click.ClickException(
-            f"nothing was written, because these files in {folder} have other contents: {', '.join(different)}. "
-            "Choose another folder, or overwrite them with --force."
-        )
 
 
 def _sources(installed: Distribution) -> dict[str, Path]:

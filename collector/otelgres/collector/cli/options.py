@@ -15,6 +15,16 @@ _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TIMES: Final = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
 
 
+class NamedPath(click.Path):
+    """A path that must not be empty: an empty one, as of an unset variable, would be the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, as click.Path returns it."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def length_of_time(text: str) -> timedelta | None:
     """Parses ``30s``, ``10m``, ``2h`` or ``7d``; returns None for other text."""
     number, unit = text[:-1], text[-1:]
@@ -52,7 +62,7 @@ def data_option(function: _Function) -> _Function:
     """``--data DIR``: the data folder of the embedded PostgreSQL."""
     return click.option(
         "--data",
-        type=click.Path(file_okay=False, path_type=Path),
+        type=NamedPath(file_okay=False, path_type=Path),
         envvar="OTELGRES_DATA",
         default=default_data_dir,
         show_default="your data folder",

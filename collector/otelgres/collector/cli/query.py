@@ -10,7 +10,7 @@ import click
 import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
-from otelgres.collector.cli.options import data_option
+from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.cli.reading import atomic_file, format_of, read_only_transaction
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.tabular import Column, Writer
@@ -30,7 +30,7 @@ _TEXT: dict[str, Callable[[Sequence[Column], IO[str]], Writer]] = {
 @click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
 @click.option("--format", "chosen", type=click.Choice(FORMATS), help="[suffix of FILE, else table]")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("-o", "--output", type=NamedPath(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option(
     "--timeout",
     "seconds",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import psycopg
 
-from otelgres.collector.cli.options import data_option, moment
+from otelgres.collector.cli.options import NamedPath, data_option, moment
 from otelgres.collector.cli.reading import atomic_file, format_of, read_only_transaction
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.report.sections import KINDS, read
@@ -26,7 +26,7 @@ from otelgres.collector.service.settings import load
     help="From this day or time (UTC), or how long ago (30d) [7 to 365 days before --until].",
 )
 @click.option("--until", metavar="TIME", callback=moment, help="Until this time, in the same formats [now].")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file.")
+@click.option("--out", type=NamedPath(dir_okay=False, path_type=Path), help="Write to this file.")
 @click.option(
     "--timeout",
     "seconds",

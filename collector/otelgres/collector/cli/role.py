@@ -10,7 +10,7 @@ import click
 import psycopg
 from psycopg import sql
 
-from otelgres.collector.cli.options import data_option
+from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.security.private_file import InsecureFileMode, read_private
 from otelgres.collector.service.settings import load
@@ -41,7 +41,7 @@ def role() -> None:
 @click.option("--tenant", help="With --kind tenant: the tenant.id (resource attribute) that it may read.")
 @click.option(
     "--password-file",
-    type=click.Path(allow_dash=True, path_type=Path),
+    type=NamedPath(allow_dash=True, path_type=Path),
     help='File with the password, "-" for stdin [a random one, printed once].',
 )
 @click.option("--dsn", help="Database DSN, as a role with CREATEROLE [OTELGRES_DSN, else the embedded one].")
