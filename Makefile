@@ -8,7 +8,7 @@ RUNNING := $(VENV)/.running
 DEMO := $(VENV)/.demo
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests audit test-interop test-restarts test-lowest test-matrix bench docs secrets fuzz build clean
+.PHONY: run demo test lint types contracts tests audit test-interop test-restarts test-lowest test-matrix bench docs picture secrets fuzz build clean
 
 run: $(RUNNING)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
@@ -53,6 +53,13 @@ fuzz: $(STAMP)  ## FUZZ_SECONDS (60) of each kind of fuzzing
 
 bench: $(RUNNING)
 	$(BIN)/otelgres bench ingest
+
+# A short order in which one call was repeated.
+PICTURED := SELECT flow_id FROM otel.flows WHERE flow_name = 'order' AND complete AND status <> 'ERROR' \
+	AND error_count = 2 ORDER BY duration_ms LIMIT 1
+
+picture: $(DEMO)  ## the picture of README.md: an order of `make demo`, while `make run` runs
+	$(BIN)/otelgres flow "$$($(BIN)/otelgres query --format csv "$(PICTURED)" | tail -n 1)" --svg docs/demo.svg
 
 docs: $(STAMP)  ## the reference pages, from what the program has
 	$(BIN)/python -m otelgres.collector.tools.reference docs

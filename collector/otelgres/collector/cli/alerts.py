@@ -109,6 +109,10 @@ def _watch(dsn: str, every: float, hook: Webhook | None, state: AlertState, out:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    # On stderr: stdout has the alerts only.
+    click.echo(
+        f"otelgres: watching the alert rules every {every:g} s; alerts are printed when they start and end", err=True
+    )
     before: list[Row] = []
     while not stop.is_set():
         try:

@@ -1,6 +1,5 @@
 """``otelgres demo``: runs a sample system against a receiver and prints what SQL shows of it."""
 
-import re
 import shlex
 import shutil
 import signal
@@ -16,8 +15,9 @@ import psycopg
 from rich.console import Console
 from rich.status import Status
 
-from otelgres.collector.cli.options import NamedPath, data_option
+from otelgres.collector.cli.options import data_option
 from otelgres.collector.system.data_folder import default_data_dir
+from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.demo import report
 from otelgres.collector.tools.demo.child import ChildError
 from otelgres.collector.tools.demo.findings import Findings, read_findings
@@ -34,8 +34,7 @@ from otelgres.exporters.extras import installing
 @data_option
 @click.option("--endpoint", metavar="URL", help="Send to this OTLP/gRPC endpoint instead; no report.")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON only.")
-@click.option("--svg", type=NamedPath(dir_okay=False, path_type=Path), help="Also save the report as an SVG image.")
-def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: Path | None) -> None:
+def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool) -> None:
     """Run a sample system of three services for some seconds, then show what SQL has about it.
 
     Uses the receiver that runs on --data, or starts one for this run. With --endpoint, for example a Collector's,
@@ -66,12 +65,7 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool, svg: P
     if as_json:
         click.echo(report.as_json(sent, findings))
     else:
-        out.record = svg is not None
         report.show(out, sent, findings, _psql(data, was_running))
-        if svg is not None:
-            # rich links web fonts; opening the image must not load anything.
-            picture = re.sub(r"@font-face \{[^}]*\}", "", out.export_svg(title="otelgres demo"))
-            svg.write_text(picture, encoding="utf-8")
     if wrong:
         raise click.ClickException(wrong)
 
@@ -83,7 +77,7 @@ def _run(seconds: float, data: Path, status: Status) -> tuple[SentItems, Finding
         run, since = uuid.uuid4().hex, datetime.now(UTC)
 
         def progress(left: float, placed: int) -> None:
-            status.update(f"running shop, stock and shipping: {placed} orders so far, {left:.0f} s left")
+            status.update(f"running shop, stock and shipping: {counted(placed, 'order')} so far, {left:.0f} s left")
 
         sent = run_system(Endpoints(f"http://{receiver.grpc}", receiver.http), run, seconds, progress)
         status.update("querying PostgreSQL")
@@ -105,7 +99,8 @@ def _send(endpoint: str, seconds: float, as_json: bool) -> None:
     if as_json:
         click.echo(report.sent_as_json(sent))
     else:
-        click.echo(f"sent {sent.records} spans and log records of {sum(sent.answers.values())} orders to {endpoint}")
+        orders = counted(sum(sent.answers.values()), "order")
+        click.echo(f"sent {sent.records:,} spans and log records of {orders} to {endpoint}")
     if not sent.flushed:
         raise click.ClickException(f"{endpoint} did not accept everything: check that it is reachable.")
 

@@ -15,6 +15,7 @@ from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.training.split import write
 from otelgres.collector.service.settings import load
+from otelgres.collector.system.plural import counted
 from otelgres.sql.queries import query
 
 _COLUMNS: Final = (
@@ -34,7 +35,7 @@ def export() -> None:
 
 
 @export.command(short_help="Export operations as train and validation files.")
-@click.option("--out", type=NamedPath(file_okay=False, path_type=Path), required=True, help="Output folder.")
+@click.option("-o", "--out", type=NamedPath(file_okay=False, path_type=Path), required=True, help="Output folder.")
 @click.option("--format", "form", type=click.Choice(["jsonl", "parquet"]), default="jsonl", show_default=True)
 @click.option(
     "--validation",
@@ -80,7 +81,8 @@ def training(
         raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error
     for part, counts in manifest["parts"].items():
         click.echo(
-            f"{part}: {counts['documents']:,} documents of {counts['sessions']:,} sessions in {out / counts['file']}"
+            f"{part}: {counted(counts['documents'], 'document')} of {counted(counts['sessions'], 'session')} "
+            f"in {out / counts['file']}"
         )
 
 

@@ -1,5 +1,6 @@
 """The commands. Each is a module of its name, imported on use; known errors are printed as one line."""
 
+import errno
 import sys
 from importlib import import_module
 from typing import Final
@@ -62,4 +63,11 @@ def run() -> None:
     except (EmbeddedPostgresError, CannotListen, SettingError, SchemaError) as error:
         # The text of an OSError starts with its error number; strerror is the message alone.
         click.echo(f"otelgres: {getattr(error, 'strerror', None) or error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # Often stdout in a file. It is not flushed again at exit.
+        sys.stdout = None
+        click.echo(f"otelgres: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
         sys.exit(1)

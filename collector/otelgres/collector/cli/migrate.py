@@ -13,6 +13,7 @@ from otelgres.collector.cli.progress import progress
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.tabular.text import TableWriter
 from otelgres.collector.service.settings import load
+from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.bench.processes import ProcessError, receiver, worker
 from otelgres.sql.migrate import migrate as bring_up_to_date
 from otelgres.sql.migrate import pending, up_to_date
@@ -55,7 +56,7 @@ def migrate(
             steps = len(pending(connection))
         with progress("steps", steps) as advance:
             applied = bring_up_to_date(target, partial(_show_step, advance))
-        click.echo(f"{len(applied)} migrations applied" if applied else "up to date")
+        click.echo(f"{counted(len(applied), 'migration')} applied" if applied else "up to date")
         if experiment is not None:
             _run_experiment(target, experiment)
         if force or experiment is not None:
@@ -122,7 +123,7 @@ def _drop(dsn: str, *, yes: bool, knows: bool) -> None:
 def _print_contents(found: DatabaseContents) -> None:
     click.echo(f"This drops from database {found.database} the schemas {', '.join(found.schemas)} and all their data:")
     for name, number in found.rows.items():
-        click.echo(f"  {name}: {number:,} row{'s' if number != 1 else ''}")
+        click.echo(f"  {name}: {counted(number, 'row')}")
     if not found.rows:
         click.echo("  no rows")
 

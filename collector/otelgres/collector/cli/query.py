@@ -10,14 +10,19 @@ import click
 import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
-from otelgres.collector.cli.options import NamedPath, data_option
-from otelgres.collector.cli.reading import atomic_file, format_of, read_only_transaction
+from otelgres.collector.cli.options import data_option
+from otelgres.collector.cli.reading import format_of, out_option, output_file, read_only_transaction
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.tabular import Column, Writer
 from otelgres.collector.inspect.tabular.text import CsvWriter, JsonWriter, TableWriter
 from otelgres.collector.service.settings import load
 
 FORMATS = ("table", "csv", "json", "parquet")
+_ONE = "one statement that reads is accepted, such as SELECT, WITH, VALUES or EXPLAIN"
+# The message is in the server's language, and its SQLSTATE is that of every syntax error. Only the number of statements
+# makes this function of PostgreSQL report one.
+_SEVERAL = b"exec_parse_message"
+_CHANGES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _TEXT: dict[str, Callable[[Sequence[Column], IO[str]], Writer]] = {
     "table": TableWriter,
     "csv": CsvWriter,
@@ -30,7 +35,7 @@ _TEXT: dict[str, Callable[[Sequence[Column], IO[str]], Writer]] = {
 @click.option("--dsn", help="Database DSN [OTELGRES_DSN, else the running embedded one].")
 @data_option
 @click.option("--format", "chosen", type=click.Choice(FORMATS), help="[suffix of FILE, else table]")
-@click.option("-o", "--output", type=NamedPath(dir_okay=False, path_type=Path), help="Write to this file.")
+@out_option
 @click.option(
     "--timeout",
     "seconds",
@@ -39,27 +44,29 @@ _TEXT: dict[str, Callable[[Sequence[Column], IO[str]], Writer]] = {
     show_default=True,
     help="Statement timeout in seconds.",
 )
-def query(text: str, dsn: str | None, data: Path, chosen: str | None, output: Path | None, seconds: float) -> None:
+def query(text: str, dsn: str | None, data: Path, chosen: str | None, out: Path | None, seconds: float) -> None:
     """Run one SELECT ("-" reads it from stdin) and print its rows.
 
     The search path includes the schemas otel and compat. The transaction is read-only and uses the role
     otelgres_reader if it may.
     """
-    form = format_of(chosen, output, FORMATS)
+    form = format_of(chosen, out, FORMATS)
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
-    if form == "parquet" and output is None and sys.stdout.isatty():
+    if form == "parquet" and out is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is binary: name a file with -o.")
     statement = sys.stdin.read() if text == "-" else text
     try:
         with psycopg.connect(target, connect_timeout=5, application_name="otelgres query") as connection:
             connection.read_only = True
             read_only_transaction(connection, seconds)
-            with _opened(output, form) as out:
-                _copy(connection, statement, form, out)
+            with _opened(out, form) as file:
+                _copy(connection, statement, form, file)
     except psycopg.errors.QueryCanceled:
         raise click.ClickException(f"timed out after {seconds:g} s: narrow the query or raise --timeout.") from None
+    except psycopg.errors.ReadOnlySqlTransaction as error:
+        raise click.ClickException(f"{_ONE} ({error.diag.message_primary}).") from error
     except psycopg.Error as error:
         raise click.ClickException(str(error).strip()) from error
     except BrokenPipeError:
@@ -79,12 +86,17 @@ def _columns(connection: psycopg.Connection, statement: str) -> list[Column]:
     text = statement.encode(connection.info.encoding)
     # Extended protocol with an unnamed statement, as when it is run.
     for answer in (connection.pgconn.prepare(b"", text), connection.pgconn.describe_prepared(b"")):
+        if answer.error_field(DiagnosticField.SOURCE_FUNCTION) == _SEVERAL:
+            raise click.ClickException(f"{_ONE}, not several.")
+        if answer.status != ExecStatus.COMMAND_OK and statement.lstrip().upper().startswith(_CHANGES):
+            # Without this, the answer is often that a privilege is missing.
+            raise click.ClickException(f"{_ONE}; this one changes rows.")
         if answer.status != ExecStatus.COMMAND_OK:
             raise psycopg.errors.lookup((answer.error_field(DiagnosticField.SQLSTATE) or b"").decode())(
                 answer.get_error_message(connection.info.encoding)
             )
     if not answer.nfields:
-        raise click.ClickException("the statement returns no rows.")
+        raise click.ClickException(f"{_ONE}; this one returns no rows.")
     return [
         Column((answer.fname(number) or b"").decode(), _type_name(connection, answer.ftype(number)))
         for number in range(answer.nfields)
@@ -111,5 +123,5 @@ def _opened(output: Path | None, form: str) -> Iterator[IO[Any]]:
     if output is None:
         yield sys.stdout.buffer if form == "parquet" else sys.stdout
         return
-    with atomic_file(output, binary=form == "parquet") as out:
+    with output_file(output, binary=form == "parquet") as out:
         yield out

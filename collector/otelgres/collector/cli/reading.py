@@ -1,12 +1,18 @@
 """For commands that only read: a read-only transaction, the output format, and an output file written atomically."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
+import click
 import psycopg
 from psycopg import sql
+
+from otelgres.collector.cli.options import NamedPath
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def read_only_transaction(connection: psycopg.Connection, seconds: float) -> None:
@@ -20,19 +26,49 @@ def read_only_transaction(connection: psycopg.Connection, seconds: float) -> Non
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier("otelgres_reader")))
 
 
+def out_option(function: _Function) -> _Function:
+    """``-o FILE`` or ``--out FILE``: write to a file instead of stdout."""
+    return click.option(
+        "-o", "--out", type=NamedPath(dir_okay=False, path_type=Path), metavar="FILE", help="Write to this file."
+    )(function)
+
+
 def format_of(chosen: str | None, file: Path | None, formats: Sequence[str]) -> str:
-    """Returns ``chosen``, else the format of the suffix of ``file``, else the first of ``formats``."""
-    named = "" if file is None else file.suffix.removeprefix(".").lower()
-    return chosen or (named if named in formats else formats[0])
+    """Returns ``chosen``, else the format of the suffix of ``file``, else the first of ``formats``, which is text.
+
+    Raises ClickException for a suffix that is not one of a format.
+    """
+    if chosen is not None or file is None or not file.suffix:
+        return chosen or formats[0]
+    suffixes = {".txt": formats[0]} | {f".{name}": name for name in formats[1:]}
+    if file.suffix.lower() not in suffixes:
+        raise click.ClickException(
+            f"{file}: the suffix {file.suffix} is not one of {', '.join(suffixes)}: use one of these, or give --format."
+        )
+    return suffixes[file.suffix.lower()]
 
 
 @contextlib.contextmanager
-def atomic_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
-    """Opens ``path`` for writing; it appears only when complete, so that a partial result is never left there."""
-    part = path.with_name(path.name + ".part")
+def output_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
+    """Opens ``path`` for writing; it appears only when complete, so that a partial result is never left there.
+
+    A device or a FIFO is written directly. Raises ClickException if it cannot be written.
+    """
+    part: Path | None = None
     try:
-        with part.open("wb") if binary else part.open("w", encoding="utf-8", newline="") as out:
+        target = path
+        if path.is_file() or not path.exists():
+            # Of a link, the file is replaced, and the link stays.
+            path = path.resolve()
+            target = part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        mode = "w" if part is None else "x"
+        with target.open(mode + "b") if binary else target.open(mode, encoding="utf-8", newline="") as out:
             yield out
-        part.replace(path)
+        if part is not None:
+            part.replace(path)
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
-        part.unlink(missing_ok=True)
+        if part is not None:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from otelgres.collector.cli.progress import progress
+from otelgres.collector.system.plural import counted
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.otlp_endpoint import target
@@ -50,15 +51,15 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
     )
     left = [result for result in results if result.left]
     click.echo(
-        f"{items:,} items in {batches:,} batches sent, {refused:,} rejected, "
-        + (f"{len(left)} of {len(results)} files left" if left else "nothing left")
+        f"{counted(items, 'item')} in {counted(batches, 'batch', 'batches')} sent, {refused:,} rejected, "
+        + (f"{len(left)} of {counted(len(results), 'file')} left" if left else "nothing left")
     )
     if left:
         raise SystemExit(1)
 
 
 def _line(result: ReplayResult) -> str:
-    parts = [f"{result.items:,} items sent"]
+    parts = [f"{counted(result.items, 'item')} sent"]
     if result.refused:
         parts.append(f"{result.refused:,} rejected ({result.reason})")
     if result.damaged:

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import psycopg
 
-from otelgres.collector.cli.options import NamedPath, data_option, moment
-from otelgres.collector.cli.reading import atomic_file, format_of, read_only_transaction
+from otelgres.collector.cli.options import data_option, moment
+from otelgres.collector.cli.reading import format_of, out_option, output_file, read_only_transaction
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.report.sections import KINDS, read
 from otelgres.collector.inspect.report.write import FORMATS, write
@@ -26,7 +26,7 @@ from otelgres.collector.service.settings import load
     help="From this day or time (UTC), or how long ago (30d) [7 to 365 days before --until].",
 )
 @click.option("--until", metavar="TIME", callback=moment, help="Until this time, in the same formats [now].")
-@click.option("--out", type=NamedPath(dir_okay=False, path_type=Path), help="Write to this file.")
+@out_option
 @click.option(
     "--timeout",
     "seconds",
@@ -81,10 +81,8 @@ def report(
         if out is None:
             write(found, form, sys.stdout)
         else:
-            with atomic_file(out) as file:
+            with output_file(out) as file:
                 write(found, form, file)
     except BrokenPipeError:
         # The reader closed the pipe, as `… | head` does.
         sys.stdout = None
-    except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error

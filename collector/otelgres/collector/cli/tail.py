@@ -64,6 +64,8 @@ def tail(
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
     console = Console(highlight=False)
     follower = TailFollower(target, _QUERIES[what], filters, _lost, time.sleep)
+    if console.is_terminal:
+        click.echo(f"otelgres: printing {what} as they are stored, until Ctrl-C", err=True)
     try:
         for number, row in enumerate(follower.rows(back), 1):
             if as_json:

@@ -15,9 +15,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from otelgres.collector.inspect.waterfall.draw import status_text
+from otelgres.collector.system.plural import counted
 from otelgres.collector.telemetry.metrics import Numbers
 
 _EVERY_SECONDS: Final = 1.0
+_NOUNS: Final = ("span", "log", "point", "duplicate")
 
 
 class Totals(NamedTuple):
@@ -101,7 +104,7 @@ def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine
     rates = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("", "last second", "total"):
         rates.add_column(title, justify="left" if not title else "right", min_width=12)
-    for name in ("spans", "logs", "points", "duplicates"):
+    for name in (f"{noun}s" for noun in _NOUNS):
         rates.add_row(
             name,
             f"{getattr(now, name) - getattr(before, name):,}",
@@ -117,7 +120,7 @@ def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine
             f"{flow.start.astimezone():%H:%M:%S}",
             flow.name,
             flow.service,
-            Text(flow.status, style="red" if flow.status == "ERROR" else ""),
+            Text(status_text(flow.status), style="red" if flow.status == "ERROR" else ""),
             f"{flow.duration_ms:,.1f}",
             f"{flow.spans:,}",
         )
@@ -126,6 +129,5 @@ def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine
 
 
 def _counts(before: Totals, now: Totals) -> str:
-    names = ("spans", "logs", "points", "duplicates")
-    counts = [(name, getattr(now, name) - getattr(before, name)) for name in names]
-    return ", ".join(f"{count:,} {name}" for name, count in counts if count) or "nothing"
+    counts = {noun: getattr(now, f"{noun}s") - getattr(before, f"{noun}s") for noun in _NOUNS}
+    return ", ".join(counted(count, noun) for noun, count in counts.items() if count) or "nothing"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from otelgres.collector.inspect.diagnose import Context, Finding, Severity, broken, fine, warning
+from otelgres.collector.system.plural import counted
 from otelgres.sql.queries import query
 
 _AHEAD_SECONDS: Final = 1.0
@@ -53,7 +54,7 @@ def clocks(context: Context) -> Iterator[Finding]:
                 "set its clock if it is behind; otherwise look for a full queue or spool on the way",
             )
     if rows and not any(row["ahead"] > _AHEAD_SECONDS or row["behind"] > _BEHIND_SECONDS for row in rows):
-        yield fine("clocks", f"the clocks of {len(rows)} services agree with the database's")
+        yield fine("clocks", f"clocks of {counted(len(rows), 'service')} compared: they agree with the database's")
 
 
 def silence(context: Context) -> Iterator[Finding]:
@@ -79,7 +80,7 @@ def alerts(context: Context) -> Iterator[Finding]:
             "alerts", _SEVERITIES[row["severity"]], f"{row['rule']} {row['subject']}: {row['summary']}", row["runbook"]
         )
     if not firing:
-        yield fine("alerts", f"none of {len(rows)} fires")
+        yield fine("alerts", f"{counted(len(rows), 'rule')} evaluated, none fires")
 
 
 def redis(context: Context) -> Iterator[Finding]:

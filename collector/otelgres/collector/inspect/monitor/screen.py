@@ -10,6 +10,7 @@ from rich.text import Text
 
 from otelgres.collector.inspect.monitor.read import Rows
 from otelgres.collector.inspect.waterfall.draw import clean, milliseconds
+from otelgres.collector.system.plural import counted
 
 # An incomplete flow without new telemetry for this long is shown as stalled.
 _STALLED_SECONDS: Final = 60.0
@@ -22,8 +23,8 @@ def screen(found: dict[str, Rows], at: datetime, lines: int | None = None) -> Re
         ("ALERTS", ["", "what"], found["alerts"], _alert),
         ("SERVICES, 5 minutes", ["", ">per s", ">failed", ">p50 ms", ">p95 ms"], found["services"], _service),
         ("RUNNING FLOWS", ["", ">since", ">idle", "reached"], found["flows"], _flow),
-        ("OPEN", ["", "of", ">since"], found["open"], _open),
-        ("HEARTBEATS", ["", ">age", "says"], found["heartbeats"], _heartbeat),
+        ("OPEN", ["", "service", ">since", "state"], found["open"], _open),
+        ("HEARTBEATS", ["", ">age", "stats"], found["heartbeats"], _heartbeat),
         ("SUBSCRIPTIONS", ["", "channel", "state"], found["subscriptions"], _subscription),
     ]
     shown = [one for one in sections if one[2] or one[3] in (_service, _flow)]
@@ -50,9 +51,9 @@ def _head(found: dict[str, Rows], at: datetime) -> Text:
     text.append(f"{at.astimezone():%H:%M:%S}  ", "dim")
     if alive:
         spooled = sum(row["spool_bytes"] for row in alive)
-        text.append(f"{len(alive)} receiver{'s' if len(alive) > 1 else ''} alive", "green")
+        text.append(f"{counted(len(alive), 'receiver')} alive", "green")
         text.append(f", {sum(row['items_stored'] for row in alive):,} stored, commit {alive[0]['commit_ms'] or '?'} ms")
-        text.append(f", {spooled:,} bytes in the spool", "yellow" if spooled > 1_000_000 else "")
+        text.append(f", {counted(spooled, 'byte')} in the spool", "yellow" if spooled > 1_000_000 else "")
     else:
         text.append("no receiver is alive", "bold red")
     return text
@@ -63,23 +64,28 @@ def _section(
 ) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False, expand=False)
     for number, column in enumerate(columns):
-        name = title if number == 0 else column.removeprefix(">")
+        figures = column.startswith(">")
+        # If the lines are too long, rich shortens the columns that may wrap, the widest first: never the figures. The
+        # text in them does not wrap.
         table.add_column(
-            name,
-            justify="right" if column.startswith(">") else "left",
-            no_wrap=True,
-            overflow="ellipsis",
+            _one_line(Text(title if number == 0 else column.removeprefix(">"))),
+            justify="right" if figures else "left",
+            no_wrap=figures,
             header_style="bold" if number == 0 else "dim",
-            max_width=34 if number == 0 else None,
         )
     whole = len(rows) <= most
     for row in rows[: most if whole else max(1, most - 1)]:
-        table.add_row(*[cell if isinstance(cell, Text) else Text(clean(cell)) for cell in cells(row)])
+        table.add_row(*[_one_line(cell if isinstance(cell, Text) else Text(clean(cell))) for cell in cells(row)])
     if not rows:
         table.add_row(Text("none", "dim"))
     elif not whole and most > 1:
         table.add_row(Text(f"and {len(rows) - most + 1} more", "dim"))
     return Group(Text(""), table)
+
+
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _alert(row: dict[str, Any]) -> Sequence[Cell]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.tabular.plain import as_json, as_text
+from otelgres.collector.system.plural import counted
 
 MOST_IN_A_TABLE: Final = 500
 _NUMBERS: Final = {"int2", "int4", "int8", "float4", "float8", "numeric"}
@@ -42,7 +43,7 @@ class TableWriter:
             return
         self._console.print(self._table)
         more = self._rows - MOST_IN_A_TABLE
-        rows = f"({self._rows} row{'' if self._rows == 1 else 's'})"
+        rows = f"({counted(self._rows, 'row')})"
         self._console.print(rows if more <= 0 else f"({more} more; use --format csv, json or parquet for all rows)")
 
 

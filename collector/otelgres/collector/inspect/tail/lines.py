@@ -4,16 +4,17 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from otelgres.collector.inspect.waterfall.draw import clean, milliseconds
+from otelgres.collector.inspect.waterfall.draw import clean, milliseconds, status_text
+from otelgres.collector.system.plural import counted
 
 _LEVELS: Final = ((21, "FATAL", "bold red"), (17, "ERROR", "red"), (13, "WARN", "yellow"), (9, "INFO", "green"))
-_SERVICE: Final = 14
+_SERVICE: Final = 14  # columns; longer names are not cut
 
 
 def line(what: str, row: dict[str, Any]) -> Text:
     """Formats one row of ``logs``, ``spans`` or ``flows``."""
     text = Text(f"{row['time'].astimezone():%H:%M:%S.%f}"[:-3], "dim")
-    text.append(f" {clean(row['service_name'] or '?')[:_SERVICE]:<{_SERVICE}} ", "cyan")
+    text.append(f" {clean(row['service_name'] or '?'):<{_SERVICE}} ", "cyan")
     return {"logs": _log, "spans": _span, "flows": _flow}[what](text, row)
 
 
@@ -38,7 +39,7 @@ def _flow(text: Text, row: dict[str, Any]) -> Text:
     failed = row["status"] == "ERROR"
     text.append(f"{milliseconds(row['duration_ms']):>9} ms  ")
     text.append(clean(row["name"]), "red" if failed else "")
-    text.append(f"  {row['status']}  {row['span_count']} spans", "red" if failed else "dim")
+    text.append(f"  {status_text(row['status'])}  {counted(row['span_count'], 'span')}", "red" if failed else "dim")
     if row["last_checkpoint"]:
         text.append(f"  reached {clean(row['last_checkpoint'])}")
     return _flow_id(text, row)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from otelgres.collector.inspect.waterfall.read import MOST, FlowPicture, Row, absent_parent
+from otelgres.collector.system.plural import counted
 
 _ON_PATH: Final = "█"
 _OFF_PATH: Final = "─"
@@ -45,6 +46,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:,.1f}" if value >= 1 else f"{value:.3f}"
 
 
+def status_text(status: str) -> str:
+    """A span's status code (UNSET, OK, ERROR or a number) in plain words."""
+    return {"UNSET": "no error", "ERROR": "error"}.get(status, status)
+
+
 def _head(out: Console, picture: FlowPicture) -> None:
     line = Text("flow ", "dim")
     line.append(str(picture.flow_id), "bold")
@@ -57,9 +63,9 @@ def _head(out: Console, picture: FlowPicture) -> None:
     state = "complete" if summary["complete"] else "not complete"
     failed = f", {summary['error_count']} failed" if summary["error_count"] else ""
     line = Text(clean(summary["name"] or "?"), "bold")
-    line.append(f"  {state}, {summary['status']}", "red" if summary["status"] == "ERROR" else "")
+    line.append(f"  {state}, {status_text(summary['status'])}", "red" if summary["status"] == "ERROR" else "")
     line.append(
-        f"  {milliseconds(summary['duration_ms'])} ms  {summary['span_count']} spans{failed}"
+        f"  {milliseconds(summary['duration_ms'])} ms  {counted(summary['span_count'], 'span')}{failed}"
         f"  {summary['start_time'].astimezone():%Y-%m-%d %H:%M:%S}  {clean(', '.join(summary['services']))}"
     )
     out.print(line, soft_wrap=True)
@@ -169,8 +175,7 @@ def _missing(out: Console, picture: FlowPicture) -> None:
     }
     orphans.discard(absent_parent(picture.flow_id))
     if orphans:
-        parents = "1 parent span" if len(orphans) == 1 else f"{len(orphans)} parent spans"
-        out.print(Text(f"missing: {parents} not received", "yellow"), soft_wrap=True)
+        out.print(Text(f"missing: {counted(len(orphans), 'parent span')} not received", "yellow"), soft_wrap=True)
     if picture.missing is not None:
         expected = ", ".join(map(clean, picture.missing["missing"] or []))
         cause = picture.missing["likely_cause"]

@@ -14,6 +14,7 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 import psycopg
 
+from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.chaos.flood import CLIENT_SECONDS, SPANS, Flood
 from otelgres.collector.tools.chaos.processes import DatabaseProcess, MemoryWatch, ReceiverProcess
 from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder, wait_until
@@ -65,17 +66,17 @@ class Overload:
 
     def told(self) -> str:
         """The figures as text."""
-        given_up = f"{self.given_up:,} requests timed out at the client after {CLIENT_SECONDS:g} s"
+        given_up = f"{counted(self.given_up, 'request')} timed out at the client after {CLIENT_SECONDS:g} s"
         first, last = self.rss_first_third / _MEGABYTE, self.rss_last_third / _MEGABYTE
         return f"""\
 overload for {self.seconds:g} s, the database slowed to {_DATABASE_BYTES_PER_SECOND / _MEGABYTE:g} MB/s
   at capacity  {self.capacity:,.0f} spans/s acknowledged
   offered      {self.offered:,.0f} spans/s
   goodput      {self.goodput:,.0f} spans/s acknowledged: {self.ratio:.2f} of capacity ({self.stored:,.0f} stored)
-  answers      {self.refusals:,} retryable errors, {self.timeouts:,} timed-out calls, {given_up}
+  answers      {counted(self.refusals, "retryable error")}, {counted(self.timeouts, "timed-out call")}, {given_up}
   resident     {self.rss_at_capacity / _MEGABYTE:,.0f} MB at capacity; under overload at most {first:,.0f} MB in the \
 first third, {last:,.0f} MB in the last
-  acknowledged {self.acked:,} requests: {self.lost} lost, {self.doubled} doubled"""
+  acknowledged {counted(self.acked, "request")}: {self.lost} lost, {self.doubled} doubled"""
 
 
 def overload(seconds: float, progress: Callable[[str], None]) -> Overload:
@@ -134,7 +135,9 @@ async def _measure(
         under_way: set[asyncio.Task[None]] = set()
         before, due = load.sent, middle
         while (now := time.monotonic()) < middle + seconds:
-            progress(f"twice as much: {now - middle:.0f} of {seconds:g} s, {len(under_way)} requests in flight")
+            progress(
+                f"twice as much: {now - middle:.0f} of {seconds:g} s, {counted(len(under_way), 'request')} in flight"
+            )
             if len(under_way) < _MOST_IN_FLIGHT:
                 task = asyncio.create_task(load.deliver())
                 under_way.add(task)

@@ -7,6 +7,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.chaos.run import ChaosPlan, ChaosResult
 from otelgres.collector.tools.chaos.speeds import Speeds
 
@@ -25,15 +26,16 @@ def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds 
     rollups = result.account.rollups
     say = console.print
     say(
-        f"roll-ups: {rollups['spans']:,} spans, {rollups['in_flows']:,} in flows, {rollups['in_span_stats']:,} in "
-        f"span_stats, {rollups['wrong_flows']} flows wrong"
+        f"roll-ups: {counted(rollups['spans'], 'span')}, {rollups['in_flows']:,} in flows, "
+        f"{rollups['in_span_stats']:,} in span_stats, {counted(rollups['wrong_flows'], 'flow')} wrong"
     )
     say(f"kills: {result.kills}   faults: {_counts(result.faults)}")
     say(f"requests: {_counts(result.requests)}")
     say(f"answers: {_counts(result.answers)}")
     say(
-        f"receiver: peak resident memory {result.highest_rss / 1e6:,.0f} MB, {result.clean_stops} clean shutdowns, "
-        f"{result.hung_stops} hung, {len(result.crashes)} crashes"
+        f"receiver: peak resident memory {result.highest_rss / 1e6:,.0f} MB, "
+        f"{counted(result.clean_stops, 'clean shutdown')}, {result.hung_stops} hung, "
+        f"{counted(len(result.crashes), 'crash', 'crashes')}"
     )
     say(f"tracebacks in its log: {_counts(result.log_errors)}", markup=False)
     if speeds:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.chaos.damage import SpoolDamage
 from otelgres.collector.tools.chaos.disk import SmallDisk
 from otelgres.collector.tools.chaos.faults import Schedule
@@ -97,7 +98,8 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
         while schedule.running:
             time.sleep(_POLL)
             elapsed = time.monotonic() - began
-            progress(f"{elapsed:.0f} s, {schedule.kills} kills, {ledger.acked_total():,} items acknowledged")
+            acknowledged = counted(ledger.acked_total(), "item")
+            progress(f"{elapsed:.0f} s, {counted(schedule.kills, 'kill')}, {acknowledged} acknowledged")
         if schedule.errors:
             raise schedule.errors[0]
         progress("faults ended: waiting for the last answers")

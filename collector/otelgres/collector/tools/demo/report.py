@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.demo.findings import Findings
 from otelgres.collector.tools.demo.system import SentItems
 from otelgres.collector.tools.demo.verdict import answered
@@ -71,11 +72,11 @@ def console() -> Console:
 def show(out: Console, sent: SentItems, findings: Findings, psql: str) -> None:
     """Prints the report; ``psql`` is the command that opens the database."""
     spans, logs = (sum(row[what] for row in findings.found) for what in ("spans", "logs"))
-    counted = sum(row["orders"] for row in findings.orders)
+    orders, measured = sum(answered(sent).values()), sum(row["orders"] for row in findings.orders)
     out.print(
-        f"\n[bold]{sent.records:,} records sent, {findings.records:,} found[/bold]"
-        f" ({spans:,} spans, {logs:,} log records)\n"
-        f"{sum(answered(sent).values()):,} orders answered, {counted:,} counted by the metric shop.orders"
+        f"\n[bold]{counted(sent.records, 'record')} sent, {findings.records:,} found[/bold]"
+        f" ({counted(spans, 'span')}, {counted(logs, 'log record')})\n"
+        f"{counted(orders, 'order')} answered, {measured:,} counted by the metric shop.orders"
     )
     _section(out, "Slowest flows", "otel.flows", _SLOWEST, findings.slowest)
     _section(out, "Where incomplete flows stopped", "otel.flows, otel.logs", _INCOMPLETE, findings.incomplete)
