@@ -1,10 +1,12 @@
 """Records the operations on a table of leads: `python docs/examples/operations.py`, with a receiver running.
 
-Prints a summary of the day, from SQL, if OTELGRES_DSN is set to the database.
+SQL statements are recorded too if opentelemetry-instrumentation-sqlite3 is installed. Prints a summary of the day, from
+SQL, if OTELGRES_DSN is set to the database.
 """
 
 import os
 import sqlite3
+import sys
 import uuid
 
 import psycopg
@@ -53,7 +55,8 @@ class Leads:
 def main() -> None:
     """Adds leads, one of them twice, and synchronises them."""
     configure_telemetry(service_name="leads")
-    instrument_databases("sqlite3")
+    if not instrument_databases("sqlite3"):
+        print("SQL statements are not recorded: install opentelemetry-instrumentation-sqlite3", file=sys.stderr)
     leads = Leads()
     with session() as session_id:
         for name, company in (("Ada", "Engines"), ("Grace", "Compilers"), ("Ada again", "Engines")):

@@ -11,7 +11,10 @@ import os
 import sys
 import uuid
 
-import redis
+try:
+    import redis
+except ImportError:
+    sys.exit("This example needs redis-py: pip install redis")
 
 from otel_setup import configure_telemetry, expected_checkpoints, shutdown_telemetry
 from otel_setup.integration import DatabaseIntegrationLogger, IntegrationCheckpoint

@@ -105,6 +105,7 @@ def test_a_webhook_gets_an_alert_once_until_it_ends(ready: str, desk: Desk, tmp_
         connection.execute(LOSE)
         with OtelgresProcess(*arguments, "--header-file", str(headers), OTELGRES_DSN=ready) as watch:
             until(lambda: desk.notified, "the alert")
+            assert watch.errors.startswith("otelgres: watching the alert rules every 0.2 s")
             assert watch.stop() == 0
         assert desk.headers[0] == "secret"
         # It was told, and a restart knows that.

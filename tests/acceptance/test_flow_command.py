@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
 
 import psycopg
 import pytest
@@ -83,7 +86,7 @@ def test_a_flow_with_everything_in_its_place(receiver: Serving) -> None:
     text = draw(receiver, str(FLOW))
     lines = text.splitlines()
     assert lines[0] == f"flow {FLOW}"
-    assert "complete, ERROR" in lines[1]
+    assert "complete, error" in lines[1]
     assert lines[2] == "checkpoints: ACCEPTED"
     order = [next(n for n, line in enumerate(lines) if word in line) for word in (
         "! order ", "  validate ", "looks", "  ACCEPTED", "  ! charge ", "ValueError: d", "no money")]  # fmt: skip
@@ -102,6 +105,7 @@ def test_a_flow_with_everything_in_its_place(receiver: Serving) -> None:
 
 def test_a_checkpoint_of_a_flow_that_is_elsewhere_misses_nothing(receiver: Serving) -> None:
     text = draw(receiver, str(ELSEWHERE))
+    assert "no error  0.000 ms  1 span  " in text
     assert "SEEN  " in text
     assert "its parent is missing" not in text
     assert "did not arrive" not in text
@@ -114,6 +118,17 @@ def test_what_hangs_is_open(receiver: Serving) -> None:
     assert "open: phase wait for stock in orders, began " in text
     assert "(parent missing)" in text
     assert "missing checkpoints: ACCEPTED, SHIPPED" in text
+
+
+def test_an_image_has_what_is_printed_and_loads_nothing(receiver: Serving, tmp_path: Path) -> None:
+    file = tmp_path / "flow.svg"
+    assert draw(receiver, str(FLOW), "--svg", str(file)) == ""
+    image = ElementTree.parse(file)
+    text = "".join(image.getroot().itertext()).replace("\xa0", " ")
+    assert all(word in text for word in (f"otelgres flow {FLOW}", "validate", "ValueError: declined", "◆"))
+    assert not re.search(r"url\((?!#)|href=|@font-face|@import", file.read_text(encoding="utf-8"))
+    done = invoke("flow", "latest", "--svg", str(tmp_path / "missing" / "x.svg"), OTELGRES_DSN=receiver.dsn)
+    assert (done.returncode, done.stderr.count("\n"), "cannot be written" in done.stderr) == (1, 1, True)
 
 
 def test_for_machines_and_the_latest(receiver: Serving) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from otelgres.exporters.extras import EXTRAS, installing
-from tests.installed import Environment, build_wheel, install
+from tests.installed import ROOT, Environment, build_wheel, install
 from tests.library.otlp_receiver import Receiver
 
 MOST_PACKAGES = 30
@@ -140,6 +140,16 @@ def test_an_application_stores_by_itself(base: Environment, database: str, tmp_p
         logs = connection.execute("SELECT count(*) FROM otel.logs WHERE body = 'hello'").fetchone()
     assert {name for (name,) in spans} == {"order", "validate", "DONE"}
     assert logs == (1,)
+
+
+def test_the_example_of_operations_names_the_instrumentation_it_lacks(base: Environment, tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        program = "import os, runpy, sys; os.environ['OTEL_EXPORTER_OTLP_ENDPOINT'] = sys.argv[1]; "
+        program += "os.environ.pop('OTELGRES_DSN', None); runpy.run_path(sys.argv[2], run_name='__main__')"
+        example = ROOT / "docs" / "examples" / "operations.py"
+        done = run(base.python, "-c", program, receiver.grpc_endpoint, example, folder=tmp_path)
+    line = "SQL statements are not recorded: install opentelemetry-instrumentation-sqlite3"
+    assert (done.returncode, done.stderr.count(line)) == (0, 1), done.stderr
 
 
 def test_exactly_two_names_can_be_imported(base: Environment) -> None:

@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.acceptance.receiver_process import invoke
+from tests.acceptance.receiver_process import OTELGRES, environment, invoke
+from tests.waiting import TIMEOUT
 
 VALUES = """
 SELECT 1 AS n, 'a|[red]b' AS t, '2026-01-02 03:04:05.678901+00'::timestamptz AS at, 1.10::numeric AS money,
@@ -83,6 +88,73 @@ def test_it_only_reads(database: str, text: str) -> None:
     assert "Traceback" not in done.stderr
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT to_regclass('public.mine')").fetchone() == (None,)
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("SELECT 1; SELECT 2", ", not several."),
+        ("DELETE FROM _otel.losses", "; this one changes rows."),
+        (" delete from otel.spans", "; this one changes rows."),
+        ("SELECT lo_create(0)", " (cannot execute lo_create() in a read-only transaction)."),
+        ("SET timezone = 'UTC'", "; this one returns no rows."),
+    ],
+)
+def test_one_line_says_that_one_reading_statement_is_accepted(database: str, text: str, end: str) -> None:
+    done = invoke("query", text, OTELGRES_DSN=database)
+    accepted = "Error: one statement that reads is accepted, such as SELECT, WITH, VALUES or EXPLAIN"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{accepted}{end}\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "status", "text"),
+    [
+        ("query", "out.xyz", 1, "the suffix .xyz is not one of .txt, .csv, .json, .parquet"),
+        ("report", "out.pdf", 1, "the suffix .pdf is not one of .txt, .html, .csv, .json"),
+        ("query", "missing/out.csv", 1, "missing/out.csv cannot be written: No such file or directory"),
+        ("report", "missing/out.csv", 1, "missing/out.csv cannot be written: No such file or directory"),
+        ("query", "", 2, "the path is empty"),
+        ("report", "", 2, "the path is empty"),
+    ],
+)
+@pytest.mark.parametrize("option", ["-o", "--out"])
+def test_a_file_that_cannot_be_written_is_one_line(
+    database: str, tmp_path: Path, command: str, file: str, status: int, text: str, option: str
+) -> None:
+    path = str(tmp_path / file) if file else ""
+    done = invoke(command, {"query": "SELECT 1", "report": "errors"}[command], option, path, OTELGRES_DSN=database)
+    assert (done.returncode, text in done.stderr, list(tmp_path.iterdir())) == (status, True, []), done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    assert len(done.stderr.splitlines()) == (1 if status == 1 else 4)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no FIFOs")
+def test_a_fifo_or_the_target_of_a_link_is_written(database: str, tmp_path: Path) -> None:
+    link, target = tmp_path / "link.csv", tmp_path / "target.csv"
+    target.write_text("before", encoding="utf-8")
+    link.symlink_to(target)
+    query(database, "SELECT 1 AS n", "-o", str(link))
+    assert (link.is_symlink(), target.read_text(encoding="utf-8")) == (True, "n\n1\n")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(fifo.read_text, "utf-8")
+        query(database, "SELECT 1 AS n", "--format", "csv", "--out", str(fifo))
+        assert reading.result(TIMEOUT) == "n\n1\n"
+    assert fifo.is_fifo()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is a device of Linux")
+def test_a_full_disk_below_stdout_is_one_line(database: str) -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123 (a device)
+        done = subprocess.run(
+            [*OTELGRES, "query", "SELECT 1"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=TIMEOUT,
+            env=environment(OTELGRES_DSN=database),
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        1,
+        "otelgres: the output cannot be written: No space left on device\n",
+    )
 
 
 def test_a_long_run_is_stopped_and_leaves_no_half_file(database: str, tmp_path: Path) -> None:

@@ -344,12 +344,16 @@ assert shutdown_telemetry(20)
     assert rows(empty_database, "SELECT value FROM otel.metric_points WHERE metric_name = 'orders'") == [{"value": 3.0}]
 
 
-def test_the_example_prints_what_it_promises(empty_database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["OTELGRES_DSN", "PGHOST"])
+def test_the_example_prints_what_it_promises(empty_database: str, tmp_path: Path, by: str) -> None:
     parts = psycopg.conninfo.conninfo_to_dict(empty_database)
-    environ = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname", "PGPASSWORD": "password"}
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGDATABASE": "dbname", "PGPASSWORD": "password"}
+    environ = {"OTELGRES_DSN": empty_database}
+    if by == "PGHOST":
+        environ = {name: str(parts[key]) for name, key in names.items() if key in parts}
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs" / "examples" / "logger.py")],
-        env=environment(**{name: str(parts[key]) for name, key in environ.items() if key in parts}),
+        env=environment(**environ),
         cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")

@@ -19,10 +19,14 @@ SERVICES = [
 
 
 def drawn(lines: int | None) -> list[str]:
+    return shown(NOTHING | {"alerts": ALERTS, "services": SERVICES}, lines)
+
+
+def shown(found: dict[str, list[dict[str, Any]]], lines: int | None) -> list[str]:
     console = Console(width=80)
-    with console.capture() as shown:
-        console.print(screen(NOTHING | {"alerts": ALERTS, "services": SERVICES}, datetime.now(UTC), lines))
-    return shown.get().splitlines()
+    with console.capture() as text:
+        console.print(screen(found, datetime.now(UTC), lines))
+    return text.get().splitlines()
 
 
 @pytest.mark.parametrize("lines", [12, 24, 40])
@@ -39,6 +43,29 @@ def test_without_a_height_nothing_is_left_out() -> None:
     found = drawn(None)
     assert sum(line.startswith("losses") for line in found) == 30
     assert sum(line.startswith("service-") for line in found) == 20
+
+
+def test_figures_and_states_are_whole_beside_long_names() -> None:
+    now = datetime.now(UTC)
+    name = "payment-gateway-adapter-europe-west"
+    found = NOTHING | {
+        "alerts": [ALERTS[0] | {"summary": "s" * 200}],
+        "services": [
+            SERVICES[0] | {"service_name": name, "per_second": 12345.6},
+            SERVICES[1] | {"service_name": "x" * 90},
+        ],
+        "flows": [
+            {"name": "order", "idle_seconds": 12.0, "last_checkpoint": "C" * 90, "start_time": now, "missing": None}
+        ],
+        "open": [{"type": "phase", "name": "w" * 90, "service_name": name, "start_time": now, "state": "abandoned"}],
+        "heartbeats": [{"source_system": "orders", "age_seconds": 34, "missed": False, "stats": {"queue": "q" * 90}}],
+    }
+    lines = shown(found, None)
+    assert all(len(line) <= 80 for line in lines)
+    text = "\n".join(lines)
+    for whole in ("losses s0", name, "12,345.6", "RUNNING FLOWS", "12 s", "abandoned", "34 s", "per s", "state"):
+        assert whole in text, whole
+    assert text.count("…") == 6
 
 
 @pytest.mark.parametrize(
