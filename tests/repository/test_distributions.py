@@ -152,6 +152,13 @@ def test_files_of_the_checkout_are_not_overwritten_unless_asked_for(tmp_path: Pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_the_commands_to_start_the_stack_are_those_of_the_documents(tmp_path: Path) -> None:
+    done = otelgres(SCRIPTS, "files", "out", cwd=tmp_path)
+    commands = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert len(commands) == 3
+    assert "\n".join(commands) in (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+
 def test_files_follow_no_link_out_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
