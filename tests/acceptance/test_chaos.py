@@ -13,7 +13,7 @@ import pytest
 
 from otelgres.collector.tools.chaos.items import ItemKind, Items, kinds_and_numbers
 from otelgres.collector.tools.chaos.ledger import SentLedger
-from otelgres.collector.tools.chaos.reconciliation import settle
+from otelgres.collector.tools.chaos.reconciliation import reconcile
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
@@ -43,7 +43,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_whatever_is_killed(temporary: P
     for line in result["items"].values():
         assert line["stored"] > 0
         assert line["stored"] + line["damaged"] == line["acked"]
-        assert line["lost"] == line["doubled"] == line["refused"] == line["invented"] == 0
+        assert line["lost"] == line["duplicated"] == line["rejected"] == line["not_sent"] == 0
     assert result["rollups"]["in_flows"] == result["rollups"]["in_span_stats"] == result["rollups"]["spans"]
     assert result["requests"]["duplicates"]
     assert result["log_errors"] == {}
@@ -84,18 +84,18 @@ def test_the_account_sees_what_is_lost_doubled_and_invented(database: str) -> No
     store(ItemKind.LOG_WITHOUT_UID, range(5), [0, 1])
     store(ItemKind.POINT, range(7))
     writer.close()
-    account = settle(ledger, database)
-    wrong = {kind: (line.lost, line.doubled, line.invented) for kind, line in account.lines.items()}
+    reconciliation = reconcile(ledger, database)
+    wrong = {kind: (line.lost, line.duplicated, line.not_sent) for kind, line in reconciliation.lines.items()}
     assert wrong == {
         ItemKind.SPAN: (0, 0, 0),
         ItemKind.LOG: (1, 0, 0),
         ItemKind.LOG_WITHOUT_UID: (0, 2, 0),
         ItemKind.POINT: (0, 0, 2),
     }
-    assert [line.right for line in account.lines.values()] == [True, False, False, False]
-    assert account.lines[ItemKind.LOG].damaged == 1
-    assert (account.damaged_batches, account.counted_batches) == (1, 0)
-    assert not account.right
+    assert [line.right for line in reconciliation.lines.values()] == [True, False, False, False]
+    assert reconciliation.lines[ItemKind.LOG].damaged == 1
+    assert (reconciliation.damaged_batches, reconciliation.counted_batches) == (1, 0)
+    assert not reconciliation.right
     with psycopg.connect(database) as connection:
         connection.execute("UPDATE _otel.flow_parts SET span_count = span_count + 1")
-    assert settle(ledger, database).rollups["wrong_flows"] == 1
+    assert reconcile(ledger, database).rollups["wrong_flows"] == 1

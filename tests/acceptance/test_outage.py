@@ -1,4 +1,4 @@
-"""The receiver while its database is away, hostile, slow or doubled: what is acknowledged arrives, once."""
+"""The receiver with a database that is unreachable, failing or slow, and two receivers: every item is stored once."""
 
 import concurrent.futures
 import http.client
@@ -119,14 +119,14 @@ def test_a_real_server_away_at_the_start_and_again_later(tmp_path: Path) -> None
                 assert receiver.status("/readyz") == 503
                 early, later = fresh(), fresh()
                 for transport in doors(receiver):
-                    assert send(transport, ItemKind.SPAN, early).said in ("grpc OK", "http 200")
+                    assert send(transport, ItemKind.SPAN, early).status in ("grpc OK", "http 200")
                 database.start()
                 receiver.until_ready()
                 until(lambda: stored(database.direct_dsn, "spans") == list(early), "what came before the server")
                 database.end(immediate=True)
                 assert receiver.status("/readyz") == 503
                 for transport in doors(receiver):
-                    assert send(transport, ItemKind.LOG, later).taken
+                    assert send(transport, ItemKind.LOG, later).accepted
                 database.start()
                 receiver.until_ready()
                 until(lambda: stored(database.direct_dsn) == list(later), "what came while it was away")
@@ -143,7 +143,7 @@ def test_a_full_spool_asks_clients_to_come_back_and_they_do(
         receiver.until_ready()
         proxy.refuse()
         for numbers in taken:
-            assert send(Http(receiver.http, as_json=False), ItemKind.SPAN, numbers).taken
+            assert send(Http(receiver.http, as_json=False), ItemKind.SPAN, numbers).accepted
         payload = ITEMS.request(ItemKind.SPAN, fresh(1))
 
         connection = http.client.HTTPConnection(receiver.http, timeout=20)
@@ -169,7 +169,7 @@ def test_a_full_spool_asks_clients_to_come_back_and_they_do(
             ]
             refused = lambda: sum("Transient error" in str(record.msg) for record in caplog.records) >= 2  # noqa: E731
             until(refused, "both exporters having been refused")
-            proxy.mend()
+            proxy.restore()
             for export in exports:
                 export.result(60)
         names = {"over http", "over grpc"}
@@ -201,7 +201,7 @@ def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: 
         with receiving(dsn, tmp_path) as receiver:
             sent = [fresh() for _ in range(3)]
             for numbers in sent:
-                assert send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers).taken
+                assert send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers).accepted
             receiver.process.process.kill()
             receiver.process.process.wait()
             path, file = spool_file(tmp_path)
@@ -211,7 +211,7 @@ def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: 
                 content.seek(second.payload_at)
                 content.write(bytes(second.length))
             receiver.kill_and_start()
-            proxy.mend()
+            proxy.restore()
             until(lambda: stored(database) == [*sent[0], *sent[2]], "what was not damaged")
             until(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
 
@@ -225,7 +225,7 @@ def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_
         with receiving(dsn, tmp_path) as receiver:
             sent = [fresh(40) for _ in range(5)]
             for numbers in sent:
-                assert send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers).taken
+                assert send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers).accepted
             receiver.process.process.kill()
             receiver.process.process.wait()
             (path,) = tmp_path.glob("*/*.spool")
@@ -233,7 +233,7 @@ def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_
             content[place] ^= 0xFF
             path.write_bytes(content)
             receiver.kill_and_start()
-            proxy.mend()
+            proxy.restore()
             whole = sent if effect == "repaired" else sent[:-1]
             until(lambda: stored(database) == list(itertools.chain(*whole)), "what was not hit")
             until(lambda: losses(database) == {"spool_damaged": 1}, "the ledger's row")
@@ -246,12 +246,12 @@ def test_a_spool_that_cannot_be_read_just_now_is_read_later(database: str, tmp_p
         proxy.refuse()
         with receiving(dsn, tmp_path) as receiver:
             numbers = fresh()
-            assert send(Grpc(receiver.grpc), ItemKind.LOG, numbers).taken
+            assert send(Grpc(receiver.grpc), ItemKind.LOG, numbers).accepted
             receiver.process.process.kill()
             receiver.process.process.wait()
             _, holder = spool_file(tmp_path)
             receiver.kill_and_start()
-            proxy.mend()
+            proxy.restore()
             until(lambda: "cannot be read now" in receiver.process.errors, "the attempt to read")
             holder.close()
             until(lambda: stored(database) == list(numbers), "what was locked away")
@@ -265,9 +265,9 @@ def test_a_kill_during_replay_duplicates_nothing(database: str, tmp_path: Path) 
         sent = [fresh(1000) for _ in range(16)]
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             answers = pool.map(lambda numbers: send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers), sent)
-        assert all(answer.taken for answer in answers)
+        assert all(answer.accepted for answer in answers)
         proxy.bytes_per_second = 1_000_000
-        proxy.mend()
+        proxy.restore()
         everything = sorted(itertools.chain(*sent))
         until(lambda: 0 < len(stored(database)) < len(everything), "a part of it")
         receiver.kill_and_start()
@@ -290,10 +290,10 @@ def test_a_read_only_database_is_one_that_is_away(database: str, tmp_path: Path)
     with receiving(database, tmp_path) as receiver:
         receiver.until_ready()
         before, during = fresh(), fresh()
-        assert send(Grpc(receiver.grpc), ItemKind.LOG, before).taken
+        assert send(Grpc(receiver.grpc), ItemKind.LOG, before).accepted
         assert stored(database) == list(before)
         make("SET default_transaction_read_only = on")
-        assert send(Grpc(receiver.grpc), ItemKind.LOG, during).taken
+        assert send(Grpc(receiver.grpc), ItemKind.LOG, during).accepted
         assert stored(database) == list(before)
         make("RESET default_transaction_read_only")
         until(lambda: stored(database) == [*before, *during], "what came meanwhile")
@@ -307,7 +307,7 @@ def test_migrations_run_while_data_arrives(empty_database: str, tmp_path: Path) 
         def load(busy: Callable[[], bool]) -> None:
             while busy():
                 numbers = fresh(40)
-                assert transport.send(Signal.TRACES, ITEMS.request(ItemKind.SPAN, numbers)).taken
+                assert transport.send(Signal.TRACES, ITEMS.request(ItemKind.SPAN, numbers)).accepted
                 sent.extend(numbers)
 
         first = [pool.submit(migrate, empty_database) for _ in range(2)]
@@ -346,7 +346,7 @@ def test_two_receivers_with_the_same_flows_and_the_same_new_days(database: str, 
 
         with concurrent.futures.ThreadPoolExecutor(len(work)) as pool:
             answers = list(pool.map(lambda job: deliver(*job), work))
-        assert {answer.said for answer in answers} == {"grpc OK"}
+        assert {answer.status for answer in answers} == {"grpc OK"}
         until(lambda: len(stored(database, "spans")) >= len(numbers), "the spans")
         assert stored(database, "spans") == numbers
         assert rows(database, "SELECT sum(span_count)::int AS sum FROM otel.flows")[0]["sum"] == len(numbers)
@@ -376,10 +376,10 @@ def test_a_batch_postgresql_cannot_store_does_not_affect_others(database: str, t
             ]
             size = sum(len(ITEMS.request(ItemKind.LOG, numbers)) for numbers in requests)
             until(lambda: queued_bytes(receiver) >= size, "all of them waiting")
-            proxy.mend()
+            proxy.restore()
             answers = [each.result(30) for each in sending]
-        assert [answer.said for answer in answers if not answer.taken] == ["http 400"]
-        assert not answers[5].taken
+        assert [answer.status for answer in answers if not answer.accepted] == ["http 400"]
+        assert not answers[5].accepted
         assert stored(database) == sorted(number for numbers in requests if numbers != poison for number in numbers)
         until(lambda: losses(database) == {"not_storable": 1}, "the ledger's row")
 
@@ -395,10 +395,10 @@ def test_a_slow_database_rejects_requests_before_clients_time_out(database: str,
             heard = []
             transport = Grpc(receiver.grpc)
             payload = ITEMS.request(ItemKind.LOG_WITHOUT_UID, numbers)
-            while not (answer := transport.send(Signal.LOGS, payload)).taken:
+            while not (answer := transport.send(Signal.LOGS, payload)).accepted:
                 assert not answer.final, answer
-                heard.append(answer.said)
-                if answer.said == "grpc RESOURCE_EXHAUSTED":
+                heard.append(answer.status)
+                if answer.status == "grpc RESOURCE_EXHAUSTED":
                     proxy.bytes_per_second = None
             transport.close()
             return heard
@@ -425,7 +425,7 @@ def test_a_stop_ends_although_the_database_keeps_silent(database: str, tmp_path:
         with receiving(dsn, tmp_path) as receiver, concurrent.futures.ThreadPoolExecutor(1) as pool:
             if not at_start:
                 receiver.until_ready()
-                assert send(Grpc(receiver.grpc), ItemKind.LOG, fresh()).taken
+                assert send(Grpc(receiver.grpc), ItemKind.LOG, fresh()).accepted
                 proxy.freeze()
                 waiting = pool.submit(send, Http(receiver.http, as_json=True), ItemKind.LOG, fresh())
                 until(lambda: queued_bytes(receiver) > 0, "a request that waits")

@@ -50,7 +50,7 @@ def test_a_full_disk_of_the_database_costs_nothing(disk: SmallDisk, tmp_path: Pa
 
             def refused() -> bool:
                 numbers = fresh(500)
-                assert send(Grpc(receiver.grpc), ItemKind.SPAN, numbers).taken
+                assert send(Grpc(receiver.grpc), ItemKind.SPAN, numbers).accepted
                 taken.append(numbers)
                 return "No space left on device" in receiver.process.errors
 
@@ -58,7 +58,7 @@ def test_a_full_disk_of_the_database_costs_nothing(disk: SmallDisk, tmp_path: Pa
             for _ in range(20):
                 refused()
             assert list(tmp_path.glob("*/*.spool")), "it is in the spool"
-            disk.relieve()
+            disk.release()
             # It may have died of it, as it does where the write-ahead log finds no room: then a person starts it again.
             database.start()
             everything = sorted(itertools.chain(*taken))

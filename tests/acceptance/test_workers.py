@@ -35,9 +35,9 @@ class Running:
         transport: ChaosTransport = Grpc(grpc) if next(self._turn) % 2 else Http(http, as_json=False)
         numbers = fresh(20)
         answer = send(transport, ItemKind.LOG_WITHOUT_UID, numbers)
-        if answer.taken:
+        if answer.accepted:
             self.acked.extend(numbers)
-        return answer.said
+        return answer.status
 
     def workers(self) -> list[psutil.Process]:
         return psutil.Process(self.process.process.pid).children()

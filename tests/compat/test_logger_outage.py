@@ -1,4 +1,4 @@
-"""The logger while its PostgreSQL is away at the start, killed and started again: nothing is lost, nothing doubled."""
+"""The logger with a PostgreSQL that is unreachable at the start, killed and restarted: nothing is lost or duplicated."""
 
 import threading
 from collections import Counter

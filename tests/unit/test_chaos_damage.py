@@ -28,7 +28,7 @@ def test_damage_is_known_by_its_bytes(tmp_path: Path) -> None:
         if settled:
             spool.forget(spool.read(1 << 20)[settled - 1].position)
         spool.close()
-        done[SpoolDamage(folder.parent, ledger).happen(rng)] += 1
+        done[SpoolDamage(folder.parent, ledger).damage_one_file(rng)] += 1
 
         spool = SpoolQueue(folder, 1 << 24)
         found = [item.batch for item in spool.read(1 << 24)]

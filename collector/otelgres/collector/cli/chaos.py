@@ -60,6 +60,6 @@ def chaos(seconds: float, seed: int, kills: int, overload_seconds: float | None,
 
 def _overload(seconds: float, progress: Callable[[str], None], *, as_json: bool) -> None:
     found = overload(seconds, progress)
-    click.echo(orjson.dumps(found.as_dict()).decode() if as_json else found.told())
+    click.echo(orjson.dumps(found.as_dict()).decode() if as_json else found.as_text())
     if not found.right:
         sys.exit(1)

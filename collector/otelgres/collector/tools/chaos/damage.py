@@ -38,7 +38,7 @@ class SpoolDamage:
         self._ledger = ledger
         self._damaged: set[str] = set()
 
-    def happen(self, rng: random.Random) -> str:
+    def damage_one_file(self, rng: random.Random) -> str:
         """Damages one file, if there is one with something in it; returns what was done, or ""."""
         paths = [path for folder in self._parent.iterdir() if folder.is_dir() for path in spool_files(folder)]
         paths = [path for path in paths if path.name not in self._damaged and path.stat().st_size > HEADER_BYTES]

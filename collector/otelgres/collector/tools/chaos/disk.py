@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-_BALLAST: Final = "ballast"
+_FILLER: Final = "filler"
 
 
 class SmallDisk:
@@ -24,13 +24,13 @@ class SmallDisk:
 
     def fill(self) -> None:
         """Uses all free space."""
-        with suppress(OSError), (self.folder / _BALLAST).open("ab", buffering=0) as ballast:
+        with suppress(OSError), (self.folder / _FILLER).open("ab", buffering=0) as filler:
             while True:
-                ballast.write(bytes(4096))
+                filler.write(bytes(4096))
 
-    def relieve(self) -> None:
+    def release(self) -> None:
         """Releases that space."""
-        (self.folder / _BALLAST).unlink(missing_ok=True)
+        (self.folder / _FILLER).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Unmounts it."""

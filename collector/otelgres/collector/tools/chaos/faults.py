@@ -92,29 +92,29 @@ class Schedule:
         due = self._kills / 2 * min(1.0, (time.monotonic() - self._began) / self._seconds)
         return kills < due
 
-    def _rest(self, rng: random.Random, shortest: float, longest: float) -> None:
+    def _wait(self, rng: random.Random, shortest: float, longest: float) -> None:
         self._stop.wait(rng.uniform(shortest, longest))
 
     def _at_receiver(self, rng: random.Random) -> None:
-        self._rest(rng, 0.5, 3.0)
-        self._receiver.revive()
+        self._wait(rng, 0.5, 3.0)
+        self._receiver.restart_if_ended()
         if self._behind(self.counts[_KILL]) or rng.random() < 0.7:
             self.counts[_KILL] += 1
             self._receiver.kill()
         else:
             self.counts["receiver SIGTERM"] += 1
             self._receiver.stop()
-        if rng.random() < 0.5 and (done := self._damage.happen(rng)):
+        if rng.random() < 0.5 and (done := self._damage.damage_one_file(rng)):
             self.counts[done] += 1
         if rng.random() < 0.3:
-            self._rest(rng, 0.0, 1.5)
+            self._wait(rng, 0.0, 1.5)
         self._receiver.start()
         # It may usually start before the next kill: a receiver killed during its start has acknowledged nothing.
         if rng.random() < 0.8:
-            self._rest(rng, 1.0, 2.0)
+            self._wait(rng, 1.0, 2.0)
 
     def _at_database(self, rng: random.Random) -> None:
-        self._rest(rng, 0.3, 2.0)
+        self._wait(rng, 0.3, 2.0)
         if self._behind(self.counts[_KILL_DATABASE]):
             self._kill_database(rng)
             return
@@ -139,64 +139,64 @@ class Schedule:
     def _kill_database(self, rng: random.Random) -> None:
         self.counts[_KILL_DATABASE] += 1
         self._database.kill()
-        self._rest(rng, 0.0, 2.0 if rng.random() < 0.7 else _LONGEST_OUTAGE)
+        self._wait(rng, 0.0, 2.0 if rng.random() < 0.7 else _LONGEST_OUTAGE)
         self._database.start()
 
     def _restart(self, rng: random.Random) -> None:
         self._database.end(immediate=False)
-        self._rest(rng, 0.0, _LONGEST_OUTAGE)
+        self._wait(rng, 0.0, _LONGEST_OUTAGE)
         self._database.start()
 
     def _restart_immediately(self, rng: random.Random) -> None:
         self._database.end(immediate=True)
-        self._rest(rng, 0.0, 2.0)
+        self._wait(rng, 0.0, 2.0)
         self._database.start()
 
     def _terminate(self, rng: random.Random) -> None:
         for _ in range(rng.randint(1, 5)):
             self._database.terminate_backends()
-            self._rest(rng, 0.02, 0.3)
+            self._wait(rng, 0.02, 0.3)
 
     def _cut_mid_stream(self, rng: random.Random) -> None:
         for _ in range(rng.randint(1, 5)):
             self._database.proxy.cut(after=rng.randint(1, 20_000))
-            self._rest(rng, 0.05, 0.4)
+            self._wait(rng, 0.05, 0.4)
 
     def _lose_answers(self, rng: random.Random) -> None:
         # Commits whose answer the receiver does not get: the hardest case for exactly-once storage.
         for _ in range(rng.randint(1, 3)):
             self._database.proxy.freeze(requests=False)
-            self._rest(rng, 0.05, 0.5)
+            self._wait(rng, 0.05, 0.5)
             self._database.proxy.cut()
-            self._database.proxy.mend()
-            self._rest(rng, 0.05, 0.5)
+            self._database.proxy.restore()
+            self._wait(rng, 0.05, 0.5)
 
     def _freeze(self, rng: random.Random) -> None:
         self._database.proxy.freeze()
-        self._rest(rng, 0.2, 3.0)
+        self._wait(rng, 0.2, 3.0)
         if rng.random() < 0.5:
             self._database.proxy.cut()
-        self._database.proxy.mend()
+        self._database.proxy.restore()
 
     def _refuse(self, rng: random.Random) -> None:
         self._database.proxy.refuse()
-        self._rest(rng, 0.2, _LONGEST_OUTAGE)
-        self._database.proxy.mend()
+        self._wait(rng, 0.2, _LONGEST_OUTAGE)
+        self._database.proxy.restore()
 
     def _read_only(self, rng: random.Random) -> None:
         self._database.read_only(on=True)
-        self._rest(rng, 0.2, 3.0)
+        self._wait(rng, 0.2, 3.0)
         self._database.read_only(on=False)
 
     def _exhaust(self, rng: random.Random) -> None:
-        self._database.exhaust_connections(lambda: self._rest(rng, 0.2, 2.0))
+        self._database.exhaust_connections(lambda: self._wait(rng, 0.2, 2.0))
 
     def _fill_disk(self, rng: random.Random) -> None:
         self._database.proxy.refuse()
         self._disk.fill()
-        self._rest(rng, 0.5, 3.0)
+        self._wait(rng, 0.5, 3.0)
         if rng.random() < 0.5:
-            self._database.proxy.mend()
-            self._rest(rng, 0.2, 1.0)
-        self._disk.relieve()
-        self._database.proxy.mend()
+            self._database.proxy.restore()
+            self._wait(rng, 0.2, 1.0)
+        self._disk.release()
+        self._database.proxy.restore()

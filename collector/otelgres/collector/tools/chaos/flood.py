@@ -42,7 +42,7 @@ class Flood:
     timeouts: int = 0
     given_up: int = 0
 
-    async def in_turn(self, end: float) -> None:
+    async def send_sequentially(self, end: float) -> None:
         """Runs several clients that send one request after the other until ``end`` (``time.monotonic``)."""
         await asyncio.gather(*[self._one_after_the_other(end) for _ in range(_IN_TURN)])
 
@@ -79,6 +79,6 @@ class Flood:
 
 
 def _wait(error: grpc.aio.AioRpcError) -> float:
-    told = dict(error.trailing_metadata() or ()).get("google.rpc.retryinfo-bin", b"")
-    delay = RetryInfo.FromString(told).retry_delay
+    retry_info = dict(error.trailing_metadata() or ()).get("google.rpc.retryinfo-bin", b"")
+    delay = RetryInfo.FromString(retry_info).retry_delay
     return float(delay.seconds + delay.nanos / 1e9) or 1.0

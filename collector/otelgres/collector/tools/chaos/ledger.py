@@ -9,7 +9,7 @@ from otelgres.collector.tools.chaos.items import ItemKind
 
 _SENT: Final = 1
 _ACKED: Final = 2
-_REFUSED: Final = 4
+_REJECTED: Final = 4
 _DAMAGED: Final = 8
 
 
@@ -21,7 +21,7 @@ class SentLedger:
         self._items: dict[ItemKind, bytearray] = {kind: bytearray() for kind in ItemKind}
         self.answers: Counter[str] = Counter()
         """Number of times by answer."""
-        self.odd: list[str] = []
+        self.unexpected: list[str] = []
         """Unexpected answers: valid items rejected, invalid ones accepted."""
         self.events: Counter[str] = Counter()
         """Number of requests by type: fresh, duplicates, regrouped, poison, split."""
@@ -40,9 +40,9 @@ class SentLedger:
         """Marks items as acknowledged: they must be stored."""
         self._mark(kind, numbers, _ACKED)
 
-    def refused(self, kind: ItemKind, numbers: Iterable[int], why: str) -> None:
+    def rejected(self, kind: ItemKind, numbers: Iterable[int], why: str) -> None:
         """Marks valid items as permanently rejected, which is unexpected."""
-        self._mark(kind, numbers, _REFUSED)
+        self._mark(kind, numbers, _REJECTED)
         self.report_unexpected(f"{kind.value}: valid items were rejected: {why}")
 
     def damaged(self, items: Iterable[tuple[ItemKind, int]]) -> None:
@@ -52,12 +52,12 @@ class SentLedger:
         for kind, number in items:
             self._mark(kind, (number,), _DAMAGED)
 
-    def heard(self, answer: str) -> None:
+    def count_answer(self, answer: str) -> None:
         """Counts an answer."""
         with self._lock:
             self.answers[answer] += 1
 
-    def happened(self, event: str) -> None:
+    def count_request(self, event: str) -> None:
         """Counts a request by its type."""
         with self._lock:
             self.events[event] += 1
@@ -65,7 +65,7 @@ class SentLedger:
     def report_unexpected(self, what: str) -> None:
         """Records an unexpected answer."""
         with self._lock:
-            self.odd.append(what)
+            self.unexpected.append(what)
 
     def sent_count(self, kind: ItemKind) -> int:
         """The number of items of a kind."""
@@ -75,9 +75,9 @@ class SentLedger:
         """The numbers of acknowledged items."""
         return set(self._numbers(kind, _ACKED))
 
-    def refused_numbers(self, kind: ItemKind) -> set[int]:
+    def rejected_numbers(self, kind: ItemKind) -> set[int]:
         """The numbers of items that were permanently rejected and never acknowledged."""
-        return set(self._numbers(kind, _REFUSED)) - self.acked_numbers(kind)
+        return set(self._numbers(kind, _REJECTED)) - self.acked_numbers(kind)
 
     def damaged_numbers(self, kind: ItemKind) -> set[int]:
         """The numbers of what was in damaged batches."""

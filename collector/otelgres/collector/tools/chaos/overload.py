@@ -48,7 +48,7 @@ class Overload:
     rss_last_third: int
     acked: int
     lost: int
-    doubled: int
+    duplicated: int
 
     @property
     def ratio(self) -> float:
@@ -58,13 +58,13 @@ class Overload:
     @property
     def right(self) -> bool:
         """Whether everything acknowledged is stored exactly once. Speeds are not judged: machines are noisy."""
-        return bool(self.acked) and not (self.lost or self.doubled)
+        return bool(self.acked) and not (self.lost or self.duplicated)
 
     def as_dict(self) -> dict[str, Any]:
         """All figures, for JSON."""
         return {**asdict(self), "ratio": self.ratio, "right": self.right}
 
-    def told(self) -> str:
+    def as_text(self) -> str:
         """The figures as text."""
         given_up = f"{counted(self.given_up, 'request')} timed out at the client after {CLIENT_SECONDS:g} s"
         first, last = self.rss_first_third / _MEGABYTE, self.rss_last_third / _MEGABYTE
@@ -76,7 +76,7 @@ overload for {self.seconds:g} s, the database slowed to {_DATABASE_BYTES_PER_SEC
   answers      {counted(self.refusals, "retryable error")}, {counted(self.timeouts, "timed-out call")}, {given_up}
   resident     {self.rss_at_capacity / _MEGABYTE:,.0f} MB at capacity; under overload at most {first:,.0f} MB in the \
 first third, {last:,.0f} MB in the last
-  acknowledged {counted(self.acked, "request")}: {self.lost} lost, {self.doubled} doubled"""
+  acknowledged {counted(self.acked, "request")}: {self.lost} lost, {self.duplicated} duplicated"""
 
 
 def overload(seconds: float, progress: Callable[[str], None]) -> Overload:
@@ -91,16 +91,16 @@ def overload(seconds: float, progress: Callable[[str], None]) -> Overload:
         receiver = ReceiverProcess(database.dsn, grpc_address, http_address, folder / "spool", folder)
         stack.callback(receiver.kill)
         receiver.start()
-        wait_until(lambda: receiver.settled, CLIENT_SECONDS * 3)
+        wait_until(lambda: receiver.drained, CLIENT_SECONDS * 3)
         memory = MemoryWatch(lambda: receiver.pid)
         stack.callback(memory.close)
         database.proxy.bytes_per_second = _DATABASE_BYTES_PER_SECOND
         load, offered, (began, middle, ended) = asyncio.run(_measure(grpc_address, seconds, progress))
         database.proxy.bytes_per_second = None
         progress("comparing acknowledgements with SQL")
-        wait_until(lambda: receiver.settled, _END_SECONDS)
+        wait_until(lambda: receiver.drained, _END_SECONDS)
         receiver.stop()
-        lost, doubled = _settle(database.direct_dsn, {number for _, number in load.acked})
+        lost, duplicated = _lost_and_duplicated(database.direct_dsn, {number for _, number in load.acked})
         third = (ended - middle) / 3
         return Overload(
             seconds=seconds,
@@ -116,7 +116,7 @@ def overload(seconds: float, progress: Callable[[str], None]) -> Overload:
             rss_last_third=memory.highest_between(ended - third, ended),
             acked=len(load.acked),
             lost=lost,
-            doubled=doubled,
+            duplicated=duplicated,
         )
 
 
@@ -128,25 +128,25 @@ async def _measure(
         load = Flood(channel)
         progress("measuring the capacity of the database")
         began = time.monotonic()
-        await load.in_turn(began + _CAPACITY_SECONDS)
+        await load.send_sequentially(began + _CAPACITY_SECONDS)
         middle = time.monotonic()
         capacity = load.rate(began + _WARM_UP_SECONDS, middle)
         pause = SPANS / (capacity * _FACTOR) if capacity else 0.1
-        under_way: set[asyncio.Task[None]] = set()
+        in_flight: set[asyncio.Task[None]] = set()
         before, due = load.sent, middle
         while (now := time.monotonic()) < middle + seconds:
             progress(
-                f"twice as much: {now - middle:.0f} of {seconds:g} s, {counted(len(under_way), 'request')} in flight"
+                f"twice as much: {now - middle:.0f} of {seconds:g} s, {counted(len(in_flight), 'request')} in flight"
             )
-            if len(under_way) < _MOST_IN_FLIGHT:
+            if len(in_flight) < _MOST_IN_FLIGHT:
                 task = asyncio.create_task(load.deliver())
-                under_way.add(task)
-                task.add_done_callback(under_way.discard)
+                in_flight.add(task)
+                task.add_done_callback(in_flight.discard)
             due += pause
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         ended = time.monotonic()
         offered = (load.sent - before) * SPANS / (ended - middle)
-        await asyncio.gather(*under_way)
+        await asyncio.gather(*in_flight)
     return load, offered, (began, middle, ended)
 
 
@@ -161,7 +161,7 @@ def _stored(dsn: str, since: float, until: float) -> float:
     return row[0] / (until - since) if row else 0.0
 
 
-def _settle(dsn: str, acked: set[int]) -> tuple[int, int]:
+def _lost_and_duplicated(dsn: str, acked: set[int]) -> tuple[int, int]:
     """The number of acknowledged requests not completely stored, and the number of spans stored twice."""
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(

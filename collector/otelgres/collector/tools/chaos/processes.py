@@ -75,7 +75,7 @@ class ReceiverProcess:
             )
 
     @property
-    def settled(self) -> bool:
+    def drained(self) -> bool:
         """Whether it reaches the database and its spool is empty, so that new requests are stored directly."""
         connection = http.client.HTTPConnection(self._http, timeout=_PAGE_SECONDS)
         try:
@@ -114,7 +114,7 @@ class ReceiverProcess:
             self.crashes.append(f"exit code {code} after SIGTERM")
         self.clean_stops += 1
 
-    def revive(self) -> None:
+    def restart_if_ended(self) -> None:
         """Restarts it if it has ended unexpectedly."""
         self._note_crash()
         if self._process is None:
@@ -172,15 +172,15 @@ class DatabaseProcess:
 
     def exhaust_connections(self, hold: Callable[[], None]) -> None:
         """Uses all available connections while ``hold`` runs."""
-        taken: list[psycopg.Connection[object]] = []
+        connections: list[psycopg.Connection[object]] = []
         self.terminate_backends()
         try:
             with suppress(psycopg.OperationalError):
-                while len(taken) < int(_SETTINGS["max_connections"]) + 1:
-                    taken.append(psycopg.connect(self.direct_dsn))
+                while len(connections) < int(_SETTINGS["max_connections"]) + 1:
+                    connections.append(psycopg.connect(self.direct_dsn))
             hold()
         finally:
-            for connection in taken:
+            for connection in connections:
                 connection.close()
 
     def close(self) -> None:

@@ -58,17 +58,17 @@ class Proxy:
         self._soon(self._cut, after)
 
     def refuse(self) -> None:
-        """Closes every connection and refuses new ones until :meth:`mend`."""
+        """Closes every connection and refuses new ones until :meth:`restore`."""
         self._refusing = True
         self.cut()
 
     def freeze(self, *, requests: bool = True) -> None:
-        """Relays nothing (with ``requests`` false: no answers) on open connections until :meth:`mend`."""
+        """Relays nothing (with ``requests`` false: no answers) on open connections until :meth:`restore`."""
         if requests:
             self._soon(self._requests_flow.clear)
         self._soon(self._answers_flow.clear)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Ends :meth:`refuse` and :meth:`freeze`."""
         self._refusing = False
         self._soon(self._requests_flow.set)

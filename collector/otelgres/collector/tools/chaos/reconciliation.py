@@ -43,15 +43,15 @@ class Line:
     stored: int
     damaged: int
     lost: int
-    doubled: int
-    refused: int
-    invented: int
+    duplicated: int
+    rejected: int
+    not_sent: int
     examples: tuple[int, ...] = ()
 
     @property
     def right(self) -> bool:
         """Whether all acknowledged items are stored once or destroyed, and none is wrongly rejected or added."""
-        return not (self.lost or self.doubled or self.refused or self.invented)
+        return not (self.lost or self.duplicated or self.rejected or self.not_sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Reconciliation:
         return {"right": self.right, "items": lines, "rollups": self.rollups, "losses": self.losses, **damage}
 
 
-def settle(ledger: SentLedger, dsn: str) -> Reconciliation:
+def reconcile(ledger: SentLedger, dsn: str) -> Reconciliation:
     """Compares ``ledger`` with the database at ``dsn``. Raises ``psycopg.Error``."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         lines = {kind: _line(ledger, kind, _stored(connection, kind)) for kind in ItemKind}
@@ -105,20 +105,20 @@ def _stored(connection: psycopg.Connection[Any], kind: ItemKind) -> dict[int, in
 def _line(ledger: SentLedger, kind: ItemKind, stored: Mapping[int, int]) -> Line:
     sent = ledger.sent_count(kind)
     acked = ledger.acked_numbers(kind)
-    refused = ledger.refused_numbers(kind)
+    rejected = ledger.rejected_numbers(kind)
     gone = [number for number in acked if number not in stored]
     destroyed = ledger.damaged_numbers(kind)
     lost = [number for number in gone if number not in destroyed]
-    doubled = [number for number, count in stored.items() if count > 1]
-    invented = [number for number in stored if not 0 <= number < sent]
+    duplicated = [number for number, count in stored.items() if count > 1]
+    not_sent = [number for number in stored if not 0 <= number < sent]
     return Line(
         sent=sent,
         acked=len(acked),
         stored=len(stored),
         damaged=len(gone) - len(lost),
         lost=len(lost),
-        doubled=sum(stored[number] - 1 for number in doubled),
-        refused=len(refused),
-        invented=len(invented),
-        examples=tuple(sorted([*lost, *doubled, *invented])[:_EXAMPLES]),
+        duplicated=sum(stored[number] - 1 for number in duplicated),
+        rejected=len(rejected),
+        not_sent=len(not_sent),
+        examples=tuple(sorted([*lost, *duplicated, *not_sent])[:_EXAMPLES]),
     )

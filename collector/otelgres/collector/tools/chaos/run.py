@@ -20,7 +20,7 @@ from otelgres.collector.tools.chaos.faults import Schedule
 from otelgres.collector.tools.chaos.items import Items
 from otelgres.collector.tools.chaos.ledger import SentLedger
 from otelgres.collector.tools.chaos.processes import DatabaseProcess, MemoryWatch, ReceiverProcess
-from otelgres.collector.tools.chaos.reconciliation import Reconciliation, settle
+from otelgres.collector.tools.chaos.reconciliation import Reconciliation, reconcile
 from otelgres.collector.tools.chaos.senders import Senders
 
 _SENDERS: Final = 8
@@ -46,12 +46,12 @@ class ChaosPlan:
 class ChaosResult:
     """The result of a run."""
 
-    account: Reconciliation
+    reconciliation: Reconciliation
     kills: int
     faults: dict[str, int]
     requests: dict[str, int]
     answers: dict[str, int]
-    odd: list[str]
+    unexpected: list[str]
     crashes: list[str]
     clean_stops: int
     hung_stops: int
@@ -66,8 +66,8 @@ class ChaosResult:
     @property
     def right(self) -> bool:
         """Whether delivery was correct under all faults."""
-        unwell = self.odd or self.crashes or self.hung_stops
-        return self.account.right and self.answered and self.replayed and not unwell
+        faulty = self.unexpected or self.crashes or self.hung_stops
+        return self.reconciliation.right and self.answered and self.replayed and not faulty
 
 
 def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
@@ -103,7 +103,7 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
         if schedule.errors:
             raise schedule.errors[0]
         progress("faults ended: waiting for the last answers")
-        receiver.revive()
+        receiver.restart_if_ended()
         answered = senders.finish(_ANSWER_SECONDS)
         progress("waiting for the spool to be empty")
         replay_began = time.monotonic()
@@ -111,14 +111,14 @@ def run(plan: ChaosPlan, progress: Callable[[str], None]) -> ChaosResult:
         replay_seconds = time.monotonic() - replay_began
         receiver.stop()
         progress("comparing acknowledgements with SQL")
-        account = settle(ledger, database.direct_dsn)
+        reconciliation = reconcile(ledger, database.direct_dsn)
         return ChaosResult(
-            account=account,
+            reconciliation=reconciliation,
             kills=schedule.kills,
             faults=dict(schedule.counts),
             requests=dict(ledger.events),
             answers=dict(ledger.answers),
-            odd=ledger.odd,
+            unexpected=ledger.unexpected,
             crashes=receiver.crashes,
             clean_stops=receiver.clean_stops,
             hung_stops=receiver.hung_stops,

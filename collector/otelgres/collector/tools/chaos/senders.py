@@ -100,7 +100,7 @@ class Senders:
             earlier = rng.choice(list(self._history))
             # Digests match only for the same encoding: JSON is converted to other protobuf bytes on arrival.
             if earlier.kind.has_key or earlier.encoding == transport.encoding:
-                self._ledger.happened("duplicates")
+                self._ledger.count_request("duplicates")
                 self._deliver(transport, rng, earlier)
         elif chance < 0.25:
             self._regrouped(transport, rng)
@@ -110,7 +110,7 @@ class Senders:
             kind = rng.choice(_KINDS)
             numbers = self._ledger.take(kind, rng.choice(_SIZES))
             invalid = rng.randint(1, 3) if kind is ItemKind.SPAN and rng.random() < 0.1 else 0
-            self._ledger.happened("fresh")
+            self._ledger.count_request("fresh")
             self._deliver(transport, rng, self._request(transport, kind, numbers, invalid))
 
     def _regrouped(self, transport: ChaosTransport, rng: random.Random) -> None:
@@ -121,14 +121,14 @@ class Senders:
             return
         numbers = [number for part in rng.sample(parts, min(3, len(parts))) for number in part.numbers]
         chosen = rng.sample(numbers, rng.randint(1, len(numbers)))
-        self._ledger.happened("regrouped")
+        self._ledger.count_request("regrouped")
         self._deliver(transport, rng, self._request(transport, kind, list(dict.fromkeys(chosen)), 0))
 
     def _poison(self, transport: ChaosTransport, rng: random.Random) -> None:
-        self._ledger.happened("poison")
+        self._ledger.count_request("poison")
         answer = self._insist(transport, rng, rng.choice(list(Signal)), b"\x0a\xff\xff\xff\xff\x0f" + rng.randbytes(40))
-        if answer is not None and answer.taken:
-            self._ledger.report_unexpected(f"malformed bytes were accepted ({answer.said})")
+        if answer is not None and answer.accepted:
+            self._ledger.report_unexpected(f"malformed bytes were accepted ({answer.status})")
 
     def _request(self, transport: ChaosTransport, kind: ItemKind, numbers: Sequence[int], invalid: int) -> _Request:
         payload = self._items.request(kind, numbers, invalid)
@@ -144,16 +144,16 @@ class Senders:
         )
         if answer is None:
             if splits and not self._give_up.is_set():
-                self._ledger.happened("split")
+                self._ledger.count_request("split")
                 middle = len(request.numbers) // 2
                 for half in (request.numbers[middle:], request.numbers[:middle]):
                     self._deliver(transport, rng, self._request(transport, request.kind, half, 0))
-        elif not answer.taken:
-            self._ledger.refused(request.kind, request.numbers, f"{answer.said} {answer.message}")
+        elif not answer.accepted:
+            self._ledger.rejected(request.kind, request.numbers, f"{answer.status} {answer.message}")
         # A duplicate request is acknowledged without repeating its number of rejected items.
         elif answer.rejected not in (0, request.invalid):
             self._ledger.report_unexpected(
-                f"{answer.rejected} rejected where {request.invalid} were invalid ({answer.said})"
+                f"{answer.rejected} rejected where {request.invalid} were invalid ({answer.status})"
             )
         else:
             self._ledger.acked(request.kind, request.numbers)
@@ -166,7 +166,7 @@ class Senders:
         tried = 0
         while not self._give_up.is_set():
             answer = transport.send(signal, payload)
-            self._ledger.heard(answer.said)
+            self._ledger.count_answer(answer.status)
             if answer.final:
                 return answer
             tried += 1

@@ -43,11 +43,11 @@ def speeds(progress: Callable[[str], None]) -> Speeds:
         receiver = ReceiverProcess(database.dsn, grpc_address, http_address, folder / "spool", folder)
         stack.callback(receiver.kill)
         receiver.start()
-        wait_until(lambda: receiver.settled, CLIENT_SECONDS * 3)
+        wait_until(lambda: receiver.drained, CLIENT_SECONDS * 3)
         at, end = asyncio.run(_fill(grpc_address, database, progress))
         progress("measuring the speed of replay")
-        database.proxy.mend()
-        wait_until(lambda: receiver.settled, _DRAIN_SECONDS)
+        database.proxy.restore()
+        wait_until(lambda: receiver.drained, _DRAIN_SECONDS)
         receiver.stop()
         with psycopg.connect(database.direct_dsn) as connection:
             return Speeds(_speed(connection, 0, at), _speed(connection, at, end))
@@ -58,10 +58,10 @@ async def _fill(address: str, database: DatabaseProcess, progress: Callable[[str
     async with grpc.aio.insecure_channel(address) as channel:
         load = Flood(channel)
         progress("measuring the speed of ingest")
-        await load.in_turn(time.monotonic() + _SECONDS)
+        await load.send_sequentially(time.monotonic() + _SECONDS)
         at = load.sent
         database.proxy.refuse()
-        await load.in_turn(time.monotonic() + _SECONDS / 2)
+        await load.send_sequentially(time.monotonic() + _SECONDS / 2)
         return at, load.sent
 
 

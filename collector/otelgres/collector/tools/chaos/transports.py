@@ -45,12 +45,12 @@ _CHANNEL_OPTIONS: Final = [
 
 
 class Answer(NamedTuple):
-    """``final``: not retryable. ``taken``: acknowledged, except ``rejected`` items. ``said``: a short description."""
+    """``final``: not retryable. ``accepted``: acknowledged, except ``rejected`` items. ``status``: as text."""
 
     final: bool
-    taken: bool
+    accepted: bool
     rejected: int
-    said: str
+    status: str
     message: str = ""
 
 
@@ -79,10 +79,10 @@ class Grpc:
             body = self._calls[signal](payload, timeout=CALL_SECONDS)
         except grpc.RpcError as error:
             code = error.code().name
-            told = any(key == _RETRY_INFO for key, _ in error.trailing_metadata() or ())
-            again = code in _AGAIN_CODES or (code == "RESOURCE_EXHAUSTED" and told)
-            return Answer(not again, taken=False, rejected=0, said=f"grpc {code}", message=error.details() or "")
-        return _taken("grpc OK", _rejected(signal, body))
+            has_retry_info = any(key == _RETRY_INFO for key, _ in error.trailing_metadata() or ())
+            again = code in _AGAIN_CODES or (code == "RESOURCE_EXHAUSTED" and has_retry_info)
+            return Answer(not again, accepted=False, rejected=0, status=f"grpc {code}", message=error.details() or "")
+        return _accepted("grpc OK", _rejected(signal, body))
 
     def close(self) -> None:
         """Closes the channel."""
@@ -110,21 +110,22 @@ class Http:
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            return Answer(final=False, taken=False, rejected=0, said=f"http {type(error).__name__}")
-        said = f"http {response.status}"
+            return Answer(final=False, accepted=False, rejected=0, status=f"http {type(error).__name__}")
+        status = f"http {response.status}"
         if response.status == http.client.OK:
             rejected = _rejected_json(signal, answer) if self._as_json else _rejected(signal, answer)
-            return _taken(said, rejected)
+            return _accepted(status, rejected)
         message = answer[:_LONGEST_MESSAGE].decode(errors="replace")
-        return Answer(response.status not in _AGAIN_STATUSES, taken=False, rejected=0, said=said, message=message)
+        final = response.status not in _AGAIN_STATUSES
+        return Answer(final, accepted=False, rejected=0, status=status, message=message)
 
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
 
 
-def _taken(said: str, rejected: int) -> Answer:
-    return Answer(final=True, taken=True, rejected=rejected, said=said + (" partial" if rejected else ""))
+def _accepted(status: str, rejected: int) -> Answer:
+    return Answer(final=True, accepted=True, rejected=rejected, status=status + (" partial" if rejected else ""))
 
 
 def _rejected(signal: Signal, body: bytes) -> int:
