@@ -1,4 +1,4 @@
-"""The logger with a PostgreSQL that is unreachable at the start, killed and restarted: nothing is lost or duplicated."""
+"""The logger with a PostgreSQL that is down at the start, killed and restarted: nothing is lost or duplicated."""
 
 import threading
 from collections import Counter
