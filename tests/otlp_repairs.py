@@ -89,8 +89,8 @@ def _strings(*strings: bytes) -> Counter[str]:
 
 
 def _double(value: float) -> Counter[str]:
-    odd = not math.isfinite(value) or (value == 0 and math.copysign(1, value) < 0)
-    return Counter(number_not_in_json=1) if odd else Counter()
+    not_json = not math.isfinite(value) or (value == 0 and math.copysign(1, value) < 0)
+    return Counter(number_not_in_json=1) if not_json else Counter()
 
 
 def _big(*values: int) -> Counter[str]:

@@ -16,14 +16,14 @@ NOW: Final = time.time_ns()
 _DAY: Final = 86_400_000_000_000
 
 _texts = st.text(max_size=8).map(str.encode)
-_awkward = st.sampled_from(
+_unusual = st.sampled_from(
     [
         b"", b"\0", b"a\0b", b"\\0\0\\", b"\\u0000", b"$", b"$bytes", b"$kvlist", b"$$", "🜁 é".encode(), b"\xff",
         b"\xed\xa0\x80", b"\xff\0", b'"\\\n\x1f\x7f', "\ufffd\ufeff\U0010ffff".encode(), b"service.name",
         b"log.record.uid", b"otelgres.type", b"flow", b"42", b"null",
     ]
 )  # fmt: skip
-strings = _texts | _awkward
+strings = _texts | _unusual
 doubles = st.floats(allow_subnormal=True) | st.sampled_from(
     [0.0, -0.0, float("nan"), float("inf"), float("-inf"), 5e-324, 1e300, 1e16, 1e22, 0.1, 1e-7, 123456789012345680.0]
 )

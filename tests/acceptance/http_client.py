@@ -81,7 +81,7 @@ def raw(port: int) -> Iterator[socket.socket]:
         yield sock
 
 
-def heard(sock: socket.socket) -> "Answer":
+def read_response(sock: socket.socket) -> "Answer":
     response = http.client.HTTPResponse(sock)
     response.begin()
     return Answer(response)

@@ -75,8 +75,8 @@ def ready(database: str) -> str:
 
 
 def test_once(ready: str) -> None:
-    quiet = invoke("alerts", OTELGRES_DSN=ready)
-    assert (quiet.returncode, quiet.stdout) == (0, ""), quiet.stderr
+    done = invoke("alerts", OTELGRES_DSN=ready)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
     with psycopg.connect(ready) as connection:
         connection.execute(LOSE)
     done = invoke("alerts", OTELGRES_DSN=ready)
@@ -84,8 +84,8 @@ def test_once(ready: str) -> None:
     assert done.stdout == "critical losses             a_reason: 3 traces dropped: a_reason\n"
     assert json.loads(invoke("alerts", "--json", OTELGRES_DSN=ready).stdout)["value"] == 3
     assert invoke("alerts", "--set", "losses=10", OTELGRES_DSN=ready).stdout == "losses fires at 10\n"
-    said = invoke("alerts", "--set", "flow_p95/nightly=3600000.5", OTELGRES_DSN=ready).stdout
-    assert said == "flow_p95 for nightly fires at 3600000.5\n"
+    output = invoke("alerts", "--set", "flow_p95/nightly=3600000.5", OTELGRES_DSN=ready).stdout
+    assert output == "flow_p95 for nightly fires at 3600000.5\n"
     assert invoke("alerts", OTELGRES_DSN=ready).returncode == 0
     assert "ok       losses" in invoke("alerts", "--all", OTELGRES_DSN=ready).stdout
     assert invoke("alerts", "--disable", "losses/a_reason", OTELGRES_DSN=ready).returncode == 0

@@ -166,7 +166,7 @@ def test_it_uses_a_receiver_that_runs_and_leaves_it_running(data: Path) -> None:
             assert (code, errors) == (0, "")
             assert not any("otelgres.collector.cli.attached" in line for line in command.commands())
             assert command.left() == []
-        said = json.loads(output)
+        result = json.loads(output)
         assert output.count("\n") == 1
         assert urllib.request.urlopen(f"{receiver['http']}/healthz", timeout=DEADLINE).status == 200
         with psycopg.connect(receiver["dsn"]) as connection:
@@ -184,18 +184,18 @@ def test_it_uses_a_receiver_that_runs_and_leaves_it_running(data: Path) -> None:
                 )
                 for what, views in {"spans": ["spans"], "logs": ["logs", "span_starts", "process_liveness"]}.items()
             }
-            assert stored == {what: said["sent"][what] for what in ("spans", "logs")}
+            assert stored == {what: result["sent"][what] for what in ("spans", "logs")}
             stalled = connection.execute(
                 "SELECT flow_id::text, last_checkpoint FROM otel.flows WHERE NOT complete AND start_time >= %s", [began]
             ).fetchall()
-            assert [(row["flow_id"], row["last_checkpoint"]) for row in said["incomplete_flows"]] == stalled
+            assert [(row["flow_id"], row["last_checkpoint"]) for row in result["incomplete_flows"]] == stalled
             assert [checkpoint for _, checkpoint in stalled] == ["STOCK_RESERVED"]
-            assert said["found"]["orders"] == {
-                outcome: count for outcome, count in said["sent"]["answers"].items() if outcome != "no answer"
+            assert result["found"]["orders"] == {
+                outcome: count for outcome, count in result["sent"]["answers"].items() if outcome != "no answer"
             }
-            assert said["sent"]["answers"]["no answer"] == 1
-            assert len(said["next"]) == 3
-            for statement in said["next"]:
+            assert result["sent"]["answers"]["no answer"] == 1
+            assert len(result["next"]) == 3
+            for statement in result["next"]:
                 assert connection.execute(statement).fetchall(), statement
             calls = connection.execute("SELECT DISTINCT caller, callee FROM otel.service_edges").fetchall()
             assert set(calls) == {("shop", "stock"), ("shop", "shipping")}
@@ -255,8 +255,8 @@ def test_a_lost_or_doubled_record_is_a_problem() -> None:
     others = found().found[1:]
     lost = problem(SENT, found(found=[{"service_name": "shop", "spans": 4, "logs": 3}, *others]))
     assert lost == "shop sent 5 spans, 4 were found."
-    doubled = problem(SENT, found(found=[{"service_name": "shop", "spans": 5, "logs": 4}, *others]))
-    assert doubled == "shop sent 3 logs, 4 were found."
+    duplicated = problem(SENT, found(found=[{"service_name": "shop", "spans": 5, "logs": 4}, *others]))
+    assert duplicated == "shop sent 3 logs, 4 were found."
     assert "stock sent 5 spans, 0 were found" in (problem(SENT, found(found=[found().found[0]])) or "")
     assert "shop.orders" in (problem(SENT, found(orders=[])) or "")
 

@@ -47,7 +47,7 @@ def of(
 @pytest.fixture(scope="module")
 def receiver(cluster: Cluster, migrated: str) -> Iterator[Serving]:
     with served(cluster, migrated) as receiver:
-        until(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
+        until(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to publish its metrics")
         yield receiver
 
 
@@ -176,8 +176,8 @@ def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
         )
     status, found = of(receiver, dsn=database)
     assert status == 2
-    told = {(finding["what"].split(":")[0], finding["fix"]) for finding in found["alerts"]}
-    assert told >= {
+    alerts = {(finding["what"].split(":")[0], finding["fix"]) for finding in found["alerts"]}
+    assert alerts >= {
         ("partitions_ahead spans", f"{RUNBOOKS}/partitions-ahead.md"),
         ("spool_age here", f"{RUNBOOKS}/spool-age.md"),
         ("missing_heartbeat feed", f"{RUNBOOKS}/missing-heartbeat.md"),

@@ -425,17 +425,17 @@ def test_a_pid_that_is_another_program_now_is_left_alone(data: Path, postgres_ve
     cluster = Cluster(data, version=postgres_version)
     with cluster:
         words = (cluster.pgdata / postmaster.PIDFILE).read_text().splitlines()
-    bystander = subprocess.Popen(server_user(cluster.pgdata).command(["sleep", "600"]))
+    unrelated = subprocess.Popen(server_user(cluster.pgdata).command(["sleep", "600"]))
     try:
         for name in (postmaster.PIDFILE, ".s.PGSQL.5432.lock"):
-            (cluster.pgdata / name).write_text("\n".join([str(bystander.pid), *words[1:]]))
+            (cluster.pgdata / name).write_text("\n".join([str(unrelated.pid), *words[1:]]))
         assert running_dsn(data) is None
         with cluster:
             assert cluster.running
-        assert bystander.poll() is None
+        assert unrelated.poll() is None
     finally:
-        bystander.kill()
-        bystander.wait()
+        unrelated.kill()
+        unrelated.wait()
 
 
 def test_the_server_of_other_data_is_left_alone(folder: Path, data: Path, postgres_version: str) -> None:
@@ -679,9 +679,9 @@ def test_a_link_planted_by_the_servers_user_leads_nowhere(data: Path, folder: Pa
     cluster = Cluster(data, version=postgres_version)
     with cluster:
         pass
-    precious = folder / "precious"
-    precious.write_text("mine")
+    target = folder / "target"
+    target.write_text("mine")
     (cluster.pgdata / "otelgres.conf").unlink()
-    (cluster.pgdata / "otelgres.conf").symlink_to(precious)
+    (cluster.pgdata / "otelgres.conf").symlink_to(target)
     with cluster:
-        assert precious.read_text() == "mine"
+        assert target.read_text() == "mine"

@@ -21,7 +21,7 @@ class Stop(enum.Enum):
 configure_telemetry(service_name="shop")
 expected_checkpoints("PUBLISHED", ["PUBLISHED", "RECEIVED", "DELIVERED"], {"DELIVERED": "no user is connected"})
 expected_checkpoints("order", ["ACCEPTED", Stop.PAID])
-logger = DatabaseIntegrationLogger("Shop", early_flush=sys.argv[1] == "prompt")
+logger = DatabaseIntegrationLogger("Shop", early_flush=sys.argv[1] == "early")
 logger.log_checkpoint("PUBLISHED", "00000000-0000-4000-8000-000000000001")
 logger.log_checkpoint("RECEIVED", "00000000-0000-4000-8000-000000000001")
 child = os.fork()
@@ -31,7 +31,7 @@ if not child:
     os._exit(0)
 with flow("order"):
     pass
-print("told", flush=True)
+print("expected", flush=True)
 sys.stdin.read()
 shutdown_telemetry()
 os.waitpid(child, 0)
@@ -52,7 +52,7 @@ def start(receiver: Serving, how: str) -> "subprocess.Popen[str]":
 
 
 def test_checkpoints_are_there_at_once_and_the_missing_one_is_named(receiver: Serving) -> None:
-    with start(receiver, "prompt") as application:
+    with start(receiver, "early") as application:
         found = [{"checkpoint": name} for name in ("DELIVERED", "PUBLISHED", "RECEIVED")]
         until(lambda: receiver.rows(SEEN) == found, "the checkpoints of both processes")
         application.communicate("", TIMEOUT)
@@ -72,7 +72,7 @@ def test_checkpoints_are_there_at_once_and_the_missing_one_is_named(receiver: Se
 def test_without_hurry_they_come_with_the_batch(receiver: Serving) -> None:
     with start(receiver, "batch") as application:
         assert application.stdout is not None
-        assert application.stdout.readline() == "told\n"
+        assert application.stdout.readline() == "expected\n"
         assert receiver.rows(SEEN) == []
         application.communicate("", TIMEOUT)
     assert [row["checkpoint"] for row in receiver.rows(SEEN)][-2:] == ["PUBLISHED", "RECEIVED"]

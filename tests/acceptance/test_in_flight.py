@@ -95,16 +95,16 @@ def test_hanging_work_is_running_and_keeps_reporting(receiver: Serving) -> None:
         )
         later = application.in_state("running")
         assert later[0]["running"] > 5 * flow["report_interval"]
-        (sign, *_) = receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = 'hanging' ORDER BY time")
-        assert (sign["event"], sign["open_work"], sign["pid"]) == ("alive", 2, application.process.pid)
+        (row, *_) = receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = 'hanging' ORDER BY time")
+        assert (row["event"], row["open_work"], row["pid"]) == ("alive", 2, application.process.pid)
         # Signs of life are no lines of a log.
         assert receiver.rows("SELECT * FROM otel.logs WHERE service_name = 'hanging'") == []
 
         application.process.communicate("\n", timeout=TIMEOUT)
         until(lambda: not application.in_flight(), "what has ended to be gone")
-        signs = receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = 'hanging' ORDER BY time")
-        assert [row["event"] for row in signs].count("end") == 1
-        assert [row["open_work"] for row in signs if row["event"] == "end"] == [0]
+        rows = receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = 'hanging' ORDER BY time")
+        assert [row["event"] for row in rows].count("end") == 1
+        assert [row["open_work"] for row in rows if row["event"] == "end"] == [0]
 
 
 def test_what_is_killed_is_abandoned(receiver: Serving) -> None:
@@ -184,22 +184,22 @@ def test_a_forked_child_lives_for_itself(receiver: Serving) -> None:
         assert parent["instance_id"] != child["instance_id"]
 
         def both_live() -> bool:
-            # By signs of their own: the begin alone would have been too long ago.
+            # By liveness records of their own: the start alone would have been too long ago.
             found = application.in_flight()
             return all(row["last_seen"] - row["start_time"] > 5 * row["report_interval"] for row in found)
 
-        until(both_live, "five signs of each")
+        until(both_live, "five liveness records of each")
         assert {row["state"] for row in application.in_flight()} == {"running"}
         os.kill(int(child["pid"]), signal.SIGKILL)
 
-        def apart() -> bool:
+        def child_abandoned() -> bool:
             states = {row["name"]: row["state"] for row in application.in_flight()}
             return states == {"of the parent": "running", "of the child": "abandoned"}
 
-        until(apart, "the child's work to be abandoned, and the parent's not")
+        until(child_abandoned, "the child's work to be abandoned, and the parent's not")
 
 
-QUIET = """
+SLEEPING = """
 import sys, threading
 from otel_setup import configure_telemetry, flow
 configure_telemetry(service_name=sys.argv[1], in_flight=sys.argv[2] == "1", report_interval=0.05)
@@ -215,7 +215,7 @@ assert "otelgres-alive" not in {thread.name for thread in threading.enumerate()}
 def test_without_work_or_without_in_flight_nothing_is_said(receiver: Serving, in_flight: str) -> None:
     service = f"quiet {in_flight}"
     done = subprocess.run(
-        [sys.executable, "-c", QUIET, service, in_flight],
+        [sys.executable, "-c", SLEEPING, service, in_flight],
         env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}"),
         capture_output=True,
         text=True,

@@ -68,15 +68,15 @@ def reachable(port: int) -> bool:
     return True
 
 
-class Story:
-    """What the example did: the flow ids it printed, what its subscriber said in the end, and where it is stored."""
+class Example:
+    """What the example did: the flow ids it printed, what its subscriber output in the end, and where it is stored."""
 
     def __init__(self, receiver: Serving, flows: list[uuid.UUID], stats: dict[str, Any]) -> None:
         self.receiver, self.flows, self.stats = receiver, flows, stats
 
 
 @pytest.fixture(scope="module")
-def story(cluster: Cluster, migrated: str, redis_url: str) -> Iterator[Story]:
+def example(cluster: Cluster, migrated: str, redis_url: str) -> Iterator[Example]:
     with served(cluster, migrated) as receiver:
         env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", REDIS_URL=redis_url)
         command = [sys.executable, str(EXAMPLE)]
@@ -92,15 +92,15 @@ def story(cluster: Cluster, migrated: str, redis_url: str) -> Iterator[Story]:
             flows = [uuid.UUID(line) for line in done.stdout.split()]
             query = "SELECT count(*) AS n FROM compat.integration_events WHERE checkpoint = 'WEBSOCKET_DELIVERED'"
             until(lambda: receiver.rows(query) == [{"n": 20}], "everything to be delivered")
-            said, _ = subscriber.communicate("\n", TIMEOUT)
+            output, _ = subscriber.communicate("\n", TIMEOUT)
             watchdog.cancel()
             assert subscriber.returncode == 0
-        yield Story(receiver, flows, json.loads(said))
+        yield Example(receiver, flows, json.loads(output))
 
 
-def test_each_flow_went_all_the_way_under_its_id(story: Story) -> None:
-    found = story.receiver.rows("SELECT * FROM compat.pattern_flow_analysis ORDER BY start_time")
-    assert {row["flow_id"] for row in found} == set(story.flows)
+def test_each_flow_went_all_the_way_under_its_id(example: Example) -> None:
+    found = example.receiver.rows("SELECT * FROM compat.pattern_flow_analysis ORDER BY start_time")
+    assert {row["flow_id"] for row in found} == set(example.flows)
     for row in found:
         assert row["flow_path"] == PATH
         assert (row["symbol"], row["pattern_name"], row["users_notified"]) == ("AAPL", "Doji", 3)
@@ -109,46 +109,46 @@ def test_each_flow_went_all_the_way_under_its_id(story: Story) -> None:
     assert sorted(float(row["confidence"]) for row in found) == [0.5 + number / 100 for number in range(20)]
 
 
-def test_events_have_every_column(story: Story) -> None:
-    (event,) = story.receiver.rows(
+def test_events_have_every_column(example: Example) -> None:
+    (event,) = example.receiver.rows(
         "SELECT * FROM compat.integration_events WHERE flow_id = %s AND checkpoint = 'WEBSOCKET_DELIVERED'",
-        story.flows[0],
+        example.flows[0],
     )
     assert event["event_type"] == "pattern_detected"
     assert (event["source_system"], event["channel"]) == ("Dashboard", "events.patterns")
     assert (event["symbol"], event["pattern_name"], event["user_count"]) == ("AAPL", "Doji", 3)
     assert event["created_at"] >= event["timestamp"]
-    ids = story.receiver.rows("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM compat.integration_events")
+    ids = example.receiver.rows("SELECT count(*) AS n, count(DISTINCT id) AS ids FROM compat.integration_events")
     assert ids[0]["n"] == ids[0]["ids"] >= 83
 
 
-def test_expected_checkpoints_are_recorded_and_none_is_missing(story: Story) -> None:
-    (told,) = story.receiver.rows("SELECT flow_name, checkpoints, declared_by FROM otel.expected_checkpoints")
-    assert told == {"flow_name": "PATTERN_PUBLISHED", "checkpoints": PATH, "declared_by": "detector"}
-    assert story.receiver.rows("SELECT * FROM otel.incomplete_flows") == []
-    days = story.receiver.rows("SELECT flows, p99_latency_ms FROM compat.pattern_latency_trends")
+def test_expected_checkpoints_are_recorded_and_none_is_missing(example: Example) -> None:
+    (expected,) = example.receiver.rows("SELECT flow_name, checkpoints, declared_by FROM otel.expected_checkpoints")
+    assert expected == {"flow_name": "PATTERN_PUBLISHED", "checkpoints": PATH, "declared_by": "detector"}
+    assert example.receiver.rows("SELECT * FROM otel.incomplete_flows") == []
+    days = example.receiver.rows("SELECT flows, p99_latency_ms FROM compat.pattern_latency_trends")
     assert sum(day["flows"] for day in days) == 20
     assert all(0 < day["p99_latency_ms"] < 10_000 for day in days)
 
 
-def test_heartbeats_and_subscriptions(story: Story) -> None:
-    assert (story.stats["events_received"], story.stats["events_forwarded"]) == (20, 20)
-    (beat,) = story.receiver.rows("SELECT * FROM otel.heartbeats")
+def test_heartbeats_and_subscriptions(example: Example) -> None:
+    assert (example.stats["events_received"], example.stats["events_forwarded"]) == (20, 20)
+    (beat,) = example.receiver.rows("SELECT * FROM otel.heartbeats")
     assert (beat["source_system"], beat["missed"]) == ("Dashboard", False)
     assert set(beat["stats"]) >= {"subscribed_channels", "events_received", "connection_errors", "uptime_seconds"}
-    (subscription,) = story.receiver.rows("SELECT * FROM otel.subscriptions")
+    (subscription,) = example.receiver.rows("SELECT * FROM otel.subscriptions")
     assert (subscription["channel"], subscription["confirmed"]) == ("events.patterns", True)
 
 
 @pytest.mark.parametrize("number", range(len(QUERIES)))
-def test_what_such_systems_ask_is_answered(story: Story, number: int) -> None:
-    with psycopg.connect(story.receiver.dsn) as connection:
+def test_what_such_systems_ask_is_answered(example: Example, number: int) -> None:
+    with psycopg.connect(example.receiver.dsn) as connection:
         connection.execute("SET search_path = compat, public")
         assert connection.execute(QUERIES[number].encode()).fetchall()
 
 
-def test_a_time_filter_reads_few_flows(story: Story) -> None:
-    with psycopg.connect(story.receiver.dsn) as connection:
+def test_a_time_filter_reads_few_flows(example: Example) -> None:
+    with psycopg.connect(example.receiver.dsn) as connection:
         connection.execute("SET enable_seqscan = off")
         plan = "\n".join(
             row[0]

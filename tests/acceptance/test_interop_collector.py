@@ -42,7 +42,7 @@ MANIFEST = Path(__file__).with_name("collector_build") / "manifest.yaml"
 BUILDER = "go.opentelemetry.io/collector/cmd/builder@v0.162.0"
 BUILD_SECONDS = 1500.0
 # The Collector waits up to 30 s between tries.
-LONG_PATIENCE = 90.0
+LONG_TIMEOUT = 90.0
 
 pytestmark = [
     pytest.mark.interop,
@@ -242,8 +242,8 @@ def assert_each_once(ours: Ours, sent: Senders) -> None:
         found = rows(ours.dsn, "SELECT attributes ->> 'log.record.uid' AS uid FROM otel.logs")
         return [row["uid"] for row in found]
 
-    until(lambda: sent.spans <= set(spans()), "all spans", LONG_PATIENCE)
-    until(lambda: sent.records <= set(records()), "all log records", LONG_PATIENCE)
+    until(lambda: sent.spans <= set(spans()), "all spans", LONG_TIMEOUT)
+    until(lambda: sent.records <= set(records()), "all log records", LONG_TIMEOUT)
     assert sorted(spans()) == sorted(sent.spans)
     assert sorted(records()) == sorted(sent.records)
 

@@ -91,23 +91,23 @@ def test_what_the_pods_run_does_its_work(postgres_version: str, tmp_path: Path) 
     with postgres.fast_cluster(postgres_version) as server:
         receiver_dsn = server.dsn.replace("//postgres", "//otelgres_receiver", 1)
         schema(server, container("Job"), tmp_path, f"{program.parent}:{os.environ['PATH']}")
-        said = container("StatefulSet")
-        arguments = [re.sub(r"^0\.0\.0\.0:\d+$", "127.0.0.1:0", one) for one in said["args"]]
+        spec = container("StatefulSet")
+        arguments = [re.sub(r"^0\.0\.0\.0:\d+$", "127.0.0.1:0", one) for one in spec["args"]]
         with OtelgresProcess(
             *arguments, "--json", OTELGRES_DSN=receiver_dsn, OTELGRES_SPOOL=str(tmp_path / "spool")
         ) as running:
             http = running.ready()["http"]
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-                assert httpx.get(http + said[probe]["httpGet"]["path"], timeout=TIMEOUT).status_code == 200
+                assert httpx.get(http + spec[probe]["httpGet"]["path"], timeout=TIMEOUT).status_code == 200
             annotations = find("StatefulSet")["spec"]["template"]["metadata"]["annotations"]
             numbers = httpx.get(http + annotations["prometheus.io/path"], timeout=TIMEOUT)
             assert "otelgres_database_up" in numbers.text
             assert running.stop() == 0
 
 
-def schema(server: Cluster, said: dict[str, Any], folder: Path, path: str) -> None:
-    assert said["command"] == ["/bin/sh", "-euc"]
-    (script,) = said["args"]
+def schema(server: Cluster, spec: dict[str, Any], folder: Path, path: str) -> None:
+    assert spec["command"] == ["/bin/sh", "-euc"]
+    (script,) = spec["args"]
     done = subprocess.run(
         ["/bin/sh", "-euc", script.replace("/run/secrets/otelgres", str(folder))],
         capture_output=True, text=True, timeout=TIMEOUT, cwd=folder,

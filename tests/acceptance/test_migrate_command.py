@@ -33,7 +33,7 @@ def log(dsn: str) -> None:
         connection.execute("SELECT _otel.make_partition('logs', now())")
         connection.execute(
             "INSERT INTO _otel.logs (time, time_unix_nano, observed_time_unix_nano, resource_id, scope_id, "
-            "severity_number, flags, dropped_attributes_count, body) VALUES (now(), 1, 0, 1, 1, 9, 0, 0, 'precious')"
+            "severity_number, flags, dropped_attributes_count, body) VALUES (now(), 1, 0, 1, 1, 9, 0, 0, 'kept')"
         )
 
 
@@ -89,7 +89,7 @@ def test_test_data_is_real_and_the_sample_queries_find_it(empty_database: str) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         (["--test-data", "7"], "is not a uuid"),
         (["--check-only", "--force"], "--check-only changes nothing"),
@@ -97,9 +97,9 @@ def test_test_data_is_real_and_the_sample_queries_find_it(empty_database: str) -
         ([DELETES], "need --force"),
     ],
 )
-def test_what_makes_no_sense_is_said(database: str, arguments: list[str], said: str) -> None:
+def test_what_makes_no_sense_is_said(database: str, arguments: list[str], text: str) -> None:
     done = migrate(database, *arguments)
-    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, text in done.stderr) == (2, True), done.stderr
 
 
 def test_force_names_asks_and_refuses(database: str) -> None:
@@ -113,7 +113,7 @@ def test_force_names_asks_and_refuses(database: str) -> None:
     assert (done.returncode, "the name does not match" in done.stderr) == (1, True)
     done = migrate(database, "--force", DELETES)
     assert done.returncode == 1  # nobody is there to answer
-    assert [row["body"] for row in rows(database, "SELECT body FROM otel.logs")] == ["precious"]
+    assert [row["body"] for row in rows(database, "SELECT body FROM otel.logs")] == ["kept"]
 
     name = conninfo_to_dict(database)["dbname"]
     done = migrate(database, "--force", DELETES, answer=f"{name}\n")

@@ -43,10 +43,10 @@ def fill(connection: Connection) -> None:
         trace=flow, start=start, end=start, name="CHARGED", parent=rows.span_id(1), role=rows.CHECKPOINT,
         attributes={"otelgres.type": "checkpoint", "otelgres.flow.name": "or\x1b[31mder"},
     )  # fmt: skip
-    told = Span(
+    error = Span(
         trace=uuid.uuid4(), start=start, end=start, name="PUBLISHED", parent=rows.span_id(1), role=rows.CHECKPOINT
     )
-    rows.insert(connection, [*requests, stalled, told])
+    rows.insert(connection, [*requests, stalled, error])
     connection.execute("INSERT INTO otel.flow_expectations VALUES ('PUBLISHED', '{PUBLISHED,DELIVERED}')")
     for event, source, more in (
         ("otelgres.heartbeat", "feed", {}),

@@ -51,7 +51,7 @@ class Receiver:
     def _start(self) -> OtelgresProcess:
         arguments = ("serve", "--json", "--grpc", self.grpc, "--http", self.http)
         process = OtelgresProcess(*arguments, stdout=subprocess.DEVNULL, **self._environ)
-        until(lambda: self.status("/healthz") == 200 or process.process.poll() is not None, "an open door")
+        until(lambda: self.status("/healthz") == 200 or process.process.poll() is not None, "a listener that answers")
         assert process.process.poll() is None, process.errors
         return process
 
@@ -91,7 +91,7 @@ def send(transport: ChaosTransport, kind: ItemKind, numbers: range) -> Answer:
         transport.close()
 
 
-def doors(receiver: Receiver) -> list[ChaosTransport]:
+def transports(receiver: Receiver) -> list[ChaosTransport]:
     return [Grpc(receiver.grpc), Http(receiver.http, as_json=False), Http(receiver.http, as_json=True)]
 
 
@@ -118,14 +118,14 @@ def test_a_real_server_away_at_the_start_and_again_later(tmp_path: Path) -> None
             with receiving(database.dsn, tmp_path) as receiver:
                 assert receiver.status("/readyz") == 503
                 early, later = fresh(), fresh()
-                for transport in doors(receiver):
+                for transport in transports(receiver):
                     assert send(transport, ItemKind.SPAN, early).status in ("grpc OK", "http 200")
                 database.start()
                 receiver.until_ready()
                 until(lambda: stored(database.direct_dsn, "spans") == list(early), "what came before the server")
                 database.end(immediate=True)
                 assert receiver.status("/readyz") == 503
-                for transport in doors(receiver):
+                for transport in transports(receiver):
                     assert send(transport, ItemKind.LOG, later).accepted
                 database.start()
                 receiver.until_ready()
@@ -371,7 +371,7 @@ def test_a_batch_postgresql_cannot_store_does_not_affect_others(database: str, t
         requests.insert(5, poison)
         with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
             sending = [
-                pool.submit(send, doors(receiver)[number % 3], ItemKind.LOG, numbers)
+                pool.submit(send, transports(receiver)[number % 3], ItemKind.LOG, numbers)
                 for number, numbers in enumerate(requests)
             ]
             size = sum(len(ITEMS.request(ItemKind.LOG, numbers)) for numbers in requests)
@@ -392,20 +392,20 @@ def test_a_slow_database_rejects_requests_before_clients_time_out(database: str,
         sent = [fresh(100) for _ in range(300)]
 
         def deliver(numbers: range) -> list[str]:
-            heard = []
+            statuses = []
             transport = Grpc(receiver.grpc)
             payload = ITEMS.request(ItemKind.LOG_WITHOUT_UID, numbers)
             while not (answer := transport.send(Signal.LOGS, payload)).accepted:
                 assert not answer.final, answer
-                heard.append(answer.status)
+                statuses.append(answer.status)
                 if answer.status == "grpc RESOURCE_EXHAUSTED":
                     proxy.bytes_per_second = None
             transport.close()
-            return heard
+            return statuses
 
         with concurrent.futures.ThreadPoolExecutor(30) as pool:
-            heard = set(itertools.chain(*pool.map(deliver, sent)))
-        assert "grpc RESOURCE_EXHAUSTED" in heard
+            statuses = set(itertools.chain(*pool.map(deliver, sent)))
+        assert "grpc RESOURCE_EXHAUSTED" in statuses
         assert stored(database) == sorted(itertools.chain(*sent))
 
 

@@ -35,7 +35,7 @@ def read_by(login: str, cluster: Cluster, migrated: str) -> Iterator[Serving]:
     with served(cluster, migrated) as receiver:
         env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}")
         subprocess.run([sys.executable, "-c", APPLICATION], env=env, timeout=TIMEOUT, check=True)
-        until(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to tell of itself")
+        until(lambda: receiver.rows("SELECT 1 FROM otel.receivers WHERE alive"), "the receiver to publish its metrics")
         made = invoke("role", "create", login, "--kind", "reader", OTELGRES_DSN=receiver.dsn)
         assert made.returncode == 0, made.stderr
         try:
@@ -59,7 +59,7 @@ def diagnosed(cluster: Cluster, migrated: str) -> Iterator[Serving]:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "text"),
     [
         ("monitor", "shop"),
         ("monitor --json", '"services"'),
@@ -73,24 +73,24 @@ def diagnosed(cluster: Cluster, migrated: str) -> Iterator[Serving]:
         ("export training --out {folder}", "documents"),
     ],
 )
-def test_a_reader_is_enough(receiver: Serving, arguments: str, said: str, tmp_path: Path) -> None:
+def test_a_reader_is_enough(receiver: Serving, arguments: str, text: str, tmp_path: Path) -> None:
     words = shlex.split(arguments.format(folder=tmp_path))
     done = invoke(*words, OTELGRES_DSN=receiver.dsn.replace("//postgres", f"//{LOGIN}", 1))
     assert done.returncode == 0, done.stderr
-    assert said in done.stdout
+    assert text in done.stdout
 
 
 def test_diagnose_sees_the_schema_as_a_reader(diagnosed: Serving) -> None:
-    doors = ("--http", diagnosed.http, "--grpc", diagnosed.grpc)
+    addresses = ("--http", diagnosed.http, "--grpc", diagnosed.grpc)
     dsn = diagnosed.dsn.replace("//postgres", f"//{LOGIN}_too", 1)
-    done = invoke("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
+    done = invoke("diagnose", "--json", *addresses, OTELGRES_DSN=dsn)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one for one in found if one["severity"] != "fine"] == []
     assert {"check": "schema", "severity": "fine", "what": "the schema is up to date", "fix": ""} in found
     with psycopg.connect(diagnosed.dsn, autocommit=True) as connection:
         newest = "(SELECT max(name) FROM _otel.migrations)"
         gone = connection.execute(f"DELETE FROM _otel.migrations WHERE name = {newest} RETURNING *").fetchone()
-        done = invoke("diagnose", "--json", *doors, OTELGRES_DSN=dsn)
+        done = invoke("diagnose", "--json", *addresses, OTELGRES_DSN=dsn)
         connection.execute("INSERT INTO _otel.migrations VALUES (%s, %s, %s)", gone)
     assert gone is not None
     assert any(gone[0] in line and '"warning"' in line for line in done.stdout.splitlines()), done.stdout

@@ -20,7 +20,7 @@ SECRET = "hunter2-is-secret"
 CARD = "4111 1111 1111 1111"
 
 
-def dress(attributes: Any) -> None:
+def add_secrets(attributes: Any) -> None:
     """Secrets by name, by look, and nested."""
     attributes.add(key="user.password").value.string_value = SECRET
     attributes.add(key="note").value.string_value = f"paid with {CARD}"
@@ -33,23 +33,23 @@ def dress(attributes: Any) -> None:
 def traces() -> ExportTraceServiceRequest:
     request = ExportTraceServiceRequest()
     group = request.resource_spans.add()
-    dress(group.resource.attributes)
+    add_secrets(group.resource.attributes)
     scope = group.scope_spans.add()
-    dress(scope.scope.attributes)
+    add_secrets(scope.scope.attributes)
     span = scope.spans.add(trace_id=b"t" * 16, span_id=b"s" * 8, start_time_unix_nano=time.time_ns())
     span.name = f"token={SECRET}"
     span.status.message = f"password={SECRET}"
-    dress(span.attributes)
-    dress(span.events.add(name="e").attributes)
-    dress(span.links.add(trace_id=b"t" * 16, span_id=b"s" * 8).attributes)
+    add_secrets(span.attributes)
+    add_secrets(span.events.add(name="e").attributes)
+    add_secrets(span.links.add(trace_id=b"t" * 16, span_id=b"s" * 8).attributes)
     return request
 
 
 def logs() -> ExportLogsServiceRequest:
     request = ExportLogsServiceRequest()
     record = request.resource_logs.add().scope_logs.add().log_records.add(time_unix_nano=time.time_ns())
-    dress(record.body.kvlist_value.values)
-    dress(record.attributes)
+    add_secrets(record.body.kvlist_value.values)
+    add_secrets(record.attributes)
     return request
 
 
@@ -57,8 +57,8 @@ def metrics() -> ExportMetricsServiceRequest:
     request = ExportMetricsServiceRequest()
     metric = request.resource_metrics.add().scope_metrics.add().metrics.add(name="m")
     point = metric.gauge.data_points.add(time_unix_nano=time.time_ns(), as_int=1)
-    dress(point.attributes)
-    dress(point.exemplars.add(as_int=1).filtered_attributes)
+    add_secrets(point.attributes)
+    add_secrets(point.exemplars.add(as_int=1).filtered_attributes)
     return request
 
 

@@ -95,9 +95,9 @@ def stored(dsn: str) -> tuple[dict[str, int], dict[str, int]]:
     return found[0], found[1]
 
 
-@pytest.mark.parametrize(("end", "door"), [("kill", "--endpoint"), ("exit", "--grpc")])
+@pytest.mark.parametrize(("end", "option"), [("kill", "--endpoint"), ("exit", "--grpc")])
 def test_replay_delivers_every_id_once_however_often(
-    cluster: Cluster, migrated: str, tmp_path: Path, end: str, door: str
+    cluster: Cluster, migrated: str, tmp_path: Path, end: str, option: str
 ) -> None:
     spool, copy = tmp_path / "spool", tmp_path / "copy"
     left_behind(spool, end)
@@ -105,7 +105,7 @@ def test_replay_delivers_every_id_once_however_often(
     expected = EXPECTED | ({"queued": 100} if end == "exit" else {})
 
     with served(cluster, migrated) as receiver:
-        where = (door, receiver.http if door == "--endpoint" else receiver.grpc)
+        where = (option, receiver.http if option == "--endpoint" else receiver.grpc)
         done = run_otelgres("replay", str(spool), *where)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "nothing left" in done.stdout
@@ -236,9 +236,9 @@ def test_a_receivers_folders_are_replayed_too_with_what_was_set_aside(
     for folder in ("0", "1"):
         spool = SpoolQueue(tmp_path / folder, 1 << 20)
         spool.append([Batch(Signal.LOGS, lines.pop()), Batch(Signal.LOGS, lines.pop())])
-        kept, aside = spool.read(1 << 20)
-        spool.quarantine(aside)
-        spool.forget(aside.position)
+        kept, quarantined = spool.read(1 << 20)
+        spool.quarantine(quarantined)
+        spool.forget(quarantined.position)
         spool.append([kept.batch])
         spool.close()
     with served(cluster, migrated) as receiver:

@@ -1,4 +1,4 @@
-"""``otelgres report``: what it says of runs of two months, in each format, and of text that means harm."""
+"""``otelgres report``: what it text of runs of two months, in each format, and of text that means harm."""
 
 import csv
 import io
@@ -219,14 +219,14 @@ def test_text_for_a_terminal(dsn: str, name: str) -> None:
     [("2026-01-30", "2026-01-31T12:30"), ("2026-01-30T00:00:00", "2026-01-31 12:30"), ("2026-01-30 00:00", "1m")],
 )
 def test_times_are_given_as_people_write_them(database: str, since: str, until: str) -> None:
-    said = report(database, "errors", "--since", since, "--until", until)
-    (found,) = re.findall(r"^2026-01-30 00:00 to (.*)$", said, re.MULTILINE)
+    output = report(database, "errors", "--since", since, "--until", until)
+    (found,) = re.findall(r"^2026-01-30 00:00 to (.*)$", output, re.MULTILINE)
     assert until == "1m" or found == "2026-01-31 12:30 UTC"
 
 
 def test_a_length_of_time_is_ago(database: str) -> None:
-    said = report(database, "errors", "--since", "30d")
-    ((since, until),) = re.findall(r"^(\d{4}-.*) to (\d{4}-.*) UTC$", said, re.MULTILINE)
+    output = report(database, "errors", "--since", "30d")
+    ((since, until),) = re.findall(r"^(\d{4}-.*) to (\d{4}-.*) UTC$", output, re.MULTILINE)
     assert datetime.fromisoformat(until) - datetime.fromisoformat(since) == timedelta(days=30)
 
 
@@ -254,7 +254,7 @@ def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "text"),
     [
         (("errors", "--section", "nothing"), "its sections are errors, runs, samples"),
         (("errors", "--since", "2026-02-01", "--until", "2026-01-01"), "--since must be before --until"),
@@ -265,10 +265,10 @@ def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
     ],
     ids=["section", "times", "a word", "too long ago", "report", "file"],
 )
-def test_what_makes_no_sense_is_said(database: str, arguments: tuple[str, ...], says: str) -> None:
+def test_what_makes_no_sense_is_said(database: str, arguments: tuple[str, ...], text: str) -> None:
     done = invoke("report", *arguments, OTELGRES_DSN=database)
     assert done.returncode != 0
-    assert says in done.stderr
+    assert text in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -183,7 +183,7 @@ def _gone_in_the_body(servers: Servers) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def _spoken(text: bytes) -> Callable[[Servers], None]:
+def _raw_http(text: bytes) -> Callable[[Servers], None]:
     def send(servers: Servers) -> None:
         with raw(servers.http) as sock:
             sock.sendall(text)
@@ -239,8 +239,8 @@ KINDS = [
         or_counted=label("grpc", "client_gone"),
     ),
     ItemKind("a client that leaves in its body", _gone_in_the_body, label("http", "client_gone")),
-    ItemKind("no HTTP at all", _spoken(b"hello\r\n\r\n"), label("http", "malformed", signal="")),
-    ItemKind("headers without end", _spoken(LONG), label("http", "too_large", signal="")),
+    ItemKind("no HTTP at all", _raw_http(b"hello\r\n\r\n"), label("http", "malformed", signal="")),
+    ItemKind("headers without end", _raw_http(LONG), label("http", "too_large", signal="")),
     ItemKind("health", lambda s: s.ask("GET", "/healthz"), page("/healthz")),
     ItemKind("a page for readers", lambda s: s.ask("GET", "/readyz"), page("/readyz")),
     ItemKind("a page by POST", lambda s: s.ask("POST", "/healthz"), page("/healthz", "wrong_method")),
@@ -249,7 +249,7 @@ KINDS = [
 SLOW = [
     ItemKind("half a message over grpc", _half_a_message, label("grpc", "timeout")),
     ItemKind("half a body over http", _half_a_body, label("http", "timeout")),
-    ItemKind("half the headers over http", _spoken(b"GET /hea"), label("http", "timeout", signal="")),
+    ItemKind("half the headers over http", _raw_http(b"GET /hea"), label("http", "timeout", signal="")),
 ]
 
 
@@ -320,16 +320,16 @@ def test_a_peer_that_failed_too_often_is_counted_exactly_once(loop: LoopThread, 
 
 
 def test_a_client_that_leaves_before_its_answer_is_counted_exactly_once(servers: Servers) -> None:
-    gates = [threading.Event() for _ in range(2)]
+    releases = [threading.Event() for _ in range(2)]
 
-    def held(gate: threading.Event) -> Callable[[], Any]:
+    def held(released: threading.Event) -> Callable[[], Any]:
         async def wait() -> Outcome:
-            await servers.loop.loop.run_in_executor(None, gate.wait, TIMEOUT)
+            await servers.loop.loop.run_in_executor(None, released.wait, TIMEOUT)
             return Accepted()
 
         return wait
 
-    servers.desk.outcomes = [held(gate) for gate in gates]
+    servers.desk.outcomes = [held(released) for released in releases]
     with http2(servers.grpc) as client:
         servers.open_call(client)
         client.send(1, MESSAGE, last=True)
@@ -340,8 +340,8 @@ def test_a_client_that_leaves_before_its_answer_is_counted_exactly_once(servers:
         sock.sendall(servers.head(len(PAYLOAD)) + PAYLOAD)
         servers.loop.run(servers.desk.until(2))
     _until(lambda: not servers.over_http._server.server_state.connections, "the end of the connection")
-    for gate in gates:
-        gate.set()
+    for released in releases:
+        released.set()
     _until(lambda: servers.requests().total() == 2, "both")
     assert servers.requests() == {label("grpc", "client_gone"): 1, label("http", "client_gone"): 1}
 

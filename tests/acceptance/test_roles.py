@@ -76,7 +76,7 @@ def test_a_writer_is_all_that_a_receiver_needs(logins: Logins) -> None:
                 timeout=TIMEOUT,
             )
             assert (done.returncode, done.stderr) == (0, "hello\n")
-            until(lambda: rows(logins.owner, TOLD), "the receiver's own numbers")
+            until(lambda: rows(logins.owner, PUBLISHED), "the receiver's own numbers")
             assert receiver.stop() == 0
             assert "ermission denied" not in receiver.errors
     found = rows(logins.owner, "SELECT count(*) AS n, count(DISTINCT type) AS types FROM otel.metric_points")
@@ -85,7 +85,7 @@ def test_a_writer_is_all_that_a_receiver_needs(logins: Logins) -> None:
     assert rows(logins.owner, "SELECT count(*) AS n FROM otel.logs WHERE body = 'hello'") == [{"n": 2}]
 
 
-TOLD = "SELECT 1 FROM otel.receivers WHERE alive AND name = 'otelcol_exporter_sent_spans' AND value > 0"
+PUBLISHED = "SELECT 1 FROM otel.receivers WHERE alive AND name = 'otelcol_exporter_sent_spans' AND value > 0"
 APPLICATION = """
 import logging
 from opentelemetry import metrics
@@ -134,7 +134,7 @@ def test_a_writer_may_do_nothing_else(logins: Logins) -> None:
         "SELECT compat.map_column('sync_operations', 'x', 'y')",
         "SELECT _otel.grant_rights()",
     )
-    # What it may call drops no more than the owner has said.
+    # What it may call drops no more than the owner has errors_of.
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SELECT _otel.make_partition('spans', now() - interval '40 days')")
         connection.execute("SELECT _otel.drop_expired()")
@@ -270,15 +270,15 @@ def test_a_tenants_filters_still_find_their_days(logins: Logins) -> None:
 
 
 def test_what_is_wrong_with_a_role_is_said(logins: Logins, tmp_path: object) -> None:
-    def said(*arguments: str) -> str:
+    def errors_of(*arguments: str) -> str:
         done = invoke("role", "create", *arguments, OTELGRES_DSN=logins.owner)
         assert done.returncode in (1, 2)
         assert "Traceback" not in done.stderr
         return done.stderr
 
-    assert "needs --tenant" in said("x", "--kind", "tenant")
-    assert "is reserved" in said("otelgres_reader", "--kind", "reader")
-    assert "is reserved" in said("pg_monitor", "--kind", "reader")
+    assert "needs --tenant" in errors_of("x", "--kind", "tenant")
+    assert "is reserved" in errors_of("otelgres_reader", "--kind", "reader")
+    assert "is reserved" in errors_of("pg_monitor", "--kind", "reader")
     reader = logins.create("e_reader", "--kind", "reader")
     done = invoke("role", "create", "y", "--kind", "reader", OTELGRES_DSN=reader)
     assert "CREATEROLE" in done.stderr or "could not be created" in done.stderr

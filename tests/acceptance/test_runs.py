@@ -177,11 +177,15 @@ def test_what_is_carried_is_on_every_log_and_span(receiver: Serving) -> None:
 
 
 def test_a_failed_run_says_why(receiver: Serving) -> None:
-    raised, said = summary(receiver, "nightly")
+    raised, failed = summary(receiver, "nightly")
     assert (raised["success"], raised["failure_type"], raised["total_atms"]) == (False, "PermissionError", 1)
     assert raised["performance_summary"]["phases"]["auth"]["errors"] == 1
-    assert (said["success"], said["failure_type"], said["failover_activated"]) == (False, "authentication", True)
-    assert said["connection_status"] == "refused"
+    assert (failed["success"], failed["failure_type"], failed["failover_activated"]) == (
+        False,
+        "authentication",
+        True,
+    )
+    assert failed["connection_status"] == "refused"
     statuses = receiver.rows("SELECT status FROM otel.flows WHERE name = 'nightly'")
     assert [row["status"] for row in statuses] == ["ERROR", "ERROR"]
 
@@ -416,13 +420,13 @@ def test_the_example_prints_what_it_promises(cluster: Cluster, migrated: str, tm
         assert "T13 was not read" in log_file.read_text()
         lines = example(receiver).stdout.splitlines()
         assert [line.split()[1] for line in lines[:3]] == ["succeeded", "succeeded", "failed"]
-        said = "\n".join(lines[3:])
-        assert "success False, failover_activated False, failure_type terminals_missing" in said
-        assert "success True, failover_activated True, failure_type None, connection_status failover" in said
-        assert "terminal_details_processed 13, error_count 1" in said
-        assert "execution_phase terminals, terminal_id T13, type TimeoutError, count 1, runs 1" in said
-        assert "phase terminals, count 1, errors 0" in said
-        assert "name atm retrieval, runs 3, succeeded 2, failed 1, abandoned 0, failovers 1" in said
+        output = "\n".join(lines[3:])
+        assert "success False, failover_activated False, failure_type terminals_missing" in output
+        assert "success True, failover_activated True, failure_type None, connection_status failover" in output
+        assert "terminal_details_processed 13, error_count 1" in output
+        assert "execution_phase terminals, terminal_id T13, type TimeoutError, count 1, runs 1" in output
+        assert "phase terminals, count 1, errors 0" in output
+        assert "name atm retrieval, runs 3, succeeded 2, failed 1, abandoned 0, failovers 1" in output
         with psycopg.connect(receiver.dsn) as connection:
             connection.execute("SET search_path = compat, public")
             for question, number in QUESTIONS.items():

@@ -1,4 +1,4 @@
-"""Slow, stuck and greedy clients at both listeners: each is bounded, and the others are served meanwhile."""
+"""Slow, blocked and demanding clients at both listeners: each is bounded, and the others are served meanwhile."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ from otelgres.exporters.outcome import Accepted, Outcome
 from tests.acceptance.certificates import Authority
 from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, Http2, http2
-from tests.acceptance.http_client import LIMIT, heard, post, raw, serving, until_closed
+from tests.acceptance.http_client import LIMIT, post, raw, read_response, serving, until_closed
 
 MIB = 1024 * 1024
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -36,11 +36,11 @@ def desk() -> Desk:
 
 @contextmanager
 def grpc_receiver(loop: LoopThread, desk: Desk, **limits: Any) -> Iterator[int]:
-    door = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, limits=CallLimits(**limits)))
+    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, limits=CallLimits(**limits)))
     try:
-        yield door.port
+        yield server.port
     finally:
-        loop.run(door.stop(0))
+        loop.run(server.stop(0))
 
 
 def call(port: int, payload: bytes = b"x") -> bytes:
@@ -71,18 +71,18 @@ def test_a_message_that_does_not_arrive_is_given_up_and_its_place_is_free_again(
 
 
 def test_a_call_without_a_message_is_invalid(loop: LoopThread, desk: Desk) -> None:
-    with grpc_receiver(loop, desk) as port, http2(port) as odd:
-        odd.open_call(1, TRACES)
-        odd.end(1)
-        assert b"grpc-status\x013" in odd.trailers(1)
+    with grpc_receiver(loop, desk) as port, http2(port) as client:
+        client.open_call(1, TRACES)
+        client.end(1)
+        assert b"grpc-status\x013" in client.trailers(1)
     assert desk.batches == []
 
 
 def test_messages_are_received_a_few_at_a_time_and_the_others_hold_only_a_window(loop: LoopThread, desk: Desk) -> None:
     with grpc_receiver(loop, desk, receiving=1) as port, http2(port) as first, http2(port) as second:
-        _greedy(first, 20 * MIB)
+        _announce_large(first, 20 * MIB)
         assert first.granted(1) > MIB, "the one being received gets what its message needs, step by step"
-        _greedy(second, 20 * MIB)
+        _announce_large(second, 20 * MIB)
         assert second.granted(1) == CallLimits().window_bytes
         first.reset(1)
         while second.granted(1) == CallLimits().window_bytes:
@@ -99,7 +99,7 @@ def test_messages_are_received_a_few_at_a_time_and_the_others_hold_only_a_window
     assert desk.batches == []
 
 
-def _greedy(client: Http2, length: int) -> None:
+def _announce_large(client: Http2, length: int) -> None:
     """Starts a message and sends as much of it as is granted, but no end of it."""
     client.open_call(1, TRACES)
     client.send(1, message(length))
@@ -126,20 +126,20 @@ def test_whoever_takes_no_answers_is_closed_in_the_end(loop: LoopThread, desk: D
     desk.outcomes = [Accepted(1, "a partial success has a body")]
     with (
         grpc_receiver(loop, desk, age_seconds=0.3, age_grace_seconds=0.3) as port,
-        http2(port, initial_window=0) as mute,
+        http2(port, initial_window=0) as client,
     ):
-        mute.open_call(1, TRACES)
-        mute.send(1, message(1) + b"x", last=True)
+        client.open_call(1, TRACES)
+        client.send(1, message(1) + b"x", last=True)
         loop.run(desk.until(1))
-        mute.until_closed()
-        assert mute.goaway
+        client.until_closed()
+        assert client.goaway
 
 
 def test_clients_do_not_notice_that_connections_age(loop: LoopThread, desk: Desk) -> None:
-    gate = asyncio.Event()
+    released = asyncio.Event()
 
     async def wait() -> Outcome:
-        await gate.wait()
+        await released.wait()
         return Accepted()
 
     desk.outcomes = [wait]
@@ -153,7 +153,7 @@ def test_clients_do_not_notice_that_connections_age(loop: LoopThread, desk: Desk
         for _ in range(30):
             calls = [export.future(b"x" * 1000, timeout=TIMEOUT) for _ in range(50)]
             assert {one.result() for one in calls} == {b""}
-        loop.loop.call_soon_threadsafe(gate.set)
+        loop.loop.call_soon_threadsafe(released.set)
         assert long.result() == b""
     assert len(desk.batches) == 1501
 
@@ -176,7 +176,7 @@ async def _long_page() -> Page:
     return Page(200, "text/plain", bytes(MIB))
 
 
-def _mute(sock: socket.socket) -> bool:
+def _no_response(sock: socket.socket) -> bool:
     """Asks for more than all buffers on the way can hold, and takes none of it; whether the server has ended that."""
     sock.sendall(b"GET /long HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
     poll = select.poll()
@@ -192,9 +192,9 @@ def test_whoever_takes_no_answers_over_http_is_closed(loop: LoopThread, desk: De
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     pages = {"/long": _long_page}
     with serving(loop, desk, pages=pages, connection_limits=limits) as port, raw(port) as sock:
-        assert _mute(sock)
+        assert _no_response(sock)
     with serving(loop, desk, pages=pages, connection_limits=limits, tls=tls) as port, raw(port) as sock:
-        assert _mute(context.wrap_socket(sock))
+        assert _no_response(context.wrap_socket(sock))
 
 
 def test_requests_sent_ahead_are_bounded(loop: LoopThread, desk: Desk) -> None:
@@ -213,7 +213,7 @@ def test_requests_sent_ahead_are_bounded(loop: LoopThread, desk: Desk) -> None:
 def test_a_connection_without_a_next_request_is_closed(loop: LoopThread, desk: Desk) -> None:
     with serving(loop, desk, connection_limits=ConnectionLimits(idle_seconds=0.3)) as port, raw(port) as sock:
         sock.sendall(HEALTH)
-        assert heard(sock).status == 200
+        assert read_response(sock).status == 200
         assert until_closed(sock) == b""
 
 

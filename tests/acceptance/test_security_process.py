@@ -114,14 +114,14 @@ def session(dsn: str, output: Path, **environ: str) -> Iterator["subprocess.Pope
     The database is away when it starts.
     """
     everything = "import logging; logging.basicConfig(level=1); from otelgres.collector.cli import main; main()"
-    with output.open("wb") as said, ExitStack() as ending:
+    with output.open("wb") as log, ExitStack() as stack:
         with _database_away(dsn):
             process = subprocess.Popen(
                 [sys.executable, "-X", "dev", "-c", everything, "serve", "--dsn", dsn],
-                stdout=said, stderr=subprocess.STDOUT, env=environment(**environ), start_new_session=True,
+                stdout=log, stderr=subprocess.STDOUT, env=environment(**environ), start_new_session=True,
             )  # fmt: skip
-            ending.callback(process.wait, TIMEOUT)
-            ending.callback(process.kill)
+            stack.callback(process.wait, TIMEOUT)
+            stack.callback(process.kill)
             until(lambda: "the database is not ready" in output.read_text(), "a warning")
         until(lambda: "otelgres is ready" in output.read_text() or process.poll() is not None, "readiness")
         assert process.poll() is None, output.read_text()
@@ -131,7 +131,7 @@ def session(dsn: str, output: Path, **environ: str) -> Iterator["subprocess.Pope
 
 
 def test_secrets_are_nowhere_to_be_seen(folder: Path, secret_dsn: str) -> None:
-    """A session with everything that goes wrong; what it said, showed, stored and left is searched for its secrets."""
+    """A session with everything that goes wrong; its output, its rows and its files is searched for its secrets."""
     pair = Authority(folder / "ca").pair("server", "serverAuth")
     tokens, spool, output = folder / "tokens.yaml", folder / "spool", folder / "output"
     ingest, read = (new_token(tokens, "--name", name, "--scope", name) for name in ("ingest", "read"))
@@ -202,7 +202,7 @@ def _commands_with_a_dsn(group: click.Group, *names: str) -> Iterator[str]:
 def test_every_command_takes_the_password_off_its_line_and_says_nothing_of_it(folder: Path) -> None:
     dsn = f"postgresql://somebody:{PASSWORD}@127.0.0.1:1/nowhere"
 
-    def said(command: str, dsn: str) -> str:
+    def errors_of(command: str, dsn: str) -> str:
         done = run_otelgres(*command.split(), *ARGUMENTS.get(command, []), "--dsn", dsn)
         assert done.returncode != 0, command
         return done.stdout + done.stderr
@@ -210,8 +210,8 @@ def test_every_command_takes_the_password_off_its_line_and_says_nothing_of_it(fo
     commands = list(_commands_with_a_dsn(cli))
     assert {"bench ingest", "migrate", "status", "tail", "alerts"} <= set(commands)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        away = pool.map(lambda command: said(command, dsn), commands)
-        malformed = pool.map(lambda command: said(command, dsn.replace("127", "[127")), commands[:4])
+        away = pool.map(lambda command: errors_of(command, dsn), commands)
+        malformed = pool.map(lambda command: errors_of(command, dsn.replace("127", "[127")), commands[:4])
         for command, text in zip(commands, away, strict=True):
             assert PASSWORD not in text, command
             assert "It was overwritten there" in text or sys.platform != "linux", (command, text)

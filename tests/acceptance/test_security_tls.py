@@ -51,7 +51,7 @@ def client(ca: Authority) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Pair:
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """A client certificate of somebody else's CA."""
     return Authority(tmp_path_factory.mktemp("other") / "theirs").pair("client", "clientAuth")
 
@@ -64,21 +64,21 @@ def desk() -> Desk:
 @contextmanager
 def grpc_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
     credentials = certificates.grpc_credentials()
-    door = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, credentials=credentials, **options))
+    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, credentials=credentials, **options))
     try:
-        yield door.port
+        yield server.port
     finally:
-        loop.run(door.stop(0))
+        loop.run(server.stop(0))
 
 
 @contextmanager
 def http_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
     context = certificates.http_context()
-    door = loop.run(serve_http(desk.pipeline(), "127.0.0.1", 0, ready=always_ready, tls=context, **options))
+    server = loop.run(serve_http(desk.pipeline(), "127.0.0.1", 0, ready=always_ready, tls=context, **options))
     try:
-        yield door.port
+        yield server.port
     finally:
-        loop.run(door.stop(0))
+        loop.run(server.stop(0))
 
 
 def over_grpc(port: int, ca: Path, pair: Pair | None) -> Any:
@@ -98,10 +98,10 @@ def over_http(port: int, ca: Path, pair: Pair | None) -> Any:
     )
 
 
-DOORS = pytest.mark.parametrize(
-    ("door", "exporter"), [(grpc_receiver, over_grpc), (http_receiver, over_http)], ids=["grpc", "http"]
+LISTENERS = pytest.mark.parametrize(
+    ("listener", "exporter"), [(grpc_receiver, over_grpc), (http_receiver, over_http)], ids=["grpc", "http"]
 )
-Door = Callable[..., Any]
+Make = Callable[..., Any]
 
 
 def export(exporter: Any) -> bool:
@@ -114,14 +114,14 @@ def export(exporter: Any) -> bool:
         exporter.shutdown()
 
 
-@DOORS
+@LISTENERS
 def test_exporters_send_over_tls_and_only_over_tls(
-    loop: LoopThread, desk: Desk, ca: Authority, server: Pair, stranger: Pair, door: Door, exporter: Door
+    loop: LoopThread, desk: Desk, ca: Authority, server: Pair, foreign: Pair, listener: Make, exporter: Make
 ) -> None:
-    with door(loop, desk, Certificates(TlsFiles(server.cert, server.key))) as port:
+    with listener(loop, desk, Certificates(TlsFiles(server.cert, server.key))) as port:
         assert export(exporter(port, ca.cert, None))
         assert len(desk.batches) == 1
-        assert not export(exporter(port, stranger.cert, None)), "a client that does not know our CA must not send"
+        assert not export(exporter(port, foreign.cert, None)), "a client that does not know our CA must not send"
         plain = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         plain.sendall(b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         assert b" 200 " not in until_closed(plain)
@@ -129,24 +129,31 @@ def test_exporters_send_over_tls_and_only_over_tls(
     assert len(desk.batches) == 1
 
 
-@DOORS
+@LISTENERS
 def test_mutual_tls_wants_a_certificate_of_the_client_ca(
-    loop: LoopThread, desk: Desk, ca: Authority, server: Pair, client: Pair, stranger: Pair, door: Door, exporter: Door
+    loop: LoopThread,
+    desk: Desk,
+    ca: Authority,
+    server: Pair,
+    client: Pair,
+    foreign: Pair,
+    listener: Make,
+    exporter: Make,
 ) -> None:
-    with door(loop, desk, Certificates(TlsFiles(server.cert, server.key, ca.cert))) as port:
+    with listener(loop, desk, Certificates(TlsFiles(server.cert, server.key, ca.cert))) as port:
         assert export(exporter(port, ca.cert, client))
         assert not export(exporter(port, ca.cert, None))
-        assert not export(exporter(port, ca.cert, stranger))
+        assert not export(exporter(port, ca.cert, foreign))
         # A certificate for servers is no proof of being a client.
         assert not export(exporter(port, ca.cert, server))
     assert len(desk.batches) == 1
 
 
-@DOORS
+@LISTENERS
 def test_versions_before_1_2_are_refused(
-    loop: LoopThread, desk: Desk, server: Pair, door: Door, exporter: Door
+    loop: LoopThread, desk: Desk, server: Pair, listener: Make, exporter: Make
 ) -> None:
-    with door(loop, desk, Certificates(TlsFiles(server.cert, server.key))) as port:
+    with listener(loop, desk, Certificates(TlsFiles(server.cert, server.key))) as port:
         for version, accepted in ((ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)):
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -182,15 +189,15 @@ def _pem(pair: Pair) -> str:
     return pair.cert.read_text().strip()
 
 
-@DOORS
+@LISTENERS
 def test_changed_certificates_are_used_by_the_next_connection(
-    loop: LoopThread, desk: Desk, ca: Authority, tmp_path: Path, door: Door, exporter: Door,
+    loop: LoopThread, desk: Desk, ca: Authority, tmp_path: Path, listener: Make, exporter: Make,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    first, second = (ca.pair(f"{door.__name__}-{name}", "serverAuth") for name in ("first", "second"))
+    first, second = (ca.pair(f"{listener.__name__}-{name}", "serverAuth") for name in ("first", "second"))
     used = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
     _replace(used, first)
-    with door(loop, desk, Certificates(TlsFiles(used.cert, used.key))) as port:
+    with listener(loop, desk, Certificates(TlsFiles(used.cert, used.key))) as port:
         assert _subject_seen_by(port).strip() == _pem(first)
         shutil.copy(second.cert, used.cert)
         assert _subject_seen_by(port).strip() == _pem(first), "half of a pair must not be used"
@@ -252,8 +259,8 @@ def test_handshakes_that_never_end_are_ended_and_counted(
     loop: LoopThread, desk: Desk, ca: Authority, server: Pair
 ) -> None:
     certificates = Certificates(TlsFiles(server.cert, server.key))
-    impatient = ConnectionLimits(handshake_seconds=0.3)
-    with http_receiver(loop, desk, certificates, connection_limits=impatient) as port:
+    limits = ConnectionLimits(handshake_seconds=0.3)
+    with http_receiver(loop, desk, certificates, connection_limits=limits) as port:
         for sent in (b"", b"\x16\x03\x01\x02\x00\x01"):
             with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
                 sock.sendall(sent)

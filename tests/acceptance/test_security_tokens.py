@@ -87,15 +87,15 @@ def _guarded(loop: LoopThread, folder: Path, most: int) -> Iterator[Guarded]:
 
 @pytest.fixture
 def guarded(loop: LoopThread, tmp_path: Path) -> Iterator[Guarded]:
-    with _guarded(loop, tmp_path, most=10**9) as doors:
-        yield doors
+    with _guarded(loop, tmp_path, most=10**9) as guarded:
+        yield guarded
 
 
 @pytest.fixture
 def strict(loop: LoopThread, tmp_path: Path) -> Iterator[Guarded]:
     """Slows down after the second failure."""
-    with _guarded(loop, tmp_path, most=2) as doors:
-        yield doors
+    with _guarded(loop, tmp_path, most=2) as guarded:
+        yield guarded
 
 
 def call(port: int, **metadata: str) -> Any:

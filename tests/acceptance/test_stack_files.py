@@ -40,7 +40,7 @@ def service(name: str) -> dict[str, Any]:
     return found
 
 
-OURS = sorted(name for name, said in compose()["services"].items() if said["image"] == "otelgres:local")
+OURS = sorted(name for name, service in compose()["services"].items() if service["image"] == "otelgres:local")
 
 
 @pytest.fixture
@@ -69,15 +69,15 @@ def server(postgres_version: str) -> Iterator[Cluster]:
 
 def test_secrets_are_made_once_and_agree(secrets: Path) -> None:
     assert stat.S_IMODE(secrets.stat().st_mode) == 0o700
-    told = {path.name: path.read_text() for path in secrets.iterdir()}
-    assert set(told) == set(compose()["secrets"])
-    passwords = [text for name, text in told.items() if name.endswith("_password")]
+    contents = {path.name: path.read_text() for path in secrets.iterdir()}
+    assert set(contents) == set(compose()["secrets"])
+    passwords = [text for name, text in contents.items() if name.endswith("_password")]
     assert all(re.fullmatch("[0-9a-f]{48}", text) for text in passwords)
     assert len(set(passwords)) == len(passwords)
-    assert f":{told['receiver_password']}@postgres:5432/otelgres" in told["receiver_dsn"]
-    assert f":{told['postgres_password']}@postgres:5432/otelgres" in told["owner_dsn"]
+    assert f":{contents['receiver_password']}@postgres:5432/otelgres" in contents["receiver_dsn"]
+    assert f":{contents['postgres_password']}@postgres:5432/otelgres" in contents["owner_dsn"]
     subprocess.run(["sh", str(secrets.parent / "docs/deploy/make-secrets.sh")], check=True, capture_output=True)
-    assert {path.name: path.read_text() for path in secrets.iterdir()} == told
+    assert {path.name: path.read_text() for path in secrets.iterdir()} == contents
 
 
 def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secrets: Path, tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
         ready = running.ready()
         healthy = run_otelgres("healthcheck", OTELGRES_HTTP=ready["http"].removeprefix("http://"))
         assert healthy.returncode == 0, healthy.stderr
-        told = service("demo")["command"]
-        assert told[:2] == ["demo", "--endpoint"]
+        command = service("demo")["command"]
+        assert command[:2] == ["demo", "--endpoint"]
         sent = run_otelgres("demo", "--endpoint", f"http://{ready['grpc']}", "--seconds", "2", "--json", timeout=90)
         assert sent.returncode == 0, sent.stderr
         records = json.loads(sent.stdout)["sent"]["records"]
@@ -141,28 +141,28 @@ def test_a_demo_without_a_receiver_says_so() -> None:
 
 def test_the_compose_file_publishes_nothing_and_names_what_exists() -> None:
     whole = compose()
-    for name, said in whole["services"].items():
-        for port in said.get("ports", []):
+    for name, service in whole["services"].items():
+        for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), name
-        assert ":" in said["image"], name
-        assert not said["image"].endswith(":latest"), name
-        assert set(said.get("secrets", [])) <= set(whole["secrets"]), name
-        for volume in said.get("volumes", []):
+        assert ":" in service["image"], name
+        assert not service["image"].endswith(":latest"), name
+        assert set(service.get("secrets", [])) <= set(whole["secrets"]), name
+        for volume in service.get("volumes", []):
             source = volume.split(":")[0]
             if source.startswith("."):
                 assert (ROOT / source).exists(), source
                 assert volume.endswith(":ro")
             else:
                 assert source in whole["volumes"], source
-        for key, value in said.get("environment", {}).items():
+        for key, value in service.get("environment", {}).items():
             assert "PASSWORD" not in key or key.endswith("FILE"), f"{name}: {key}={value}"
-        assert set(said.get("depends_on", {})) <= set(whole["services"])
-        for other, wanted in said.get("depends_on", {}).items():
+        assert set(service.get("depends_on", {})) <= set(whole["services"])
+        for other, wanted in service.get("depends_on", {}).items():
             has_check = other == "receiver" or "test" in whole["services"][other].get("healthcheck", {})
             assert has_check or wanted["condition"] != "service_healthy", f"{name} waits for {other}"
         if name != "postgres":  # which changes to its own user, and owns its volume
-            assert said["read_only"], name
-            assert said["cap_drop"] == ["ALL"], name
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
 
 
 def test_the_image_has_what_the_program_needs_and_no_more(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``otelgres tail``: what was committed against what it told, under slow transactions and cut connections."""
+"""``otelgres tail``: what was committed against what it follower, under slow transactions and cut connections."""
 
 import datetime
 import json
@@ -42,8 +42,8 @@ def ready(database: str) -> str:
     return database
 
 
-class Told:
-    """A follower at work in a thread; what it told, and how often it lost its connection."""
+class Follower:
+    """A follower at work in a thread; what it follower, and how often it lost its connection."""
 
     def __init__(self, dsn: str, since: datetime.timedelta | None = None, **filters: Any) -> None:
         self.bodies: list[str] = []
@@ -70,26 +70,26 @@ class Told:
 
 
 def test_every_row_is_printed_once_under_slow_transactions_and_disconnects(ready: str) -> None:
-    told = Told(ready)
-    until(lambda: told.following, "the follower to begin")
-    announcer = CommitNotifier(ready)
-    announcer.start()
+    follower = Follower(ready)
+    until(lambda: follower.following, "the follower to begin")
+    notifier = CommitNotifier(ready)
+    notifier.start()
     committed: set[str] = set()
     lock = threading.Lock()
 
     def write(seed: int) -> None:
-        dice = random.Random(seed)
+        rng = random.Random(seed)
         with psycopg.connect(ready) as connection:
             for number in range(40):
-                bodies = [f"{seed}/{number}/{n}" for n in range(dice.randint(1, 30))]
+                bodies = [f"{seed}/{number}/{n}" for n in range(rng.randint(1, 30))]
                 connection.execute(INSERT, [9, None, bodies])
                 # ActiveAlert open for a while: it becomes visible after others that began later.
-                threading.Event().wait(dice.choice([0, 0, 0.01, 0.2]))
-                if dice.random() < 0.1:
+                threading.Event().wait(rng.choice([0, 0, 0.01, 0.2]))
+                if rng.random() < 0.1:
                     connection.rollback()
                     continue
                 connection.commit()
-                announcer.committed()
+                notifier.committed()
                 with lock:
                     committed.update(bodies)
 
@@ -100,21 +100,21 @@ def test_every_row_is_printed_once_under_slow_transactions_and_disconnects(ready
         while any(writer.is_alive() for writer in writers):
             connection.execute(CUT)
             threading.Event().wait(0.15)
-    until(lambda: committed <= set(told.bodies), "everything that was committed")
-    announcer.stop()
-    assert told.lost > 3
-    assert set(told.bodies) == committed
-    assert [body for body, count in Counter(told.bodies).items() if count > 1] == []
+    until(lambda: committed <= set(follower.bodies), "everything that was committed")
+    notifier.stop()
+    assert follower.lost > 3
+    assert set(follower.bodies) == committed
+    assert [body for body, count in Counter(follower.bodies).items() if count > 1] == []
 
 
 def test_filters_select_what_is_printed(ready: str) -> None:
     flow = uuid.uuid4()
     with psycopg.connect(ready, autocommit=True) as connection:
         connection.execute(INSERT, [17, None, ["Old Failure"]])
-        late = Told(ready, since=datetime.timedelta(minutes=1))
-        failures = Told(ready, least_severity=17)
-        words = Told(ready, contains="NEEDLE")
-        flows = Told(ready, flow=flow)
+        late = Follower(ready, since=datetime.timedelta(minutes=1))
+        failures = Follower(ready, least_severity=17)
+        words = Follower(ready, contains="NEEDLE")
+        flows = Follower(ready, flow=flow)
         for one in (late, failures, words, flows):
             until(lambda one=one: one.following, "a follower")  # type: ignore[misc]
         connection.execute(INSERT, [9, None, ["a Needle here"]])

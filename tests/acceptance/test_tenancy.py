@@ -40,7 +40,7 @@ def request(tenant: object = None) -> ExportTraceServiceRequest:
     return message
 
 
-class Doors:
+class Listeners:
     def __init__(self, ready: dict[str, Any], dsn: str, token: str) -> None:
         self.ready, self.dsn, self.token = ready, dsn, token
 
@@ -77,7 +77,7 @@ class Doors:
 
 
 @pytest.fixture(scope="module")
-def doors(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+def listeners(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Listeners]:
     folder: Path = tmp_path_factory.mktemp("tenancy")
     tokens = str(folder / "tokens.yaml")
     made = run_otelgres(
@@ -93,13 +93,13 @@ def doors(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFact
             OTELGRES_TOKENS_FILE=tokens,
         ) as process,
     ):
-        yield Doors(process.ready(), dsn, token)
+        yield Listeners(process.ready(), dsn, token)
         assert process.stop() == 0
 
 
 @pytest.mark.parametrize("way", ["by_grpc", "by_protobuf", "by_json"])
-def test_what_a_tenants_token_sends_is_that_tenants(doors: Doors, way: str) -> None:
-    send: Callable[[bytes], bool] = getattr(doors, way)
+def test_what_a_tenants_token_sends_is_that_tenants(listeners: Listeners, way: str) -> None:
+    send: Callable[[bytes], bool] = getattr(listeners, way)
     unmarked, named, foreign = request(), request("a"), request("b")
     assert send(unmarked.SerializeToString())
     assert send(unmarked.SerializeToString()), "and again"
@@ -110,7 +110,7 @@ def test_what_a_tenants_token_sends_is_that_tenants(doors: Doors, way: str) -> N
     def tenants(message: ExportTraceServiceRequest) -> list[Any]:
         flow = message.resource_spans[0].scope_spans[0].spans[0].trace_id.hex()
         found = rows(
-            doors.dsn, "SELECT resource_attributes ->> 'tenant.id' AS t FROM otel.spans WHERE flow_id = %s", flow
+            listeners.dsn, "SELECT resource_attributes ->> 'tenant.id' AS t FROM otel.spans WHERE flow_id = %s", flow
         )
         return [row["t"] for row in found]
 

@@ -170,11 +170,11 @@ def test_a_second_one_on_the_same_data_is_told_who_has_it(data: Path) -> None:
         assert get(f"{ready['http']}/readyz").status_code == 200
 
 
-@pytest.mark.parametrize("door", ["--grpc", "--http"])
-def test_a_port_that_is_taken_is_named(data: Path, door: str) -> None:
+@pytest.mark.parametrize("option", ["--grpc", "--http"])
+def test_a_port_that_is_taken_is_named(data: Path, option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with up(data, door, f"127.0.0.1:{port}") as process:
+        with up(data, option, f"127.0.0.1:{port}") as process:
             assert process.process.wait(TIMEOUT) == 1
             assert f"127.0.0.1:{port}" in process.errors
             assert "in use" in process.errors
@@ -189,8 +189,8 @@ def test_output_that_nobody_reads_holds_up_nothing(data: Path) -> None:
         while True:
             os.write(writing, b"\n" * 4096)
     fcntl.fcntl(writing, fcntl.F_SETFL, 0)
-    doors = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
-    with OtelgresProcess("up", "--data", str(data), *doors, stdout=writing) as process:
+    addresses = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    with OtelgresProcess("up", "--data", str(data), *addresses, stdout=writing) as process:
         until(lambda: running(data) is not None, "the receiver's addresses")
         found = running(data)
         assert found is not None

@@ -71,11 +71,11 @@ def test_they_are_one_on_the_outside(running: Running) -> None:
     until(lambda: sum(running.metrics("otelcol_exporter_sent_log_records").values()) == len(running.acked), "the sum")
     assert stored(running.dsn) == sorted(running.acked)
 
-    def told() -> dict[str, Any]:
+    def complete_status() -> dict[str, Any]:
         found = status(running.dsn)
         return found if sum(one["items_stored"] for one in found["receivers"]) == len(running.acked) else {}
 
-    found = until(told, "what `otelgres status` says of all of them", 60)
+    found = until(complete_status, "what `otelgres status` says of all of them", 60)
     assert len(found["receivers"]) == WORKERS
     assert rows(running.dsn, "SELECT count(value) > 40 AS every FROM otel.receivers WHERE alive") == [{"every": True}]
     for one in found["receivers"]:

@@ -14,12 +14,12 @@ from tests.waiting import TIMEOUT
 _FRAME = """
 import json, logging, os, sys, threading, time
 from otel_setup.logger import get_logger, initialize_logger, logging_status, shutdown_logging
-told = {}
-told["initialized"] = initialize_logger(json.loads(sys.argv[1]))
+result = {}
+result["initialized"] = initialize_logger(json.loads(sys.argv[1]))
 %s
-told["in_time"] = shutdown_logging()
-told["status"] = logging_status()
-print("TOLD " + json.dumps(told, default=str), flush=True)
+result["in_time"] = shutdown_logging()
+result["status"] = logging_status()
+print("RESULT " + json.dumps(result, default=str), flush=True)
 """
 QUIET = {"enabled": False}
 
@@ -46,16 +46,16 @@ class Application:
         self.process.communicate()
 
     def end(self, timeout: float = TIMEOUT) -> dict[str, Any]:
-        """Closes its stdin, waits for its end, and gives what it told."""
+        """Closes its stdin, waits for its end, and returns its result."""
         self.out, self.err = self.process.communicate(timeout=timeout)
         assert self.process.returncode == 0, self.err
-        (line,) = (line for line in self.out.splitlines() if line.startswith("TOLD "))
-        found: dict[str, Any] = json.loads(line.removeprefix("TOLD "))
+        (line,) = (line for line in self.out.splitlines() if line.startswith("RESULT "))
+        found: dict[str, Any] = json.loads(line.removeprefix("RESULT "))
         return found
 
 
 def run(config: Any, body: str, **environ: str) -> tuple[dict[str, Any], str, str]:
-    """What an application told, and its stdout and stderr."""
+    """The result of an application, and its stdout and stderr."""
     with Application(config, body, **environ) as application:
         return application.end(), application.out, application.err
 

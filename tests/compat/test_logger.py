@@ -33,9 +33,9 @@ get_logger("noted").log(25, "of a level of its own")
 """
     config = into(empty_database, retention_days=90)
     config["logging"] |= {"level": "INFO", "components": {"authentication": "DEBUG", "models": "ERROR"}}
-    told, _, err = run(config, body)
-    assert (told["initialized"], told["in_time"], err) == (True, True, "")
-    assert told["status"]["sent"] == 5 + 5 + 2 + 4 + 1
+    result, _, err = run(config, body)
+    assert (result["initialized"], result["in_time"], err) == (True, True, "")
+    assert result["status"]["sent"] == 5 + 5 + 2 + 4 + 1
     found = logs(empty_database, "logger_name, level")
     assert [(row["logger_name"], row["level"]) for row in found] == [
         *[(name, level) for name in ("authentication", "authentication.tokens")
@@ -65,12 +65,12 @@ def work():
         more = {"user_id": 123, "ip": ["a", {"b": None}]}
         get_logger("api").error("Operation failed: %s", "x", exc_info=True, extra=more)
 thread = threading.Thread(target=work, name="Worker 1"); thread.start(); thread.join()
-told["pid"] = os.getpid()
-told["thread"] = thread.ident
+result["pid"] = os.getpid()
+result["thread"] = thread.ident
 """
-    told, _, _ = run(into(database), body)
+    result, _, _ = run(into(database), body)
     (row,) = logs(database, "*", "logger_name = 'api'")
-    assert (row["process_id"], row["thread_id"], row["thread_name"]) == (told["pid"], told["thread"], "Worker 1")
+    assert (row["process_id"], row["thread_id"], row["thread_name"]) == (result["pid"], result["thread"], "Worker 1")
     assert (row["level"], row["message"], row["hostname"]) == ("ERROR", "Operation failed: x", os.uname().nodename)
     assert (row["function_name"], row["module"], row["filename"], row["pathname"]) == (
         "work",
@@ -99,8 +99,8 @@ get_logger("hostile").info("%d", "no number")
 get_logger("hostile").info("nul \\x00 here")
 """
     # The SDK warns once of the attributes that it does not take.
-    told, _, _ = run(into(database), body, PYTHONWARNINGS="ignore")
-    assert (told["in_time"], told["status"]["sent"], told["status"]["dropped"]) == (True, 15, 0)
+    result, _, _ = run(into(database), body, PYTHONWARNINGS="ignore")
+    assert (result["in_time"], result["status"]["sent"], result["status"]["dropped"]) == (True, 15, 0)
     found = logs(database, "message, extra_data, process_id", "logger_name = 'hostile'")
     assert len(found) == 15
     assert "raised RuntimeError" in found[0]["extra_data"]["o"]
@@ -118,15 +118,15 @@ get_logger("w").info("before")
 pids = [os.fork() for _ in range(1)]
 if pids == [0]:
     work("child")
-    told["in_time"] = shutdown_logging()
-    os._exit(0 if told["in_time"] else 1)
+    result["in_time"] = shutdown_logging()
+    os._exit(0 if result["in_time"] else 1)
 threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
 [thread.start() for thread in threads]; [thread.join() for thread in threads]
-told["child"] = os.waitpid(pids[0], 0)[1]
-told["same"] = get_logger("w") is get_logger("w")
+result["child"] = os.waitpid(pids[0], 0)[1]
+result["same"] = get_logger("w") is get_logger("w")
 """
-    told, _, _ = run(into(database), body)
-    assert (told["child"], told["same"], told["status"]["sent"]) == (0, True, 1601)
+    result, _, _ = run(into(database), body)
+    assert (result["child"], result["same"], result["status"]["sent"]) == (0, True, 1601)
     found = [row["message"] for row in logs(database)]
     expected = ["before", *(f"{who} {n}" for who in ("child", *range(8)) for n in range(200))]
     assert sorted(found) == sorted(expected)
@@ -142,14 +142,14 @@ def until(sent):
     while logging_status()["sent"] < sent and time.monotonic() < begin + 60:
         threading.Event().wait(0.02)
     return time.monotonic() - begin
-told["first"] = until(50)
-told["sent"] = logging_status()["sent"]
-told["rest"] = until(99)
-told["flushes"] = logging_status()["flushes"]
+result["first"] = until(50)
+result["sent"] = logging_status()["sent"]
+result["rest"] = until(99)
+result["flushes"] = logging_status()["flushes"]
 """
-    told, _, _ = run(into(database, batch_size=50, flush_interval=6), body)
-    assert (told["sent"], told["flushes"]) == (50, 2)
-    assert told["rest"] > 5.5
+    result, _, _ = run(into(database, batch_size=50, flush_interval=6), body)
+    assert (result["sent"], result["flushes"]) == (50, 2)
+    assert result["rest"] > 5.5
 
 
 def test_the_file_is_rotated_and_the_console_has_its_format(tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_the_file_is_rotated_and_the_console_has_its_format(tmp_path: Path) -> N
             "database": QUIET,
         }
     }  # fmt: skip
-    told, out, err = run(config, "for n in range(400): get_logger('a.b').info('line %03d', n)")
-    assert (told["initialized"], err) == (True, "")
+    result, out, err = run(config, "for n in range(400): get_logger('a.b').info('line %03d', n)")
+    assert (result["initialized"], err) == (True, "")
     lines = [line for line in out.splitlines() if line.startswith("INFO|a.b|line ")]
     assert lines == [f"INFO|a.b|line {number:03}" for number in range(400)]
     files = sorted(path.name for path in (tmp_path / "deep").iterdir())
@@ -174,8 +174,8 @@ def test_the_file_is_rotated_and_the_console_has_its_format(tmp_path: Path) -> N
 def test_a_file_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     config = {"logging": {"file": {"enabled": True, "path": str(tmp_path / "file" / "app.log")}, "database": QUIET}}
-    told, out, err = run(config, "get_logger('a').info('still here')")
-    assert (told["initialized"], err) == (True, "")
+    result, out, err = run(config, "get_logger('a').info('still here')")
+    assert (result["initialized"], err) == (True, "")
     assert "initialize_logger: logging.file.path" in out
     assert "still here" in out
 
@@ -183,23 +183,23 @@ def test_a_file_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path: Pa
 @pytest.mark.parametrize("config", ["/nowhere/config.yml", 7, None])
 def test_a_configuration_that_cannot_be_read_is_false_and_leaves_the_console(config: Any) -> None:
     environ = {"OTELGRES_LOGGER_CONFIG": "/nowhere/config.yml"} if config is None else {}
-    told, out, err = run(config, "get_logger('a').warning('still here')", **environ)
-    assert (told["initialized"], err) == (False, "")
+    result, out, err = run(config, "get_logger('a').warning('still here')", **environ)
+    assert (result["initialized"], err) == (False, "")
     assert "initialize_logger: the configuration" in out
     assert "still here" in out
 
 
 def test_twice_is_harmless_and_after_the_end_it_is_false(database: str) -> None:
     body = """
-told["again"] = initialize_logger(json.loads(sys.argv[1]))
-told["handlers"] = len(logging.getLogger().handlers)
+result["again"] = initialize_logger(json.loads(sys.argv[1]))
+result["handlers"] = len(logging.getLogger().handlers)
 get_logger("a").info("once")
-told["first"] = shutdown_logging()
-told["after"] = initialize_logger()
+result["first"] = shutdown_logging()
+result["after"] = initialize_logger()
 get_logger("a").info("afterwards")
 """
-    told, out, err = run(into(database, console={"enabled": True, "format": "%(message)s"}), body)
-    assert (told["again"], told["handlers"], told["first"], told["after"], err) == (True, 2, True, False, "")
+    result, out, err = run(into(database, console={"enabled": True, "format": "%(message)s"}), body)
+    assert (result["again"], result["handlers"], result["first"], result["after"], err) == (True, 2, True, False, "")
     assert [row["message"] for row in logs(database)] == ["once"]
     assert out.splitlines().count("once") == 1
 
@@ -228,12 +228,12 @@ def test_what_the_queue_cannot_hold_is_counted_and_nobody_waits(tmp_path: Path) 
 begin = time.monotonic()
 for n in range(5000):
     get_logger("w").info("%d", n)
-told["seconds"] = time.monotonic() - begin
+result["seconds"] = time.monotonic() - begin
 """
     dsn = f"postgresql:///x?host={tmp_path}"
-    told, out, _ = run(into(dsn, queue_size=100, retry_attempts=0), body)
-    status = told["status"]
-    assert told["seconds"] < 20
+    result, out, _ = run(into(dsn, queue_size=100, retry_attempts=0), body)
+    status = result["status"]
+    assert result["seconds"] < 20
     assert status["overflowed"] > 0
     # Each is printed or counted as lost. One that an export saves at the last moment is counted all the same, and what
     # the logger says of the database is a record, too.
@@ -249,11 +249,11 @@ def test_what_is_not_stored_is_seen_once(tmp_path: Path, console: bool, closed: 
     body = "w = sys.stdout; sys.stdout = None\n" if closed else "w = sys.stdout\n"
     body += "get_logger('w').error('seen'); shutdown_logging(); sys.stdout = w"
     config = into(f"postgresql:///x?host={tmp_path}", retry_attempts=0, console={"enabled": console})
-    told, out, err = run(config, body)
+    result, out, err = run(config, body)
     assert (out + err).count("seen") == 1
     assert ("seen" in err) == closed
-    assert told["status"][step] >= 1
-    assert told["status"]["dropped"] == 0
+    assert result["status"][step] >= 1
+    assert result["status"]["dropped"] == 0
 
 
 def test_a_writers_login_does_with_a_schema_that_is_there(postgres_version: str) -> None:
@@ -261,12 +261,12 @@ def test_a_writers_login_does_with_a_schema_that_is_there(postgres_version: str)
         assert run_otelgres("migrate", OTELGRES_DSN=own.dsn).returncode == 0
         assert run_otelgres("role", "create", "w", "--kind", "writer", OTELGRES_DSN=own.dsn).returncode == 0
         dsn = own.dsn.replace("//postgres", "//w", 1)
-        told, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('one')")
-        assert (told["status"]["dropped"], told["status"]["errors"], err) == (0, 0, "")
+        result, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('one')")
+        assert (result["status"]["dropped"], result["status"]["errors"], err) == (0, 0, "")
         assert "run SELECT compat.make_logs_view('app') as the owner" in out
         with psycopg.connect(own.dsn, autocommit=True) as connection:
             connection.execute("SELECT compat.make_logs_view('app')")
-        told, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('two')")
+        result, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('two')")
         assert "otel_setup" not in out
         found = logs(own.dsn, where="logger_name = 'a'")
         assert [row["message"] for row in found] == ["one", "two"]
@@ -275,18 +275,18 @@ def test_a_writers_login_does_with_a_schema_that_is_there(postgres_version: str)
             connection.execute("CREATE ROLE nobody_s LOGIN")
             connection.execute("CREATE DATABASE bare")
         bare = postgres.database_dsn(own, "bare").replace("//postgres", "//nobody_s", 1)
-        told, out, err = run(into(bare, retry_attempts=0), "get_logger('a').info('three')")
-        assert (told["initialized"], told["status"]["sent"], told["status"]["dropped"]) == (True, 0, 0)
-        assert told["status"]["console"] >= 1
+        result, out, err = run(into(bare, retry_attempts=0), "get_logger('a').info('three')")
+        assert (result["initialized"], result["status"]["sent"], result["status"]["dropped"]) == (True, 0, 0)
+        assert result["status"]["console"] >= 1
         assert "three" in out
-        assert told["status"]["last_error_reason"]
+        assert result["status"]["last_error_reason"]
 
 
 def test_through_a_collector_with_the_same_view(cluster: Cluster, migrated: str) -> None:
     with served(cluster, migrated) as receiver:
         config = into(receiver.dsn, endpoint=f"http://{receiver.grpc}")
-        told, _, err = run(config, "get_logger('a').info('one', extra={'n': 1})")
-        assert (told["initialized"], told["status"]["sent"], err) == (True, 1, "")
+        result, _, err = run(config, "get_logger('a').info('one', extra={'n': 1})")
+        assert (result["initialized"], result["status"]["sent"], err) == (True, 1, "")
         assert logs(receiver.dsn, "message, extra_data") == [{"message": "one", "extra_data": {"n": 1}}]
         del config["logging"]["database"]["endpoint"], config["database"]["dsn"]
         config["database"] |= {"host": "127.0.0.1", "port": 1}
@@ -387,8 +387,8 @@ def test_no_password_is_ever_printed(tmp_path: Path) -> None:
         "logging": {"database": {"retry_attempts": 0}},
         "database": {"host": str(tmp_path), "username": "me", "password": "31415926", "database": "d", "port": 5432},
     }
-    told, out, err = run(config, "get_logger('a').error('one'); print(repr(logging.getLogger().handlers))")
-    assert told["initialized"]
-    assert told["status"]["errors"] == 1
+    result, out, err = run(config, "get_logger('a').error('one'); print(repr(logging.getLogger().handlers))")
+    assert result["initialized"]
+    assert result["status"]["errors"] == 1
     assert "postgresql://" in out
-    assert "31415926" not in out + err + json.dumps(told)
+    assert "31415926" not in out + err + json.dumps(result)

@@ -130,11 +130,11 @@ def test_each_mistake_in_database_is_one_clear_sentence(block: Any, sentence: st
 
 
 def test_a_block_that_is_missing_is_told_with_what_belongs_there() -> None:
-    (complaint,) = resolved({}).warnings
-    assert complaint.startswith("records are not stored: set block database (a mapping of host, port, username,")
+    (warning,) = resolved({}).warnings
+    assert warning.startswith("records are not stored: set block database (a mapping of host, port, username,")
     assert resolved({"logging": {"database": {"enabled": False}}}).warnings == ()
-    (complaint,) = resolved({"logging": [], "database": {}}).warnings
-    assert complaint.startswith(
+    (warning,) = resolved({"logging": [], "database": {}}).warnings
+    assert warning.startswith(
         "logging is a list; it must be a mapping of level, database, console, file and components"
     )
 

@@ -21,7 +21,7 @@ while not done.wait(0.002):
     get_logger("w").info("%d", n)
     longest = max(longest, time.monotonic() - begin)
     n += 1
-told["logged"], told["longest"] = n, longest
+result["logged"], result["longest"] = n, longest
 """
 
 # Lives until nothing is left in a spool.
@@ -30,7 +30,7 @@ import pathlib
 deadline = time.monotonic() + 60
 while (left := list(pathlib.Path(%r).glob("*.spool"))) and time.monotonic() < deadline:
     threading.Event().wait(0.05)
-told["left"] = left
+result["left"] = left
 """
 
 
@@ -47,8 +47,8 @@ def stored_at_least(database: DatabaseProcess, number: int) -> None:
     until(lambda: len(stored(database)) >= number, f"{number} records")
 
 
-def all_of(told: dict[str, Any]) -> "Counter[str]":
-    return Counter(str(n) for n in range(told["logged"]))
+def all_of(result: dict[str, Any]) -> "Counter[str]":
+    return Counter(str(n) for n in range(result["logged"]))
 
 
 def test_postgresql_is_killed_and_started_under_it() -> None:
@@ -66,12 +66,12 @@ def test_postgresql_is_killed_and_started_under_it() -> None:
                     threading.Event().wait(0.3 * kill)
                     database.start()
                 stored_at_least(database, 100 + len(stored(database)))
-                told = application.end()
-            status = told["status"]
-            assert stored(database) == all_of(told), status
-            assert (status["sent"], status["overflowed"], status["dropped"]) == (told["logged"], 0, 0)
+                result = application.end()
+            status = result["status"]
+            assert stored(database) == all_of(result), status
+            assert (status["sent"], status["overflowed"], status["dropped"]) == (result["logged"], 0, 0)
             assert (status["console"], status["stderr"]) == (0, 0)
-            assert told["longest"] < 5
+            assert result["longest"] < 5
         finally:
             database.close()
 
@@ -86,16 +86,16 @@ def test_postgresql_away_at_the_start_and_there_later(tmp_path: Path) -> None:
                 database.start()
                 a_view_is_there(database)
                 stored_at_least(database, 1000)
-                told = application.end()
-            status = told["status"]
-            assert told["initialized"]
+                result = application.end()
+            status = result["status"]
+            assert result["initialized"]
             assert status["spooled"] > 0
             assert status["replayed"] > 0
             assert (status["dropped"], status["overflowed"], status["console"]) == (0, 0, 0)
             # What is left is sent by the next run.
             more, _, _ = run(config, STORED % str(tmp_path / "spool"))
             assert more["left"] == []
-            assert stored(database) == all_of(told), status
+            assert stored(database) == all_of(result), status
         finally:
             database.close()
 
@@ -111,14 +111,14 @@ def test_without_a_spool_what_is_not_stored_is_printed_once_and_counted() -> Non
                 stored_at_least(database, 100)
                 database.kill()
                 threading.Event().wait(2)
-                told = application.end()
+                result = application.end()
             database.start()
-            status = told["status"]
+            status = result["status"]
             assert status["errors"] > 0
             assert status["last_error_reason"]
             # What was in the middle of being stored may be both: it was printed as nobody had said that it is stored.
             seen = printed(application.out)
-            assert seen | stored(database) == all_of(told)
+            assert seen | stored(database) == all_of(result)
             assert sum(seen.values()) <= status["console"]
         finally:
             database.close()

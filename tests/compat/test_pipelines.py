@@ -281,21 +281,21 @@ def test_what_hangs_is_active_and_what_is_killed_abandoned(receiver: Serving, en
     def active() -> list[dict[str, Any]]:
         return receiver.rows("SELECT * FROM compat.active_pipeline_monitoring WHERE experiment_id = %s", experiment)
 
-    def told() -> list[dict[str, Any]]:
+    def both() -> list[dict[str, Any]]:
         found = active()
         return found if [row["message"] for row in found][1:] == ["two done"] else []
 
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
-        whole, load = until(told, "both to be seen")
+        whole, load = until(both, "both to be seen")
         assert (whole["level"], whole["name"], whole["state"]) == ("pipeline", "nightly", "running")
         assert (load["level"], load["node_id"], load["stage"]) == ("phase", "nightly/load", "load")
         assert (load["progress_percent"], load["completed_units"], load["total_units"]) == (25, 2, 8)
         assert (whole["progress_percent"], load["status"], load["abandoned"]) == (12.5, "running", False)
         assert load["pid"] == process.pid
-        sign = load["last_seen"]
-        until(lambda: active()[1]["last_seen"] > sign, "a later sign of life")
+        last_seen = load["last_seen"]
+        until(lambda: active()[1]["last_seen"] > last_seen, "a later heartbeat")
         if end == "ended":
             process.communicate("\n", timeout=TIMEOUT)
             until(lambda: not active(), "it to be gone")

@@ -52,25 +52,25 @@ class Account:
     """What the rules say."""
 
     def __init__(self, updates: list[Update]) -> None:
-        told: dict[str, list[Update]] = {}
+        by_node: dict[str, list[Update]] = {}
         for update in sorted(updates, key=lambda one: (one["ns"], one["uid"]), reverse=True):
-            told.setdefault(update["node_id"], []).append(update)
-        self.nodes = {node: self._latest(node, found) for node, found in told.items()}
+            by_node.setdefault(update["node_id"], []).append(update)
+        self.nodes = {node: self._latest(node, found) for node, found in by_node.items()}
         self.children: dict[str, list[str]] = {}
         for node, found in sorted(self.nodes.items()):
             if found["parent"] in self.nodes:
                 self.children.setdefault(found["parent"], []).append(node)
 
     @staticmethod
-    def _latest(node: str, told: list[Update]) -> dict[str, Any]:
+    def _latest(node: str, by_node: list[Update]) -> dict[str, Any]:
         def last(key: str, *bounds: float) -> Any:
-            numbers = (number(one.get(key), *bounds) for one in told)
+            numbers = (number(one.get(key), *bounds) for one in by_node)
             return next((one for one in numbers if one is not None), None)
 
-        status = next((str(one["status"]).lower() for one in told if "status" in one), None)
+        status = next((str(one["status"]).lower() for one in by_node if "status" in one), None)
         total = last("total", 1e-9)
         own = 100.0 if status in OVER else 0.0
-        for one in told:
+        for one in by_node:
             percent, done = number(one.get("percent")), number(one.get("done"))
             if percent is not None:
                 own = percent
@@ -78,7 +78,7 @@ class Account:
             if done is not None:
                 own = 100 * done / total if total else own
                 break
-        parent = next((one["parent_id"] for one in told if "parent_id" in one), None)
+        parent = next((one["parent_id"] for one in by_node if "parent_id" in one), None)
         return {
             "status": status,
             "own": max(0.0, min(100.0, own)),
@@ -140,7 +140,7 @@ def connection(cluster: Cluster, migrated: str) -> Iterator[Connection]:
         yield opened
 
 
-def tell(connection: Connection, experiment: uuid.UUID, updates: list[Update]) -> None:
+def record(connection: Connection, experiment: uuid.UUID, updates: list[Update]) -> None:
     """Stores updates in the order in which they come; one that was sent twice is stored once, as a receiver does it."""
     resource, scope = rows.resource(connection, "trainer"), rows.scope(connection)
     values: list[Any] = []
@@ -180,9 +180,9 @@ def test_any_order_and_any_repetition_give_the_same(
     arriving = [*updates, *(updates[number % len(updates)] for number in again)]
     order.shuffle(arriving)
     half = len(arriving) // 2
-    tell(connection, experiment, arriving[half:])
+    record(connection, experiment, arriving[half:])
     if half:
-        tell(connection, experiment, arriving[:half])
+        record(connection, experiment, arriving[:half])
 
     account = Account(updates)
     found = ask(connection, "SELECT * FROM compat.pipeline_progress WHERE experiment_id = %s", experiment)
@@ -207,7 +207,7 @@ def test_what_is_latest_is_decided_by_nanoseconds_then_by_uid(connection: Connec
     ]
     for order in itertools.permutations(updates):
         experiment = uuid.uuid4()
-        tell(connection, experiment, list(order))
+        record(connection, experiment, list(order))
         query = "SELECT node_id, own_percent FROM compat.aggregate_progress(%s) ORDER BY 1"
         assert [row["own_percent"] for row in ask(connection, query, experiment)] == [70, 30]
 
@@ -217,7 +217,7 @@ def test_without_uids_it_is_the_same_in_any_order(connection: Connection) -> Non
     found = set()
     for order in itertools.permutations(updates):
         experiment = uuid.uuid4()
-        tell(connection, experiment, list(order))
+        record(connection, experiment, list(order))
         found.add(
             ask(connection, "SELECT own_percent FROM compat.aggregate_progress(%s)", experiment)[0]["own_percent"]
         )
@@ -226,10 +226,10 @@ def test_without_uids_it_is_the_same_in_any_order(connection: Connection) -> Non
 
 def test_a_parent_that_comes_late_takes_its_children_in(connection: Connection) -> None:
     experiment = uuid.uuid4()
-    tell(connection, experiment, [{"node_id": "b", "ns": 5, "uid": 1, "parent_id": "a", "percent": 50}])
+    record(connection, experiment, [{"node_id": "b", "ns": 5, "uid": 1, "parent_id": "a", "percent": 50}])
     query = "SELECT node_id, depth, progress_percent FROM compat.get_progress_tree(%s)"
     assert ask(connection, query, experiment) == [{"node_id": "b", "depth": 0, "progress_percent": 50}]
-    tell(connection, experiment, [{"node_id": "a", "ns": 1, "uid": 2, "status": "running", "parts": 2}])
+    record(connection, experiment, [{"node_id": "a", "ns": 1, "uid": 2, "status": "running", "parts": 2}])
     assert ask(connection, query, experiment) == [
         {"node_id": "a", "depth": 0, "progress_percent": 25},
         {"node_id": "b", "depth": 1, "progress_percent": 50},

@@ -20,13 +20,13 @@ _ANSWERS = {0, 100, 200, 204, 400, 401, 403, 404, 405, 408, 411, 413, 414, 415, 
 
 def fuzz_http(inputs: int, seed: int) -> Counter[int]:
     """How often each status was answered; 0: none was. Raises AssertionError with the input."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     answered: Counter[int] = Counter()
     loop = LoopThread()
     try:
         with serving(loop, Desk()) as port:
             for _ in range(inputs):
-                data = mutate.lines(dice.choice(corpus.HTTP), corpus.HTTP, dice)
+                data = mutate.lines(rng.choice(corpus.HTTP), corpus.HTTP, rng)
                 for status in _exchange(port, data):
                     assert status in _ANSWERS, f"{status}: {data.hex()}"
                     answered[status] += 1

@@ -67,78 +67,78 @@ _LINES = (
 )
 
 
-def raw(data: bytes, others: Sequence[bytes], dice: random.Random) -> bytes:
+def raw(data: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
     """Some changes of bytes."""
-    return _some(data, others, dice, _NUMBERS)
+    return _some(data, others, rng, _NUMBERS)
 
 
-def text(data: bytes, others: Sequence[bytes], dice: random.Random) -> bytes:
+def text(data: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
     """Some changes of bytes and of what JSON is made of."""
-    return _some(data, others, dice, _TOKENS)
+    return _some(data, others, rng, _TOKENS)
 
 
-def lines(data: bytes, others: Sequence[bytes], dice: random.Random) -> bytes:
+def lines(data: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
     """Some changes of bytes and of what HTTP is made of."""
-    return _some(data, others, dice, _LINES)
+    return _some(data, others, rng, _LINES)
 
 
-def wire(data: bytes, others: Sequence[bytes], dice: random.Random) -> bytes:
+def wire(data: bytes, others: Sequence[bytes], rng: random.Random) -> bytes:
     """Changes within the structure of protobuf: lengths stay right unless they are what is changed."""
-    if dice.random() < 0.3:
-        return raw(data, others, dice)
-    for _ in range(dice.randint(1, 3)):
-        data = _field(data, dice, 0)
+    if rng.random() < 0.3:
+        return raw(data, others, rng)
+    for _ in range(rng.randint(1, 3)):
+        data = _field(data, rng, 0)
     return data[:_MOST]
 
 
-def _some(data: bytes, others: Sequence[bytes], dice: random.Random, tokens: Sequence[bytes]) -> bytes:
+def _some(data: bytes, others: Sequence[bytes], rng: random.Random, tokens: Sequence[bytes]) -> bytes:
     buffer = bytearray(data)
-    for _ in range(dice.choice((1, 1, 1, 2, 3, 6))):
-        at = dice.randrange(len(buffer) + 1)
-        match dice.randrange(7):
+    for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
+        at = rng.randrange(len(buffer) + 1)
+        match rng.randrange(7):
             case 0 if buffer:
-                buffer[at % len(buffer)] ^= 1 << dice.randrange(8)
+                buffer[at % len(buffer)] ^= 1 << rng.randrange(8)
             case 1 if buffer:
-                buffer[at % len(buffer)] = dice.randrange(256)
+                buffer[at % len(buffer)] = rng.randrange(256)
             case 2:
-                del buffer[at : at + dice.choice((1, 2, 8, 40))]
+                del buffer[at : at + rng.choice((1, 2, 8, 40))]
             case 3:
-                buffer[at:at] = dice.choice(tokens)
+                buffer[at:at] = rng.choice(tokens)
             case 4:
-                token = dice.choice(tokens)
+                token = rng.choice(tokens)
                 buffer[at : at + len(token)] = token
             case 5:
-                other = dice.choice(others)
-                start = dice.randrange(len(other) + 1)
-                buffer[at:at] = other[start : start + dice.randrange(1, 64)]
+                other = rng.choice(others)
+                start = rng.randrange(len(other) + 1)
+                buffer[at:at] = other[start : start + rng.randrange(1, 64)]
             case _:
-                buffer[at:at] = buffer[at : at + dice.randrange(1, 32)] * dice.randrange(1, 4)
+                buffer[at:at] = buffer[at : at + rng.randrange(1, 32)] * rng.randrange(1, 4)
     return bytes(buffer[:_MOST])
 
 
-def _field(data: bytes, dice: random.Random, depth: int) -> bytes:
+def _field(data: bytes, rng: random.Random, depth: int) -> bytes:
     fields = _fields(data)
     if not fields:
-        return data + dice.choice(_NUMBERS)
-    tag_at, start, end, kind = dice.choice(fields)
-    if kind == 2 and depth < 8 and dice.random() < 0.75:
+        return data + rng.choice(_NUMBERS)
+    tag_at, start, end, kind = rng.choice(fields)
+    if kind == 2 and depth < 8 and rng.random() < 0.75:
         body = data[start:end]
-        inner = _field(body, dice, depth + 1) if dice.random() < 0.8 else _some(body, [body or b"x"], dice, _TOKENS)
+        inner = _field(body, rng, depth + 1) if rng.random() < 0.8 else _some(body, [body or b"x"], rng, _TOKENS)
         return data[:tag_at] + _key(data, tag_at) + _varint(len(inner)) + inner + data[end:]
-    match dice.randrange(6):
+    match rng.randrange(6):
         case 0:
             return data[:tag_at] + data[end:]
         case 1:
-            return data[:end] + data[tag_at:end] * dice.randrange(1, 4) + data[end:]
+            return data[:end] + data[tag_at:end] * rng.randrange(1, 4) + data[end:]
         case 2:
-            return data[:tag_at] + _varint((dice.randrange(1, 60) << 3) | dice.randrange(6)) + data[start:]
+            return data[:tag_at] + _varint((rng.randrange(1, 60) << 3) | rng.randrange(6)) + data[start:]
         case 3 if kind == 0:
-            return data[:start] + dice.choice(_NUMBERS) + data[end:]
+            return data[:start] + rng.choice(_NUMBERS) + data[end:]
         case 4:
-            other = dice.choice(fields)
+            other = rng.choice(fields)
             return data[:tag_at] + data[other[0] : other[2]] + data[end:]
         case _:
-            return data[:start] + dice.randbytes(dice.randrange(9)) + data[end:]
+            return data[:start] + rng.randbytes(rng.randrange(9)) + data[end:]
 
 
 def _key(data: bytes, at: int) -> bytes:

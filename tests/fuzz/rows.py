@@ -23,7 +23,7 @@ _GROUP = 40
 
 def fuzz_rows(dsn: str, inputs: int, seed: int) -> Counter[str]:
     """What was answered. Raises AssertionError with the input."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     writer = PostgresWriter(dsn)
     pools = {signal: [payload] for signal, payload in corpus.REQUESTS.items()}
     answers: Counter[str] = Counter()
@@ -31,15 +31,15 @@ def fuzz_rows(dsn: str, inputs: int, seed: int) -> Counter[str]:
     for _ in range(0, inputs, _GROUP):
         batches = []
         for _ in range(_GROUP):
-            signal = dice.choice(list(Signal))
-            batches.append(Batch(signal, mutate.wire(dice.choice(pools[signal]), pools[signal], dice)))
-        flow = uuid.UUID(int=dice.getrandbits(128))
-        batches.insert(dice.randrange(_GROUP), _good(flow))
+            signal = rng.choice(list(Signal))
+            batches.append(Batch(signal, mutate.wire(rng.choice(pools[signal]), pools[signal], rng)))
+        flow = uuid.UUID(int=rng.getrandbits(128))
+        batches.insert(rng.randrange(_GROUP), _good(flow))
         good.append(flow)
         for batch, outcome in zip(batches, writer.write(batches), strict=True):
             assert isinstance(outcome, Accepted | Invalid), f"{batch.signal} {outcome}: {batch.payload.hex()}"
             answers[type(outcome).__name__] += 1
-            if isinstance(outcome, Accepted) and dice.random() < 0.05:
+            if isinstance(outcome, Accepted) and rng.random() < 0.05:
                 pools[batch.signal] = [*pools[batch.signal][-60:], batch.payload]
     writer.close()
     with psycopg.connect(dsn) as connection:

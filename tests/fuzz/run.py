@@ -25,11 +25,11 @@ class Finding(AssertionError):  # noqa: N818 (what it is)
     """A contract that does not hold, for the input in the message."""
 
 
-def fuzz(name: str, target: Target, inputs: int, dice: random.Random, pool: list[bytes]) -> float:
+def fuzz(name: str, target: Target, inputs: int, rng: random.Random, pool: list[bytes]) -> float:
     """Tries ``inputs`` inputs; the seconds of the slowest. Raises Finding."""
     slowest = 0.0
     for _ in range(inputs):
-        data = target.mutator(dice.choice(pool), pool, dice)
+        data = target.mutator(rng.choice(pool), pool, rng)
         began = time.perf_counter()
         try:
             taken = target.check(data)
@@ -39,17 +39,17 @@ def fuzz(name: str, target: Target, inputs: int, dice: random.Random, pool: list
         if took > _SLOW_SECONDS:
             raise Finding(f"{name}: {took:.1f} s: {data.hex()}")
         slowest = max(slowest, took)
-        if taken and dice.random() < 0.02:
+        if taken and rng.random() < 0.02:
             if len(pool) < _POOL:
                 pool.append(data)
             else:
-                pool[dice.randrange(len(target.seeds), _POOL)] = data
+                pool[rng.randrange(len(target.seeds), _POOL)] = data
     return slowest
 
 
 def main(inputs: int, seconds: float, seed: int, only: str | None) -> dict[str, Any]:
     """Runs the targets in turn; what to report."""
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     targets = {name: target for name, target in TARGETS.items() if only in (None, name)}
     pools = {name: list(target.seeds) for name, target in targets.items()}
     counts = dict.fromkeys(targets, 0)
@@ -59,7 +59,7 @@ def main(inputs: int, seconds: float, seed: int, only: str | None) -> dict[str, 
     warm = 0
     while sum(counts.values()) < inputs and time.monotonic() - began < seconds:
         for name, target in targets.items():
-            slowest[name] = max(slowest[name], fuzz(name, target, _BATCH, dice, pools[name]))
+            slowest[name] = max(slowest[name], fuzz(name, target, _BATCH, rng, pools[name]))
             counts[name] += _BATCH
         if not warm and time.monotonic() - began > min(30.0, seconds / 4):
             warm = process.memory_info().rss

@@ -21,14 +21,14 @@ _STEPS = ("1s", "5s", "10s", "15s", "30s", "1m", "2m", "5m", "10m", "15m", "30m"
 class Query:
     """One query of one panel."""
 
-    board: str
+    dashboard: str
     panel: dict[str, Any]
     target: dict[str, Any]
 
     @property
     def name(self) -> str:
         """For people and test ids."""
-        return f"{self.board}: {self.panel['title']}"
+        return f"{self.dashboard}: {self.panel['title']}"
 
     def sql(self, since: datetime, until: datetime, variables: dict[str, str | Sequence[str]]) -> str:
         """What Grafana would send for this time."""
@@ -38,8 +38,8 @@ class Query:
 
 def read(file: Path) -> dict[str, Any]:
     """A dashboard."""
-    board: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return board
+    dashboard: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return dashboard
 
 
 def queries(file: Path) -> Iterator[Query]:

@@ -120,8 +120,8 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
                 # The hour is not over: what a receiver does later is done now.
                 for (hour,) in connection.execute("SELECT _otel.hours_to_roll_up('2100-01-01')").fetchall():
                     connection.execute("SELECT _otel.roll_up_hour(%s)", [hour])
-            told = "SELECT 1 FROM otel.receivers WHERE name = 'otelcol_receiver_requests'"
-            until(lambda: rows(dsn, told), "the receiver to tell its numbers")
+            found = "SELECT 1 FROM otel.receivers WHERE name = 'otelcol_receiver_requests'"
+            until(lambda: rows(dsn, found), "the receiver to tell its numbers")
             made = run_otelgres("role", "create", READER, "--kind", "reader", OTELGRES_DSN=dsn)
             assert made.returncode == 0, made.stderr
             try:
@@ -134,9 +134,9 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
 
 @pytest.mark.parametrize("query", every_query(), ids=lambda query: query.name)
 def test_a_panel_shows_something(filled: Filled, query: Query) -> None:
-    file = next(file for file in FILES if file.stem == query.board)
+    file = next(file for file in FILES if file.stem == query.dashboard)
     chosen = {}
-    if query.board == "flow":
+    if query.dashboard == "flow":
         chosen["flow"] = filled.stalled if query.panel["title"].startswith("Open") else filled.flow
     found = filled.run(query, file, **chosen)
     if not found:
@@ -147,7 +147,7 @@ def test_a_panel_shows_something(filled: Filled, query: Query) -> None:
 
 @pytest.mark.parametrize("query", every_query(), ids=lambda query: query.name)
 def test_a_panel_reads_the_time_shown_and_no_more(filled: Filled, query: Query) -> None:
-    file = next(file for file in FILES if file.stem == query.board)
+    file = next(file for file in FILES if file.stem == query.dashboard)
     with psycopg.connect(filled.dsn, autocommit=True) as connection:
         for (table,) in connection.execute("SELECT name FROM _otel.partitioned").fetchall():
             connection.execute("SELECT _otel.make_partition(%s, now() - interval '60 days')", [table])
@@ -157,7 +157,7 @@ def test_a_panel_reads_the_time_shown_and_no_more(filled: Filled, query: Query) 
             if (day := re.search(r"_(\d{8})$", name)) and day[1] < f"{filled.since - timedelta(days=30):%Y%m%d}"
         }
         assert old
-        known = variables(file, connection, **({"flow": filled.flow} if query.board == "flow" else {}))
+        known = variables(file, connection, **({"flow": filled.flow} if query.dashboard == "flow" else {}))
         # So that an empty table is not read as a whole because that is as cheap.
         connection.execute("SET enable_seqscan = off")
         sql = query.sql(filled.since, filled.until, known)
@@ -231,14 +231,14 @@ def test_what_is_typed_into_a_field_is_text_and_nothing_else(filled: Filled) -> 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_dashboard_is_as_grafana_wants_it(file: Path) -> None:
-    board = read(file)
-    assert board["uid"] == f"otelgres-{file.stem}"
-    assert board["id"] is None
-    assert board["schemaVersion"] in (41, 42)
-    assert file.read_text(encoding="utf-8") == json.dumps(board, indent=2, ensure_ascii=False) + "\n"
-    ids = [panel["id"] for panel in board["panels"]]
+    dashboard = read(file)
+    assert dashboard["uid"] == f"otelgres-{file.stem}"
+    assert dashboard["id"] is None
+    assert dashboard["schemaVersion"] in (41, 42)
+    assert file.read_text(encoding="utf-8") == json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n"
+    ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(ids)) == len(ids)
-    for panel in board["panels"]:
+    for panel in dashboard["panels"]:
         assert panel["datasource"] == DATASOURCE
         assert panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24
         for target in panel["targets"]:
@@ -246,12 +246,12 @@ def test_a_dashboard_is_as_grafana_wants_it(file: Path) -> None:
             assert target["format"] in ("table", "time_series")
             assert target["rawQuery"]
             assert "LIMIT" in target["rawSql"] or panel["type"] != "logs"
-    for one in _links(board):
+    for one in _links(dashboard):
         if one.startswith("/d/"):
             assert one.split("/")[2] in {read(other)["uid"] for other in FILES}
     cells = [
         (x, y)
-        for panel in board["panels"]
+        for panel in dashboard["panels"]
         for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
         for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
     ]

@@ -91,7 +91,7 @@ with trace.get_tracer("web").start_as_current_span("GET /"):
 
 checkpoint("FAR_AWAY", flow_id=FAR)
 checkpoint("BAD_FLOW", flow_id="?")
-with phase("lonely"):
+with phase("alone"):
     pass
 with flow("unlucky\udcff", **{"k\udcff": "v", "": 1, "list": [1, {"a": 2}]}):
     pass
@@ -253,16 +253,16 @@ def test_poison_in_names_and_attributes_costs_no_span(receiver: Receiver) -> Non
 
 
 def test_a_phase_alone_is_a_root(receiver: Receiver) -> None:
-    lonely = receiver.span("lonely")
-    assert lonely.parent_span_id == b""
-    assert attributes(lonely) == {"otelgres.type": "phase"}
+    alone = receiver.span("alone")
+    assert alone.parent_span_id == b""
+    assert attributes(alone) == {"otelgres.type": "phase"}
 
 
 HANGING = r"""
 import sys
 from otel_setup import configure_telemetry, flow, phase
 configure_telemetry(endpoint=sys.argv[1], in_flight=sys.argv[2] == "1")
-with flow("stuck"), phase("waiting"):
+with flow("blocked"), phase("waiting"):
     sys.stdin.readline()
 """
 
@@ -277,7 +277,7 @@ def test_work_that_hangs_is_seen_while_it_hangs(in_flight: bool) -> None:
             receiver.wait(lambda: len(receiver.starts()) == 2)
             assert receiver.spans() == []
         process.communicate("\n", timeout=DEADLINE)
-        assert {span.name for span in receiver.spans()} == {"stuck", "waiting"}
+        assert {span.name for span in receiver.spans()} == {"blocked", "waiting"}
         assert len(receiver.starts()) == (2 if in_flight else 0)
 
 

@@ -237,20 +237,20 @@ def test_forking_while_exports_run_loses_nothing_of_the_children(protocol: str) 
 
 
 def test_a_fork_waits_for_exports_under_way_and_holds_up_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = ForkBarrier()
+    barrier = ForkBarrier()
     inside, leave, closed, entered = (threading.Event() for _ in range(4))
 
     def export() -> None:
-        with gate.passing():
+        with barrier.passing():
             inside.set()
             leave.wait(DEADLINE)
 
     def fork() -> None:
-        gate.close(wait=True)
+        barrier.close(wait=True)
         closed.set()
 
     def export_again() -> None:
-        with gate.passing():
+        with barrier.passing():
             entered.set()
 
     threads = [threading.Thread(target=target) for target in (export, fork, export_again)]
@@ -263,19 +263,19 @@ def test_a_fork_waits_for_exports_under_way_and_holds_up_new_ones(monkeypatch: p
     assert closed.wait(DEADLINE)
     threads[2].start()
     assert not entered.wait(0.05)
-    gate.reopen()
+    barrier.reopen()
     assert entered.wait(DEADLINE)
     for thread in threads:
         thread.join(DEADLINE)
 
 
 def test_a_fork_does_not_wait_for_an_export_that_hangs() -> None:
-    gate = ForkBarrier()
-    with gate.passing():
-        gate.close(wait=True)
-        gate.reopen()
-        gate.close(wait=False)
-        gate.reopen()
+    barrier = ForkBarrier()
+    with barrier.passing():
+        barrier.close(wait=True)
+        barrier.reopen()
+        barrier.close(wait=False)
+        barrier.reopen()
 
 
 AWAY = """
@@ -303,9 +303,9 @@ def test_a_collector_that_is_away_costs_the_deadline_at_most_and_one_line(protoc
     # The SDK's own word on a full queue comes or not, and anywhere, as the machine is fast or slow.
     lines = [line for line in done.stderr.splitlines() if line != "Queue full, dropping Log."]
     assert lines.count("still alive") == 1
-    (told,) = (line for line in lines if line != "still alive")
-    assert f"cannot export telemetry to http://127.0.0.1:{port}" in told
-    assert "refused" in told
+    (warning,) = (line for line in lines if line != "still alive")
+    assert f"cannot export telemetry to http://127.0.0.1:{port}" in warning
+    assert "refused" in warning
 
 
 def test_a_collector_that_never_answers_costs_the_deadline_at_most() -> None:
@@ -364,5 +364,5 @@ def test_the_surface_is_what_it_says() -> None:
 
 
 def test_imports_of_an_application_stay_light() -> None:
-    heavy = "[name for name in ('opentelemetry.sdk', 'grpc', 'requests') if name in sys.modules]"
-    assert run_app(f"import sys, otel_setup; print({heavy})").stdout == "[]\n"
+    loaded = "[name for name in ('opentelemetry.sdk', 'grpc', 'requests') if name in sys.modules]"
+    assert run_app(f"import sys, otel_setup; print({loaded})").stdout == "[]\n"

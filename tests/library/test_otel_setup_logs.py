@@ -58,7 +58,7 @@ loop = []; loop.append(loop)
 log.info("endless", extra={"loop": loop})
 log.info({"endless": loop})
 log.info("loud %s", Loud())
-logging.getLogger("scope\udcff").info("odd scope")
+logging.getLogger("scope\udcff").info("unusual scope")
 log.info("many", extra={f"k{i}": i for i in range(300)})
 log.info("last")
 """
@@ -139,9 +139,9 @@ def test_every_record_has_its_own_time_ordered_uid(delivered: tuple[Receiver, st
 
 def test_poison_costs_its_field_and_no_record(records: dict[str, Any]) -> None:
     assert "body caf\\udce9" in records
-    odd = attributes(records["attribute"])
-    assert odd["name of file"] == "b\\udcffd"
-    assert odd["k\\udc80"] == 1
+    unusual = attributes(records["attribute"])
+    assert unusual["name of file"] == "b\\udcffd"
+    assert unusual["k\\udc80"] == 1
     assert attributes(records["bad argument %s"])["log.body.error"] == "RuntimeError"
     assert "<Bad: str() raised RuntimeError>" in records
     bad = attributes(records["bad attribute"])
@@ -151,7 +151,7 @@ def test_poison_costs_its_field_and_no_record(records: dict[str, Any]) -> None:
     assert (int(huge["huge"], 16), int(huge["big"], 16), huge["fits"]) == (10**5000, 2**63, 2**63 - 1)
     assert "nested deeper" in str(attributes(records["endless"])["loop"])
     assert any(body.startswith("{'endless'") for body in records)
-    assert "odd scope" in records
+    assert "unusual scope" in records
     assert "last" in records
 
 

@@ -96,9 +96,9 @@ def test_what_makes_no_sense_is_said_once_and_takes_the_default(
     arguments: dict[str, Any], environ: dict[str, str], word: str
 ) -> None:
     settings = resolve(Arguments(**arguments), environ)
-    (complaint,) = settings.warnings
-    assert word in complaint
-    assert "secret" not in complaint
+    (warning,) = settings.warnings
+    assert word in warning
+    assert "secret" not in warning
     plain = resolve(Arguments(), {})
     assert settings.targets == plain.targets
     assert (settings.metric_interval, settings.shutdown_timeout) == (plain.metric_interval, plain.shutdown_timeout)
@@ -189,4 +189,4 @@ def test_report_interval(value: str) -> None:
     assert resolve(Arguments(report_interval=1), {variable: "2.5"}).report_interval == 1
     wrong = resolve(Arguments(), {variable: value})
     assert wrong.report_interval == 15
-    assert [variable in complaint for complaint in wrong.warnings] == [True]
+    assert [variable in warning for warning in wrong.warnings] == [True]

@@ -361,8 +361,8 @@ def test_the_counts_are_metrics_once_the_collector_is_there(spool: Path) -> None
             for metric in scope.metrics
             for point in (metric.sum.data_points or metric.gauge.data_points)
         ]
-    for fate in ("spooled", "replayed"):
-        expected = ("otelgres.telemetry.items", {"otelgres.signal": "logs", "otelgres.disposition": fate}, 1)
+    for disposition in ("spooled", "replayed"):
+        expected = ("otelgres.telemetry.items", {"otelgres.signal": "logs", "otelgres.disposition": disposition}, 1)
         assert expected in points
 
 
@@ -429,8 +429,8 @@ def test_settings_that_make_no_sense_are_said_and_take_the_default(
     arguments: dict[str, Any], environ: dict[str, str], word: str
 ) -> None:
     settings = resolve(Arguments(**arguments), environ)
-    (complaint,) = settings.warnings
-    assert word in complaint
+    (warning,) = settings.warnings
+    assert word in warning
     default = resolve(Arguments(), {}).processing
     assert settings.processing.fallback == default.fallback == ("spool", "console", "stderr")
     assert settings.processing.spool_bytes == default.spool_bytes

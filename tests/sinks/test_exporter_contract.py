@@ -39,7 +39,7 @@ class Case:
     sink: Exporter
     names: Callable[[], list[str]]
     broken: Exporter
-    looks_inside: bool = True
+    decodes: bool = True
 
 
 def logs(*bodies: str) -> Batch:
@@ -102,7 +102,7 @@ def spool_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Case]
 
     blocker = tmp_path / "a file"
     blocker.write_text("in the way")
-    yield Case(sink, names, SpoolExporter(blocker / "spool"), looks_inside=False)
+    yield Case(sink, names, SpoolExporter(blocker / "spool"), decodes=False)
 
 
 class ClosedConsole(ConsoleExporter):
@@ -201,7 +201,7 @@ def chain_case(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Case]
             Chain({"away": case.broken, "spool": case.sink}),
             case.names,
             Chain({"away": case.broken}),
-            looks_inside=False,
+            decodes=False,
         )
 
 
@@ -234,7 +234,7 @@ def test_garbage_is_answered_for_good_and_costs_no_neighbour(case: Case) -> None
 
     assert [type(outcome) for outcome in (outcomes[0], outcomes[2])] == [Accepted, Accepted]
     # What only keeps bytes keeps these, too: the receiver says what they are.
-    assert isinstance(outcomes[1], (Invalid | TooLarge) if case.looks_inside else Accepted)
+    assert isinstance(outcomes[1], (Invalid | TooLarge) if case.decodes else Accepted)
     assert sorted(case.names()) == ["one", "two"]
 
 
@@ -280,13 +280,13 @@ def test_a_chain_goes_on_where_a_batch_may_still_be_taken_and_tells_of_each_step
         "c": Step(full),
         "d": Step(Accepted(1, "part")),
     }
-    heard: list[tuple[str, str]] = []
+    reported: list[tuple[str, str]] = []
 
-    chain = Chain(steps, lambda step, batch, outcome: heard.append((step, type(outcome).__name__)))  # type: ignore[arg-type]
+    chain = Chain(steps, lambda step, batch, outcome: reported.append((step, type(outcome).__name__)))  # type: ignore[arg-type]
 
     assert chain.write([first, second, third]) == [Accepted(), Accepted(1, "part"), Invalid("no")]
     assert [len(step.given) for step in steps.values()] == [3, 0, 1, 1]
-    assert heard == [
+    assert reported == [
         ("a", "Accepted"), ("a", "Unavailable"), ("a", "Invalid"), ("b", "Unavailable"), ("c", "Overloaded"),
         ("d", "Accepted"),
     ]  # fmt: skip

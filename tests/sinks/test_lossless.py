@@ -1,4 +1,4 @@
-"""Every field that OTLP can carry has a home in a table or a written reason why not.
+"""Every field that OTLP can carry has a column in a table or a written reason why not.
 
 The fields come from opentelemetry-proto's own descriptors: a newer version with a field more fails here.
 """
@@ -39,7 +39,7 @@ _PROFILES: Final = "profiles only: the specification says to treat it as absent 
 _IN_PARENT: Final = "part of a jsonb column of its parent: see the fields that hold it"
 
 # Field -> the columns that hold it, or the reason for none. A name with a dot is table.column.
-HOMES: Final[dict[str, tuple[str, ...] | str]] = {
+COLUMNS_OF: Final[dict[str, tuple[str, ...] | str]] = {
     "TracesRequest.resource_spans": _ENVELOPE,
     "ResourceSpans.resource": ("spans.resource_id",),
     "ResourceSpans.scope_spans": _ENVELOPE,
@@ -193,19 +193,19 @@ OURS: Final = {"received_at", "first_seen", "id", "tenant"}
 
 def test_every_field_has_a_home_or_a_reason() -> None:
     theirs = {f"{name}.{field.name}" for name, descriptor in ORIGINALS.items() for field in descriptor.fields}
-    assert theirs == set(HOMES)
+    assert theirs == set(COLUMNS_OF)
 
 
 def test_every_field_with_a_home_is_read() -> None:
     read = {f"{name}.{field}" for name, fields in messages.MESSAGES.items() for field, *_ in fields}
-    expected = {name for name in HOMES if name.partition(".")[0] not in BY_OFFSETS}
+    expected = {name for name in COLUMNS_OF if name.partition(".")[0] not in BY_OFFSETS}
     assert read == expected
 
 
 def test_every_home_is_a_column_that_is_written() -> None:
     written = {f"{table}.{column}" for table, columns in {**COLUMNS, **DIMENSIONS}.items() for column in columns}
-    homes = {home for place in HOMES.values() if isinstance(place, tuple) for home in place}
-    assert homes <= written
+    columns = {column for place in COLUMNS_OF.values() if isinstance(place, tuple) for column in place}
+    assert columns <= written
 
 
 @pytest.fixture

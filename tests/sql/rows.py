@@ -159,7 +159,7 @@ def put(connection: Connection, table: str, **values: Any) -> None:
 
 
 def make_partitions(connection: Connection, times: Iterable[datetime], *tables: str) -> None:
-    """Make sure that each table has a home for each time."""
+    """Make sure that each table has a partition for each time."""
     for day in sorted({time.astimezone(UTC).date() for time in times}):
         for table in tables:
             connection.execute(

@@ -77,7 +77,7 @@ def number(connection: Connection, host: str, name: str, value: float, *, ago: f
     )
 
 
-def lose(connection: Connection, effect: str, count: int) -> None:
+def record_loss(connection: Connection, effect: str, count: int) -> None:
     today = datetime.now(UTC)
     rows.make_partitions(connection, {today, today + timedelta(days=2)}, "losses")
     connection.execute(
@@ -140,10 +140,10 @@ def test_work_that_hangs(connection: Connection, firing: Firing) -> None:
 
 
 def test_losses_and_no_repairs(connection: Connection, firing: Firing) -> None:
-    lose(connection, "repaired", 5)
+    record_loss(connection, "repaired", 5)
     assert firing("losses") == {}
-    lose(connection, "dropped", 2)
-    lose(connection, "refused", 1)
+    record_loss(connection, "dropped", 2)
+    record_loss(connection, "refused", 1)
     assert firing("losses") == {"why": 3}
 
 
@@ -181,7 +181,7 @@ def test_room_that_is_used_up(connection: Connection, firing: Firing) -> None:
 
 
 def test_all_rules_together_by_the_reader_of_views(connection: Connection, ask: Ask) -> None:
-    lose(connection, "dropped", 2)
+    record_loss(connection, "dropped", 2)
     number(connection, "gone", "x", 1, ago=90)
     first, second, *others = ask("SELECT * FROM otel.alerts()")
     assert [first["rule"], second["rule"]] == ["losses", "receiver_silent"]
@@ -190,10 +190,10 @@ def test_all_rules_together_by_the_reader_of_views(connection: Connection, ask: 
     assert first["runbook"] == "https://github.com/otelgres/otelgres/blob/main/docs/runbooks/losses.md"
     assert first["hold"] == timedelta(0)
     rules = {row["rule"] for row in ask("SELECT rule FROM _otel.alert_rules")}
-    told = {
+    documented = {
         row["name"] for row in ask("SELECT substr(proname, 7) AS name FROM pg_proc WHERE proname LIKE 'alert\\_%%'")
     }
-    assert told - {"rule"} == rules
+    assert documented - {"rule"} == rules
     for rule in rules:
         assert (Path(__file__).parents[2] / f"docs/runbooks/{rule.replace('_', '-')}.md").is_file()
     set_rule(connection, "losses", "", 0, enabled=False)

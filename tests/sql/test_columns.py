@@ -4,7 +4,7 @@ import pytest
 
 from tests.sql.conftest import Ask
 
-TIME, NUMBER, WHOLE, BIG, TRUTH = "timestamp with time zone", "double precision", "integer", "bigint", "boolean"
+TIME, NUMBER, WHOLE, BIG, BOOLEAN = "timestamp with time zone", "double precision", "integer", "bigint", "boolean"
 
 PROMISED = {
     "spans": {
@@ -28,7 +28,7 @@ PROMISED = {
         TIME: "time start_time",
         BIG: "time_unix_nano value_int count zero_count",
         "text": "metric_name unit type temporality service_name",
-        TRUTH: "is_monotonic",
+        BOOLEAN: "is_monotonic",
         NUMBER: "value sum min max",
         "double precision[]": "explicit_bounds quantiles",
         "bigint[]": "bucket_counts positive_counts negative_counts",
@@ -42,7 +42,7 @@ PROMISED = {
         NUMBER: "duration_ms",
         BIG: "span_count error_count",
         "text[]": "services checkpoint_path",
-        TRUTH: "complete",
+        BOOLEAN: "complete",
     },
     "phase_timing": {
         "uuid": "flow_id",

@@ -72,11 +72,11 @@ def alone(connection: Connection, *checkpoints: str, start: datetime | None = No
 
 def test_flows_of_checkpoints_alone_need_expectations(connection: Connection, ask: Ask) -> None:
     alone(connection, "PUBLISHED", "DELIVERED")
-    stuck = alone(connection, "PUBLISHED")
+    incomplete = alone(connection, "PUBLISHED")
     assert ask("SELECT * FROM otel.incomplete_flows") == [], "no root was ever promised"
     connection.execute("INSERT INTO otel.flow_expectations VALUES ('PUBLISHED', '{PUBLISHED,DELIVERED}')")
     (row,) = ask("SELECT flow_id, missing FROM otel.incomplete_flows")
-    assert (row["flow_id"], row["missing"]) == (stuck, ["DELIVERED"])
+    assert (row["flow_id"], row["missing"]) == (incomplete, ["DELIVERED"])
 
 
 def test_the_alert_says_what_is_missing(connection: Connection, ask: Ask) -> None:
@@ -94,14 +94,14 @@ def test_what_an_application_expects_comes_first(connection: Connection, ask: As
         "INSERT INTO otel.flow_expectations VALUES ('tick', '{OLD}', '{}'), ('mine', '{A,B}', '{\"A\": \"why\"}')"
     )
     for ago, named in ((7200, ["X"]), (60, ["A", "B"])):
-        tell(connection, "otelgres.integration", ago, {"B": "nobody is connected"}, event_type="expected_checkpoints",
+        record(connection, "otelgres.integration", ago, {"B": "nobody is connected"}, event_type="expected_checkpoints",
              **{"otelgres.flow.name": "tick", "otelgres.expected.checkpoints": named})  # fmt: skip
-    tell(connection, "otelgres.integration", 1, "nonsense", event_type="expected_checkpoints",
-         **{"otelgres.flow.name": "odd", "otelgres.expected.checkpoints": "A"})  # fmt: skip
+    record(connection, "otelgres.integration", 1, "nonsense", event_type="expected_checkpoints",
+         **{"otelgres.flow.name": "unusual", "otelgres.expected.checkpoints": "A"})  # fmt: skip
     found = {row["flow_name"]: row for row in ask("SELECT * FROM otel.expected_checkpoints")}
     assert (found["tick"]["checkpoints"], found["tick"]["declared_by"]) == (["A", "B"], "shop")
     assert (found["mine"]["checkpoints"], found["mine"]["declared_by"]) == (["A", "B"], None)
-    assert (found["odd"]["checkpoints"], found["odd"]["causes"]) == ([], {})
+    assert (found["unusual"]["checkpoints"], found["unusual"]["causes"]) == ([], {})
     store(connection, "tick", "A", ended=True)
     (row,) = ask("SELECT missing, likely_cause FROM otel.incomplete_flows WHERE name = 'tick'")
     assert (row["missing"], row["likely_cause"]) == (["B"], "nobody is connected")
@@ -148,7 +148,7 @@ def test_a_day_of_trends_reads_no_other_days(connection: Connection, ask: Ask, r
     assert table == "flow_parts" or len(scans) == 1, plan
 
 
-def tell(connection: Connection, event: str, seconds_ago: float, body: Any = None, **attributes: Any) -> None:
+def record(connection: Connection, event: str, seconds_ago: float, body: Any = None, **attributes: Any) -> None:
     rows.put(
         connection, "logs", time=datetime.now(UTC) - timedelta(seconds=seconds_ago), time_unix_nano=1,
         observed_time_unix_nano=1, resource_id=rows.resource(connection, "shop"), scope_id=rows.scope(connection),
@@ -159,10 +159,10 @@ def tell(connection: Connection, event: str, seconds_ago: float, body: Any = Non
 
 def test_a_heartbeat_is_late_after_two_of_its_intervals(connection: Connection, ask: Ask) -> None:
     key = "otelgres.heartbeat.interval"
-    tell(connection, "otelgres.heartbeat", 500, {"events": 1}, source_system="fast", **{key: 5})
-    tell(connection, "otelgres.heartbeat", 8, {"events": 2}, source_system="fast", **{key: 5})
-    tell(connection, "otelgres.heartbeat", 100, source_system="slow", **{key: 60})
-    tell(connection, "otelgres.heartbeat", 130, **{key: "often"})
+    record(connection, "otelgres.heartbeat", 500, {"events": 1}, source_system="fast", **{key: 5})
+    record(connection, "otelgres.heartbeat", 8, {"events": 2}, source_system="fast", **{key: 5})
+    record(connection, "otelgres.heartbeat", 100, source_system="slow", **{key: 60})
+    record(connection, "otelgres.heartbeat", 130, **{key: "often"})
     found = {row["source_system"]: row for row in ask("SELECT * FROM otel.heartbeats")}
     assert {name: row["missed"] for name, row in found.items()} == {"fast": False, "slow": False, "shop": True}
     assert found["fast"]["stats"] == {"events": 2}
@@ -173,16 +173,16 @@ def test_a_heartbeat_is_late_after_two_of_its_intervals(connection: Connection, 
 
 @pytest.mark.parametrize("interval", ["NaN", "Infinity", "-Infinity", "1e300", -5, "", None, [1]])
 def test_an_out_of_range_interval_does_not_fail_the_view(connection: Connection, ask: Ask, interval: Any) -> None:
-    tell(connection, "otelgres.heartbeat", 8, source_system="odd", **{"otelgres.heartbeat.interval": interval})
-    tell(connection, "otelgres.heartbeat", 8, source_system="even")
-    assert [row["source_system"] for row in ask("SELECT * FROM otel.heartbeats ORDER BY 1")] == ["even", "odd"]
+    record(connection, "otelgres.heartbeat", 8, source_system="unusual", **{"otelgres.heartbeat.interval": interval})
+    record(connection, "otelgres.heartbeat", 8, source_system="even")
+    assert [row["source_system"] for row in ask("SELECT * FROM otel.heartbeats ORDER BY 1")] == ["even", "unusual"]
     assert len(ask("SELECT * FROM otel.alerts() WHERE rule = 'missing_heartbeat'")) >= 1
 
 
 def test_a_subscription_is_confirmed_by_the_other_side(connection: Connection, ask: Ask) -> None:
     for ago, state in ((50, "active"), (40, "confirmed"), (10, "active")):
-        tell(connection, "otelgres.subscription", ago, channel="a", event_type=f"subscription_{state}")
+        record(connection, "otelgres.subscription", ago, channel="a", event_type=f"subscription_{state}")
     for ago, state in ((50, "active"), (40, "confirmed")):
-        tell(connection, "otelgres.subscription", ago, channel="b", event_type=f"subscription_{state}")
+        record(connection, "otelgres.subscription", ago, channel="b", event_type=f"subscription_{state}")
     found = {row["channel"]: row["confirmed"] for row in ask("SELECT * FROM otel.subscriptions")}
     assert found == {"a": False, "b": True}

@@ -224,9 +224,9 @@ def test_a_flow_that_sleeps_for_weeks_is_one_flow(connection: Connection, ask: A
 
 def test_a_flow_with_an_out_of_range_time_appears_once(connection: Connection, ask: Ask) -> None:
     root = Span(trace=TRACE, start=BASE, end=BASE + MS, name="root")
-    absurd = Span(trace=TRACE, parent=root.id, start=5, end=2**63 - 1, start_time=rows.EPOCH, name="absurd")
+    out_of_range = Span(trace=TRACE, parent=root.id, start=5, end=2**63 - 1, start_time=rows.EPOCH, name="out_of_range")
     rows.insert(connection, [root])
-    rows.insert(connection, [absurd])
+    rows.insert(connection, [out_of_range])
     assert ask("SELECT name, span_count, start_time, start_time_unix_nano, end_time_unix_nano FROM otel.flows") == [
         {
             "name": "root",
@@ -236,9 +236,11 @@ def test_a_flow_with_an_out_of_range_time_appears_once(connection: Connection, a
             "end_time_unix_nano": 2**63 - 1,
         }
     ]
-    assert {row["phase"] for row in ask("SELECT phase FROM otel.phase_timing")} == {"root", "absurd"}
+    assert {row["phase"] for row in ask("SELECT phase FROM otel.phase_timing")} == {"root", "out_of_range"}
     assert len(ask("SELECT * FROM otel.span_tree(%s)", TRACE)) == 2
-    assert ask("SELECT name, duration_ms FROM otel.critical_path(%s)", TRACE) == [{"name": "absurd", "duration_ms": 1}]
+    assert ask("SELECT name, duration_ms FROM otel.critical_path(%s)", TRACE) == [
+        {"name": "out_of_range", "duration_ms": 1}
+    ]
 
 
 def test_more_checkpoints_than_a_flow_remembers(connection: Connection, ask: Ask) -> None:

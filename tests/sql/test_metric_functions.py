@@ -142,17 +142,17 @@ def test_buckets_of_explicit_histograms(connection: Connection, ask: Ask) -> Non
 def test_quantiles_of_exponential_histograms_are_near_the_truth(connection: Connection, ask: Ask) -> None:
     metric = Metric(connection, EXPONENTIAL, CUMULATIVE, monotonic=None)
     series = metric.series()
-    dice = random.Random(7)
-    earlier = [dice.lognormvariate(2, 1) for _ in range(500)]
-    values = [dice.lognormvariate(2, 1) for _ in range(2000)]
+    rng = random.Random(7)
+    earlier = [rng.lognormvariate(2, 1) for _ in range(500)]
+    values = [rng.lognormvariate(2, 1) for _ in range(2000)]
     # The scale falls between the two points, as an SDK's does when the range grows.
     metric.point(series, -10, **exponential(earlier, scale=4))
     metric.point(series, 10, **exponential(earlier + values, scale=3))
     found = ask("SELECT * FROM otel.histogram_quantiles(%s, %s, %s, %s::interval, '{0.5, 0.99}')", *until(60))
     values.sort()
-    for row, truth in zip(found, (values[1000], values[1980]), strict=True):
+    for row, exact in zip(found, (values[1000], values[1980]), strict=True):
         assert row["count"] == 2000
-        assert row["value"] == pytest.approx(truth, rel=0.1)
+        assert row["value"] == pytest.approx(exact, rel=0.1)
 
 
 def test_zero_and_negative_values_have_their_place(connection: Connection, ask: Ask) -> None:

@@ -72,14 +72,14 @@ def test_looking_changes_nothing_of_what_is_seen(
     connection.execute("TRUNCATE _otel.logs, _otel.spans, _otel.open_starts")
     connection.execute("UPDATE _otel.open_starts_checked SET until = '-infinity'")
     made = [
-        (began(connection, number, began_ago=began_ago, stored_ago=min(began_ago, stored_ago)), began_ago, fate)
-        for number, (began_ago, stored_ago, fate) in enumerate(starts)
+        (began(connection, number, began_ago=began_ago, stored_ago=min(began_ago, stored_ago)), began_ago, ended_at)
+        for number, (began_ago, stored_ago, ended_at) in enumerate(starts)
     ]
     for moment in ("before", "between"):
-        for trace, began_ago, fate in made:
-            if fate == moment:
+        for trace, began_ago, ended_at in made:
+            if ended_at == moment:
                 ended(connection, trace, began_ago)
         seen = ask(OPEN)
         looked(connection)
         assert ask(OPEN) == seen
-    assert [row["flow_id"] for row in ask(OPEN)] == [trace for trace, _, fate in made if fate == "never"]
+    assert [row["flow_id"] for row in ask(OPEN)] == [trace for trace, _, ended_at in made if ended_at == "never"]

@@ -19,7 +19,7 @@ LOCAL, REMOTE = 0x100, 0x300
 def test_services_are_counted_over_the_last_day(connection: Connection, ask: Ask) -> None:
     now = datetime.now(UTC)
     minute_ago, long_ago = rows.unix_nano(now - timedelta(minutes=1)), rows.unix_nano(now - timedelta(hours=26))
-    rows.resource(connection, "quiet")
+    rows.resource(connection, "idle")
     rows.resource(connection, "shop", host="two")
     rows.insert(
         connection,
@@ -33,13 +33,13 @@ def test_services_are_counted_over_the_last_day(connection: Connection, ask: Ask
     )
     connection.execute("UPDATE _otel.resources SET first_seen = now() - interval '30 hours'")
     found = {row.pop("service_name"): row for row in ask("SELECT * FROM otel.services")}
-    assert found.keys() == {"shop", "quiet", "old"}
+    assert found.keys() == {"shop", "idle", "old"}
     seen = {name: (row.pop("first_seen"), row.pop("last_seen")) for name, row in found.items()}
     (arrival,) = {first for first, _ in seen.values()}
     assert abs(now - timedelta(hours=30) - arrival) < timedelta(minutes=5)
     assert {name: last for name, (_, last) in seen.items()} == {
         "shop": (now - timedelta(minutes=1)).replace(second=0, microsecond=0),
-        "quiet": arrival,
+        "idle": arrival,
         "old": arrival,
     }
     about = pytest.approx
@@ -47,7 +47,7 @@ def test_services_are_counted_over_the_last_day(connection: Connection, ask: Ask
         "span_count": 10, "error_count": 1, "error_ratio": 0.1, "avg_ms": about(20), "p50_ms": about(10, rel=0.09),
         "p95_ms": about(110, rel=0.09), "instance_count": 2,
     }  # fmt: skip
-    assert found["quiet"] == {
+    assert found["idle"] == {
         "span_count": 0, "error_count": 0, "error_ratio": None, "avg_ms": None, "p50_ms": None, "p95_ms": None,
         "instance_count": 1,
     }  # fmt: skip
@@ -59,13 +59,13 @@ def test_calls_between_services(connection: Connection, ask: Ask) -> None:
         trace=TRACE, parent=client.id, start=BASE + 5 * MS, end=BASE + 15 * MS, name="answer", kind=SERVER,
         service="depot", status=2, flags=REMOTE,
     )  # fmt: skip
-    quiet = [  # none of these is a call
+    idle = [  # none of these is a call
         Span(trace=TRACE, parent=client.id, start=BASE, end=BASE, kind=SERVER),
         Span(trace=TRACE, parent=server.id, start=BASE, end=BASE, service="depot", flags=LOCAL),
         Span(trace=TRACE, parent=server.id, start=BASE, end=BASE, role=CHECKPOINT),
         Span(trace=TRACE, parent=rows.span_id(2**60), start=BASE, end=BASE, kind=SERVER),
     ]
-    rows.insert(connection, [client, server, *quiet])
+    rows.insert(connection, [client, server, *idle])
     assert ask("SELECT * FROM otel.service_edges") == [
         {
             "start_time": server.stored,

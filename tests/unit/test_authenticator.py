@@ -1,4 +1,4 @@
-"""The guard's verdicts, and the bounds of what it remembers and says."""
+"""The authenticator's answers, and the bounds of what it remembers and says."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -69,8 +69,8 @@ def test_two_tokens_of_one_name_are_good_until_they_end(guard: Authenticator, go
 def test_a_failing_peer_is_slowed_down_for_a_while_and_no_other(
     guard: Authenticator, good: list[str], time: _Time
 ) -> None:
-    verdicts = [type(admit(guard, "wrong")) for _ in range(5)]
-    assert verdicts == [Unauthenticated] * 3 + [Overloaded] * 2
+    outcomes = [type(admit(guard, "wrong")) for _ in range(5)]
+    assert outcomes == [Unauthenticated] * 3 + [Overloaded] * 2
     assert isinstance(admit(guard, "wrong", "192.0.2.2"), Unauthenticated)
     assert isinstance(admit(guard, good[0]), Principal), "a good token is never slowed down"
     time.now = 61.0
@@ -101,7 +101,7 @@ def test_a_peer_is_named_once_in_a_while(guard: Authenticator, time: _Time, capl
 def test_names_in_the_log_cannot_break_its_lines(
     guard: Authenticator, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "odd.yaml"
+    path = tmp_path / "wrong.yaml"
     text, token = new_token("a\nWARNING forged", [TokenScope.READ], now=NOW)
     with changing(path) as tokens:
         tokens.append(token)

@@ -22,11 +22,11 @@ async def _for_ever() -> None:
 
 def test_whoever_takes_too_long_hears_of_it() -> None:
     async def test() -> None:
-        patience = SharedDeadline(0.05)
+        deadline = SharedDeadline(0.05)
 
         async def slow() -> str:
             try:
-                with patience:
+                with deadline:
                     await _for_ever()
             except TimeoutError:
                 task = asyncio.current_task()
@@ -37,7 +37,7 @@ def test_whoever_takes_too_long_hears_of_it() -> None:
             return "never"
 
         async def quick() -> str:
-            with patience:
+            with deadline:
                 await asyncio.sleep(0)
             return "quick"
 
@@ -50,9 +50,9 @@ def test_whoever_takes_too_long_hears_of_it() -> None:
 
 def test_who_leaves_in_time_is_not_interrupted_afterwards() -> None:
     async def test() -> None:
-        patience = SharedDeadline(0.02)
+        deadline = SharedDeadline(0.02)
         for _ in range(3):
-            with patience:
+            with deadline:
                 await asyncio.sleep(0)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(_for_ever(), 0.1)
@@ -62,13 +62,13 @@ def test_who_leaves_in_time_is_not_interrupted_afterwards() -> None:
 
 def test_errors_and_cancellations_pass() -> None:
     async def test() -> None:
-        patience = SharedDeadline(20)
-        with pytest.raises(KeyError), patience:
+        deadline = SharedDeadline(20)
+        with pytest.raises(KeyError), deadline:
             raise KeyError
         entered = asyncio.Event()
 
         async def cancelled() -> None:
-            with patience:
+            with deadline:
                 entered.set()
                 await _for_ever()
 
@@ -83,18 +83,18 @@ def test_errors_and_cancellations_pass() -> None:
 
 def test_a_cancellation_together_with_ours_stays_one() -> None:
     async def test() -> None:
-        patience = SharedDeadline(0.02)
+        deadline = SharedDeadline(0.02)
         interrupted = asyncio.Event()
 
-        async def stubborn() -> None:
-            with patience:
+        async def catches_once() -> None:
+            with deadline:
                 try:
                     await _for_ever()
                 except asyncio.CancelledError:
                     interrupted.set()
                     await _for_ever()
 
-        task = asyncio.create_task(stubborn())
+        task = asyncio.create_task(catches_once())
         await interrupted.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

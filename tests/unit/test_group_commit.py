@@ -1,4 +1,4 @@
-"""Group commit, bounds and ending of the intake, with a writer that the test holds in its hand."""
+"""Group commit, bounds and shutdown of the intake, with a writer that the test holds in its hand."""
 
 import asyncio
 import threading

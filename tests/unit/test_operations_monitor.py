@@ -11,13 +11,13 @@ from otel_setup.operations import configure_operations, current_session_id, moni
 from otel_setup.operations import logger as logger_module
 from otel_setup.operations.labels import Tiers, batch_optimization, complexity, data_quality, sync_efficiency
 
-Told = list[tuple[str, dict[str, Any]]]
+Documents = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Documents:
     """The documents that were recorded, by kind."""
-    documents: Told = []
+    documents: Documents = []
 
     def record(name: str, attributes: dict[str, Any], *, body: Any, severity: str) -> None:
         documents.append((attributes["otelgres.log_type"], body))
@@ -32,14 +32,14 @@ def busy(seconds: float) -> None:
         pass
 
 
-def test_a_function(told: Told) -> None:
+def test_a_function(recorded: Documents) -> None:
     @monitor_performance("named", lead="x")
     def work(n: int) -> int:
         busy(0.02)
         return n + 1
 
     assert work(1) == 2
-    ((kind, document),) = told
+    ((kind, document),) = recorded
     assert (kind, document["operation_name"], document["context"]["lead"]) == ("performance_metrics", "named", "x")
     metrics = document["performance_metrics"]
     assert metrics["execution_time_ms"] >= metrics["cpu_time_ms"] * 0.9 >= 15
@@ -48,25 +48,25 @@ def test_a_function(told: Told) -> None:
     assert document["training_labels"] == {"operation_successful": True, "performance_tier": tier}
 
 
-def test_without_parentheses_and_on_methods(told: Told) -> None:
+def test_without_parentheses_and_on_methods(recorded: Documents) -> None:
     class Thing:
         @monitor_performance
         def work(self) -> str:
             return "done"
 
     assert Thing().work() == "done"
-    assert told[0][1]["operation_name"].endswith("Thing.work")
+    assert recorded[0][1]["operation_name"].endswith("Thing.work")
     assert Thing.work.__name__ == "work"
 
 
-def test_what_is_raised_is_recorded_and_raised(told: Told) -> None:
+def test_what_is_raised_is_recorded_and_raised(recorded: Documents) -> None:
     @monitor_performance("failing")
     def work() -> None:
         raise KeyError("gone")
 
     with pytest.raises(KeyError, match="gone"):
         work()
-    (_, performance), (kind, error) = told
+    (_, performance), (kind, error) = recorded
     assert performance["training_labels"]["operation_successful"] is False
     assert kind == "error"
     assert error["error_details"]["error_type"] == "KeyError"
@@ -74,7 +74,7 @@ def test_what_is_raised_is_recorded_and_raised(told: Told) -> None:
     assert error["context"]["operation_name"] == "failing"
 
 
-def test_a_coroutine_function(told: Told) -> None:
+def test_a_coroutine_function(recorded: Documents) -> None:
     @monitor_performance("async")
     async def work(n: int) -> int:
         over = asyncio.Event()
@@ -83,12 +83,12 @@ def test_a_coroutine_function(told: Told) -> None:
         return n
 
     assert asyncio.run(work(3)) == 3
-    metrics = told[0][1]["performance_metrics"]
+    metrics = recorded[0][1]["performance_metrics"]
     assert metrics["execution_time_ms"] >= 25
     assert metrics["cpu_time_ms"] < metrics["execution_time_ms"]
 
 
-def test_a_generator_is_timed_while_it_works(told: Told) -> None:
+def test_a_generator_is_timed_while_it_works(recorded: Documents) -> None:
     @monitor_performance("steps")
     def work() -> Generator[int, str, str]:
         try:
@@ -109,16 +109,16 @@ def test_a_generator_is_timed_while_it_works(told: Told) -> None:
     assert steps.throw(ValueError("x")) == 3
     with pytest.raises(StopIteration, match="end"):
         next(steps)
-    assert told[0][1]["performance_metrics"]["execution_time_ms"] <= 1000 * (time.perf_counter() - began - away)
-    assert len(told) == 1
+    assert recorded[0][1]["performance_metrics"]["execution_time_ms"] <= 1000 * (time.perf_counter() - began - away)
+    assert len(recorded) == 1
 
     abandoned = work()
     next(abandoned)
     abandoned.close()
-    assert len(told) == 2
+    assert len(recorded) == 2
 
 
-def test_an_async_generator(told: Told) -> None:
+def test_an_async_generator(recorded: Documents) -> None:
     @monitor_performance("async steps")
     async def work() -> AsyncIterator[int]:
         for n in range(3):
@@ -133,7 +133,7 @@ def test_an_async_generator(told: Told) -> None:
         return seen
 
     assert asyncio.run(consume()) == [0, 1, 2]
-    assert [kind for kind, _ in told] == ["performance_metrics", "error"]
+    assert [kind for kind, _ in recorded] == ["performance_metrics", "error"]
 
 
 def test_sessions_are_of_a_block_or_of_the_process() -> None:
@@ -158,13 +158,13 @@ def test_labels() -> None:
     ]  # fmt: skip
 
 
-def test_nothing_that_is_given_can_fail_the_work(told: Told) -> None:
-    class Odd:
+def test_nothing_that_is_given_can_fail_the_work(recorded: Documents) -> None:
+    class Unusual:
         def __str__(self) -> str:
             raise RuntimeError("no")
 
     logger = configure_operations()
-    logger.log_database_operation({"name": Odd()}, {"success": Odd()}, {"training_labels": 3})
-    logger.log_error(Odd(), {})  # type: ignore[arg-type]
+    logger.log_database_operation({"name": Unusual()}, {"success": Unusual()}, {"training_labels": 3})
+    logger.log_error(Unusual(), {})  # type: ignore[arg-type]
     logger.log_database_event("whatever", None, None, None)
-    assert told[-1][1]["operation_details"]["operation_type"] == "whatever"
+    assert recorded[-1][1]["operation_details"]["operation_type"] == "whatever"

@@ -102,9 +102,9 @@ def test_whatever_is_sent_makes_the_same_rows(request: Any) -> None:
     _same_both_ways(request.SerializeToString(), Known())
 
 
-# Mostly usual: with every field odd now and then, hardly any point would be read by offsets.
-_uint64 = st.integers(0, 9).flatmap(lambda odd: otlp_strategies.uint64 if odd == 9 else st.integers(0, 2000))
-_times = st.integers(0, 9).flatmap(lambda odd: otlp_strategies.times if odd == 9 else otlp_strategies.recent)
+# Mostly usual: with every field unusual now and then, hardly any point would be read by offsets.
+_uint64 = st.integers(0, 9).flatmap(lambda choice: otlp_strategies.uint64 if choice == 9 else st.integers(0, 2000))
+_times = st.integers(0, 9).flatmap(lambda choice: otlp_strategies.times if choice == 9 else otlp_strategies.recent)
 _tags = st.lists(st.builds(raw.attribute, st.sampled_from("abY"), st.sampled_from(["x", "", "a" * 18, 7])), max_size=3)
 _usual_numbers = st.builds(
     lambda value, **fields: raw.NumberDataPoint(**value, **{name: at for name, at in fields.items() if at}),
@@ -279,6 +279,6 @@ def test_a_series_is_the_same_whatever_was_seen_before_it(before: list[Any], ite
 
 
 def test_a_series_stored_by_an_earlier_version_is_found() -> None:
-    attributes = [raw.attribute("http.route", "/a"), raw.attribute("code", 200), raw.attribute("odd", "\0")]
+    attributes = [raw.attribute("http.route", "/a"), raw.attribute("code", 200), raw.attribute("unusual", "\0")]
     key = SeriesKey(1, 2, 3, framed(b"\x3a", [item.SerializeToString() for item in attributes]))
     assert str(series_row(key, Repairs(), AttributeCache()).hash) == "5d7290d5-8707-577a-cb30-1cea24ed3b7f"

@@ -115,7 +115,7 @@ def test_a_dsn_from_a_file(tmp_path: Path) -> None:
 
 
 # What people write when a password has characters that mean something in a URI.
-SLIPS = [
+WRONG_DSNS = [
     f"postgresql://app:{SECRET}@{SECRET}@db/x",
     f"postgresql://app:{SECRET}/{SECRET}@db/x",
     f"postgresql://app:12/{SECRET}@db/x",
@@ -126,7 +126,7 @@ SLIPS = [
 ]
 
 
-@pytest.mark.parametrize("dsn", SLIPS)
+@pytest.mark.parametrize("dsn", WRONG_DSNS)
 def test_a_dsn_that_is_none_is_refused_without_being_quoted(dsn: str) -> None:
     with pytest.raises(InvalidDsn) as caught:
         check_dsn(dsn)

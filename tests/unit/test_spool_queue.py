@@ -268,13 +268,13 @@ def test_receivers_of_one_database_have_a_folder_each_and_inherit_from_the_dead(
         spool.close()
     second.release()
     first.release()
-    heir = take_folder(tmp_path)
-    spool = SpoolQueue(heir.path, 1 << 20)
+    second = take_folder(tmp_path)
+    spool = SpoolQueue(second.path, 1 << 20)
     assert [batch.payload for batch in drain(spool)] == [
         b"of the first", b"poison of the first", b"of the second", b"poison of the second",
     ]  # fmt: skip
     assert spool.quarantined() == 2
-    heir.release()
+    second.release()
 
 
 def test_a_folder_that_is_held_is_left_alone(tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ from otelgres.exporters.spool.records import (
 KEY = bytes(range(8))
 NAME = f"{1:020}-1-{KEY.hex()}.spool"
 # What looks like records, but is of no file or of another.
-LOOKS = b"".join(encode(Batch(Signal.LOGS, b"not mine"), number, 0, new_key()) for number in range(3))
+LOOKALIKES = b"".join(encode(Batch(Signal.LOGS, b"not mine"), number, 0, new_key()) for number in range(3))
 PAYLOADS = st.one_of(
     st.binary(min_size=1, max_size=60),
-    st.sampled_from([LOOKS, LOOKS[10:], MARK * 5, header(KEY), bytes(5000), b"x" * 9000]),
+    st.sampled_from([LOOKALIKES, LOOKALIKES[10:], MARK * 5, header(KEY), bytes(5000), b"x" * 9000]),
 )
 
 
@@ -65,7 +65,7 @@ def file_of(
     return header(KEY, len(batches) if count is None else count) + b"".join(records), records
 
 
-def stands_in(data: bytes, record: bytes) -> bool:
+def contains_record(data: bytes, record: bytes) -> bool:
     """Whether a record is somewhere in ``data``, settled or not."""
     rest = record[SETTLED_OFFSET + 4 :]
     at = data.find(rest, HEADER_BYTES + SETTLED_OFFSET + 4)
@@ -112,7 +112,7 @@ def test_damage_costs_what_it_hits_and_is_counted(
         data.draw(st.composite(lambda draw: damaged(draw, content))())
     found, got = read(tmp_path_factory.mktemp("damage") / NAME, bytes(content))
 
-    there = [number for number, record in enumerate(records) if stands_in(bytes(content), record)]
+    there = [number for number, record in enumerate(records) if contains_record(bytes(content), record)]
     must = [number for number in there if number not in settled]
     numbers = [entry.number for entry in found.entries if not entry.settled]
     assert set(must) <= set(numbers) <= set(there)

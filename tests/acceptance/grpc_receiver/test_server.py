@@ -145,17 +145,17 @@ def test_unknown_services_and_methods(port: int) -> None:
 
 
 def test_many_calls_wait_at_the_same_time(loop: LoopThread, port: int, desk: Desk) -> None:
-    gate = asyncio.Event()
+    released = asyncio.Event()
 
     async def wait() -> Outcome:
-        await gate.wait()
+        await released.wait()
         return Accepted()
 
     desk.outcomes = [wait] * 100
     with channel(port) as opened:
         calls = [opened.unary_unary(EXPORT[Signal.LOGS]).future(b"%d" % i, timeout=TIMEOUT) for i in range(100)]
         loop.run(desk.until(100))
-        loop.loop.call_soon_threadsafe(gate.set)
+        loop.loop.call_soon_threadsafe(released.set)
         assert [c.result() for c in calls] == [b""] * 100
     assert sorted(int(batch.payload) for batch in desk.batches) == list(range(100))
 
@@ -210,10 +210,10 @@ def test_ipv6(loop: LoopThread, desk: Desk) -> None:
 
 
 def test_stop_waits_for_calls_in_flight(loop: LoopThread, desk: Desk) -> None:
-    gate = asyncio.Event()
+    released = asyncio.Event()
 
     async def wait() -> Outcome:
-        await gate.wait()
+        await released.wait()
         return Accepted()
 
     desk.outcomes = [wait]
@@ -223,7 +223,7 @@ def test_stop_waits_for_calls_in_flight(loop: LoopThread, desk: Desk) -> None:
 
         loop.run(desk.until(1))
         stopping = loop.start(server.stop(TIMEOUT))
-        loop.loop.call_soon_threadsafe(gate.set)
+        loop.loop.call_soon_threadsafe(released.set)
         assert running.result() == b""
         stopping.result(TIMEOUT)
 

@@ -19,9 +19,9 @@ from tests.acceptance.http_client import (
     LIMIT,
     PAYLOAD,
     PROTOBUF,
-    heard,
     post,
     raw,
+    read_response,
     serving,
     until_closed,
 )
@@ -61,7 +61,7 @@ def test_a_body_that_never_ends_is_answered_before_its_end(port: int) -> None:
         sock.sendall(b"Transfer-Encoding: chunked\r\n\r\n" + b"10000\r\n" + bytes(65536) + b"\r\n")
         for _ in range(LIMIT // 65536):
             sock.sendall(b"10000\r\n" + bytes(65536) + b"\r\n")
-        assert heard(sock).status == 413
+        assert read_response(sock).status == 413
 
 
 def test_a_body_that_does_not_arrive_is_503(loop: LoopThread, desk: Desk) -> None:
@@ -69,7 +69,7 @@ def test_a_body_that_does_not_arrive_is_503(loop: LoopThread, desk: Desk) -> Non
         sock.sendall(
             f"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: 9\r\n\r\nabc".encode()
         )
-        answer = heard(sock)
+        answer = read_response(sock)
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         assert desk.batches == []
 
@@ -96,14 +96,14 @@ def test_headers_that_never_end(loop: LoopThread, port: int, desk: Desk) -> None
     with raw(port) as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\nX-Filler: " + b"x" * 66_000)
         assert until_closed(sock).startswith(b"HTTP/1.1 431 ")
-    with serving(loop, desk, connection_limits=ConnectionLimits(header_seconds=0.2)) as impatient:
+    with serving(loop, desk, connection_limits=ConnectionLimits(header_seconds=0.2)) as port:
         for start in (b"", b"GET /hea"):
-            with raw(impatient) as sock:
+            with raw(port) as sock:
                 sock.sendall(start)
                 assert until_closed(sock) == b""
-        with raw(impatient) as sock:
+        with raw(port) as sock:
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert heard(sock).status == 200
+            assert read_response(sock).status == 200
             sock.sendall(b"GET /hea")
             assert until_closed(sock) == b""
 
@@ -124,13 +124,13 @@ def test_connections_are_bounded(loop: LoopThread, desk: Desk) -> None:
     ):
         for sock in (first, second):
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert heard(sock).status == 200
+            assert read_response(sock).status == 200
         with raw(port) as third:
             answer = until_closed(third)
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"retry-after: 1\r\n" in answer
         first.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert heard(first).status == 200
+        assert read_response(first).status == 200
 
 
 @pytest.mark.parametrize(
@@ -163,11 +163,11 @@ def test_clients_that_leave_break_nothing(loop: LoopThread, port: int, desk: Des
     for sent in (head[:20], head, head + b"abc"):
         with raw(port) as sock:
             sock.sendall(sent)
-    gate = asyncio.Event()
+    released = asyncio.Event()
     done = asyncio.Event()
 
     async def wait() -> Outcome:
-        await gate.wait()
+        await released.wait()
         done.set()
         return Accepted()
 
@@ -175,7 +175,7 @@ def test_clients_that_leave_break_nothing(loop: LoopThread, port: int, desk: Des
     with raw(port) as sock:
         sock.sendall(head + b"0123456789")
         loop.run(desk.until(1))
-    loop.loop.call_soon_threadsafe(gate.set)
+    loop.loop.call_soon_threadsafe(released.set)
     assert loop.run(asyncio.wait_for(done.wait(), TIMEOUT))
     assert post(port).status == 200
     assert [batch.payload for batch in desk.batches] == [b"0123456789", PAYLOAD]

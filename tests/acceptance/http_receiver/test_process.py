@@ -29,13 +29,13 @@ from tests.acceptance.http_client import (
 
 
 def test_health_and_readiness(loop: LoopThread, desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    verdicts: list[Any] = [(True, {"schema": 7}), (False, {"reason": "no database"}), RuntimeError("secret")]
+    answers: list[Any] = [(True, {"schema": 7}), (False, {"reason": "no database"}), RuntimeError("secret")]
 
     async def ready() -> tuple[bool, Mapping[str, Any]]:
-        verdict = verdicts.pop(0)
-        if isinstance(verdict, Exception):
-            raise verdict
-        return verdict  # type: ignore[no-any-return]
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer  # type: ignore[no-any-return]
 
     with serving(loop, desk, ready=ready) as port:
         alive = ask(port, "GET", "/healthz")
@@ -148,10 +148,10 @@ def test_signals_and_logging_stay_the_process_s_own(desk: Desk) -> None:
 
 
 def test_stop_waits_for_requests_in_flight(loop: LoopThread, desk: Desk) -> None:
-    gate = asyncio.Event()
+    released = asyncio.Event()
 
     async def wait() -> Outcome:
-        await gate.wait()
+        await released.wait()
         return Accepted()
 
     desk.outcomes = [wait]
@@ -163,7 +163,7 @@ def test_stop_waits_for_requests_in_flight(loop: LoopThread, desk: Desk) -> None
         loop.run(desk.until(1))
         stopping = loop.start(server.stop(TIMEOUT))
         assert until_closed(idle) == b""
-        loop.loop.call_soon_threadsafe(gate.set)
+        loop.loop.call_soon_threadsafe(released.set)
         assert until_closed(sock).startswith(b"HTTP/1.1 200 ")
         stopping.result(TIMEOUT)
     with pytest.raises(OSError), raw(server.port):  # noqa: PT011

@@ -26,9 +26,9 @@ from tests.acceptance.http_client import (
     PAYLOAD,
     PROTOBUF,
     ask,
-    heard,
     post,
     raw,
+    read_response,
     until_closed,
 )
 
@@ -135,7 +135,7 @@ def test_expect_100_continue(port: int, desk: Desk) -> None:
         assert until_closed(sock).startswith(b"HTTP/1.1 200 ")
     with raw(port) as sock:
         sock.sendall(f"{head}Content-Length: {LIMIT + 1}\r\n\r\n".encode())
-        assert heard(sock).status == 413
+        assert read_response(sock).status == 413
     assert [batch.payload for batch in desk.batches] == [b"abc"]
 
 
