@@ -32,7 +32,7 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_nothing_acknowledged_is_lost_or_doubled_whatever_is_killed(temporary: Path) -> None:
+def test_nothing_acknowledged_is_lost_or_duplicated_whatever_is_killed(temporary: Path) -> None:
     arguments = ("chaos", "--seconds", "12", "--seed", "4", "--kills", "6", "--json")
     with OtelgresProcess(*arguments, TMPDIR=str(temporary)) as process:
         answer, _ = process.process.communicate(timeout=TIMEOUT)
@@ -68,7 +68,7 @@ def working_directory(process: psutil.Process) -> str:
         return ""
 
 
-def test_the_account_sees_what_is_lost_doubled_and_invented(database: str) -> None:
+def test_reconciliation_finds_lost_duplicated_and_unexpected_items(database: str) -> None:
     items, ledger = Items(3, time.time_ns()), SentLedger()
     writer = PostgresWriter(database)
 

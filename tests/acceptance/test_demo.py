@@ -249,7 +249,7 @@ SENT = SentItems(
 )
 
 
-def test_a_lost_or_doubled_record_is_a_problem() -> None:
+def test_a_lost_or_duplicated_record_is_a_problem() -> None:
     assert problem(SENT, found()) is None
     assert "24 records sent" in (problem(SENT, found(found=[])) or "")
     others = found().found[1:]

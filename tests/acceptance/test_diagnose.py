@@ -186,7 +186,7 @@ def test_what_the_alert_rules_find(receiver: Serving, database: str) -> None:
     assert any("have not passed DELIVERED" in finding["what"] for finding in found["alerts"])
 
 
-def test_a_service_that_fell_silent(receiver: Serving) -> None:
+def test_a_service_that_stopped_sending(receiver: Serving) -> None:
     now = datetime.now(UTC)
     with psycopg.connect(receiver.dsn, autocommit=True) as connection:
         spans = []

@@ -526,7 +526,7 @@ def test_a_folder_with_something_else_in_it_is_refused_and_kept(new: Path) -> No
     assert mine.read_text() == "years of work"
 
 
-def test_an_initdb_that_was_killed_leaves_nothing_to_trip_over(new: Path, postgres_version: str) -> None:
+def test_a_killed_initdb_does_not_prevent_the_next_one(new: Path, postgres_version: str) -> None:
     (new / "postgres.new-killed" / "base").mkdir(parents=True)
     with Cluster(new, version=postgres_version) as cluster:
         assert cluster.running
@@ -675,7 +675,7 @@ def test_the_named_os_user_runs_the_server_and_the_data_stays_his(
 
 
 @needs_root
-def test_a_link_planted_by_the_servers_user_leads_nowhere(data: Path, folder: Path, postgres_version: str) -> None:
+def test_a_symbolic_link_of_the_servers_user_is_not_followed(data: Path, folder: Path, postgres_version: str) -> None:
     cluster = Cluster(data, version=postgres_version)
     with cluster:
         pass

@@ -69,7 +69,7 @@ def test_checkpoints_are_there_at_once_and_the_missing_one_is_named(receiver: Se
     ]
 
 
-def test_without_hurry_they_come_with_the_batch(receiver: Serving) -> None:
+def test_without_early_flush_they_come_with_the_batch(receiver: Serving) -> None:
     with start(receiver, "batch") as application:
         assert application.stdout is not None
         assert application.stdout.readline() == "expected\n"

@@ -138,7 +138,7 @@ def test_for_machines_and_the_latest(receiver: Serving) -> None:
     assert found["missing"]["missing"] == ["ACCEPTED", "SHIPPED"]
 
 
-def test_what_is_no_flow_is_said(receiver: Serving) -> None:
+def test_an_unknown_flow_is_an_error(receiver: Serving) -> None:
     done = invoke("flow", "whatever", OTELGRES_DSN=receiver.dsn)
     assert (done.returncode, "is not a flow id" in done.stderr) == (2, True)
     done = invoke("flow", str(uuid.uuid4()), OTELGRES_DSN=receiver.dsn)

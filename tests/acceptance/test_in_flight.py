@@ -176,7 +176,7 @@ with flow("of the parent"):
 """
 
 
-def test_a_forked_child_lives_for_itself(receiver: Serving) -> None:
+def test_a_forked_child_is_tracked_separately(receiver: Serving) -> None:
     with Application(receiver, "forking", FORKING) as application:
         rows = {row["name"]: row for row in application.in_state("running")}
         parent, child = rows["of the parent"], rows["of the child"]
@@ -212,7 +212,7 @@ assert "otelgres-alive" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize("in_flight", ["0", "1"])
-def test_without_work_or_without_in_flight_nothing_is_said(receiver: Serving, in_flight: str) -> None:
+def test_without_work_or_without_in_flight_no_liveness_is_sent(receiver: Serving, in_flight: str) -> None:
     service = f"quiet {in_flight}"
     done = subprocess.run(
         [sys.executable, "-c", SLEEPING, service, in_flight],

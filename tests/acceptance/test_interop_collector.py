@@ -248,7 +248,7 @@ def assert_each_once(ours: Ours, sent: Senders) -> None:
     assert sorted(records()) == sorted(sent.records)
 
 
-def test_what_is_sent_while_the_receiver_is_dead_arrives_once(stock: Stock, ours: Ours) -> None:
+def test_data_sent_while_the_receiver_is_down_arrives_once(stock: Stock, ours: Ours) -> None:
     sent = Senders(stock)
     sent.send(20)
     ours.end(signal.SIGKILL)  # with some of those 20 on their way

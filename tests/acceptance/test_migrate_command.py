@@ -97,7 +97,7 @@ def test_test_data_is_real_and_the_sample_queries_find_it(empty_database: str) -
         ([DELETES], "need --force"),
     ],
 )
-def test_what_makes_no_sense_is_said(database: str, arguments: list[str], text: str) -> None:
+def test_invalid_arguments_are_errors(database: str, arguments: list[str], text: str) -> None:
     done = migrate(database, *arguments)
     assert (done.returncode, text in done.stderr) == (2, True), done.stderr
 
@@ -130,7 +130,7 @@ def test_force_on_an_empty_one_needs_no_second_flag(database: str) -> None:
     assert migrate(database, "--check-only").returncode == 0
 
 
-def test_force_takes_nothing_of_others(database: str) -> None:
+def test_force_drops_no_foreign_schema(database: str) -> None:
     with psycopg.connect(database) as connection:
         connection.execute("CREATE VIEW public.mine AS SELECT flow_id FROM otel.flows")
         connection.execute("CREATE TABLE public.theirs (n int)")
@@ -143,7 +143,7 @@ def test_force_takes_nothing_of_others(database: str) -> None:
     assert rows(database, "SELECT * FROM public.theirs") == []
 
 
-def test_force_does_not_pull_the_floor_from_under_a_receiver(cluster: Cluster, migrated: str, tmp_path: Path) -> None:
+def test_force_refuses_while_a_receiver_is_running(cluster: Cluster, migrated: str, tmp_path: Path) -> None:
     with postgres.new_database(cluster, migrated) as dsn, serve(dsn, str(tmp_path)) as receiver:
         receiver.ready()
         done = migrate(dsn, "--force", "--yes", DELETES)

@@ -418,7 +418,7 @@ def queued_bytes(receiver: Receiver) -> float:
 
 
 @pytest.mark.parametrize("at_start", [True, False])
-def test_a_stop_ends_although_the_database_keeps_silent(database: str, tmp_path: Path, at_start: bool) -> None:
+def test_shutdown_ends_although_the_database_does_not_answer(database: str, tmp_path: Path, at_start: bool) -> None:
     with proxied(database) as (proxy, dsn):
         if at_start:
             proxy.freeze()

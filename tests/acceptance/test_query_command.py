@@ -31,7 +31,7 @@ def query(dsn: str, text: str, *more: str) -> str:
     return done.stdout
 
 
-def test_a_table_for_people(database: str) -> None:
+def test_the_table_format(database: str) -> None:
     lines = query(database, VALUES).splitlines()
     assert any(line.split()[:3] == ["n", "t", "at"] for line in lines)
     (row,) = (line for line in lines if "a|[red]b" in line)
@@ -41,7 +41,7 @@ def test_a_table_for_people(database: str) -> None:
     assert "\n(2 more" in query(database, "SELECT * FROM generate_series(1, 502)")
 
 
-def test_csv_and_json_hold_what_sql_said(database: str) -> None:
+def test_csv_and_json_have_the_values_of_sql(database: str) -> None:
     (row,) = csv.DictReader(io.StringIO(query(database, VALUES, "--format", "csv")))
     assert (row["money"], row["nothing"], row["raw"], row["yes"]) == ("1.10", "", "00ff", "true")
     assert json.loads(row["doc"]) == {"a": [1, None]}

@@ -208,7 +208,7 @@ def test_json_lines_of_the_stock_collector_are_sent_and_kept_unless_told(
         assert stored(receiver.dsn) == ({"line": 3}, {"line": 3})
 
 
-def test_with_nobody_there_nothing_is_lost_and_files_in_use_are_left(tmp_path: Path) -> None:
+def test_without_a_receiver_nothing_is_lost_and_files_in_use_are_skipped(tmp_path: Path) -> None:
     living, dead = SpoolExporter(tmp_path), SpoolExporter(tmp_path)
     for sink in (living, dead):
         sink.write([Batch(Signal.LOGS, b"\n\x00")])
@@ -249,7 +249,7 @@ def test_a_receivers_folders_are_replayed_too_with_what_was_set_aside(
     assert list(tmp_path.rglob("*.spool")) == []
 
 
-def test_what_makes_no_sense_is_said(tmp_path: Path) -> None:
+def test_invalid_arguments_are_errors(tmp_path: Path) -> None:
     for arguments in (("--grpc", "x:1", "--endpoint", "http://x"), ("--endpoint", "ftp://x"), ("--grpc", ":1")):
         done = run_otelgres("replay", str(tmp_path), *arguments)
         assert done.returncode == 2, done.stderr

@@ -265,7 +265,7 @@ def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
     ],
     ids=["section", "times", "a word", "too long ago", "report", "file"],
 )
-def test_what_makes_no_sense_is_said(database: str, arguments: tuple[str, ...], text: str) -> None:
+def test_invalid_arguments_are_errors(database: str, arguments: tuple[str, ...], text: str) -> None:
     done = invoke("report", *arguments, OTELGRES_DSN=database)
     assert done.returncode != 0
     assert text in done.stderr

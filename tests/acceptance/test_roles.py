@@ -269,7 +269,7 @@ def test_a_tenants_filters_still_find_their_days(logins: Logins) -> None:
     assert "spans_pkey" in plan or "_pkey" in plan, plan
 
 
-def test_what_is_wrong_with_a_role_is_said(logins: Logins, tmp_path: object) -> None:
+def test_wrong_roles_are_errors(logins: Logins, tmp_path: object) -> None:
     def errors_of(*arguments: str) -> str:
         done = invoke("role", "create", *arguments, OTELGRES_DSN=logins.owner)
         assert done.returncode in (1, 2)

@@ -225,7 +225,7 @@ with run("doomed", total_atms=3) as execution:
 """
 
 
-def test_a_run_that_is_killed_is_a_failed_run(receiver: Serving) -> None:
+def test_a_killed_run_is_a_failed_run(receiver: Serving) -> None:
     env = environment(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{receiver.grpc}", OTELGRES_TELEMETRY_REPORT_INTERVAL="0.5")
     with subprocess.Popen([sys.executable, "-c", KILLED], env=env, stdin=-1, stdout=-1, text=True) as process:
         assert process.stdout is not None

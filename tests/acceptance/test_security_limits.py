@@ -122,7 +122,7 @@ def test_an_idle_connection_is_closed_also_in_the_middle_of_headers(loop: LoopTh
                 until_closed(silent)
 
 
-def test_whoever_takes_no_answers_is_closed_in_the_end(loop: LoopThread, desk: Desk) -> None:
+def test_a_grpc_client_that_reads_no_responses_is_disconnected(loop: LoopThread, desk: Desk) -> None:
     desk.outcomes = [Accepted(1, "a partial success has a body")]
     with (
         grpc_receiver(loop, desk, age_seconds=0.3, age_grace_seconds=0.3) as port,
@@ -184,7 +184,7 @@ def _no_response(sock: socket.socket) -> bool:
     return bool(poll.poll(TIMEOUT * 1000))
 
 
-def test_whoever_takes_no_answers_over_http_is_closed(loop: LoopThread, desk: Desk, tmp_path: Path) -> None:
+def test_an_http_client_that_reads_no_responses_is_disconnected(loop: LoopThread, desk: Desk, tmp_path: Path) -> None:
     limits = ConnectionLimits(answer_seconds=0.3)
     pair = Authority(tmp_path / "ca").pair("server", "serverAuth")
     tls = Certificates(TlsFiles(pair.cert, pair.key)).http_context()

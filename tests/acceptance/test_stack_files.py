@@ -127,7 +127,7 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
         until(lambda: rows(grafana, count)[0]["n"] >= records, "what the demo has sent")
 
 
-def test_a_dead_receiver_is_not_healthy() -> None:
+def test_a_stopped_receiver_is_not_healthy() -> None:
     done = run_otelgres("healthcheck", "--http", "127.0.0.1:1")
     assert done.returncode == 1
     assert "no answer from 127.0.0.1:1" in done.stderr

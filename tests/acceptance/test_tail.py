@@ -161,7 +161,7 @@ def test_a_database_without_our_schema_is_an_error_and_no_loop(empty_database: s
 
 
 @pytest.mark.parametrize("since", ["10", "m", "-3m", "1w"])
-def test_a_time_that_is_none_is_said(since: str) -> None:
+def test_an_invalid_time_is_an_error(since: str) -> None:
     done = run_otelgres("tail", "--since", since)
     assert done.returncode == 2
     assert "such as 10m" in done.stderr

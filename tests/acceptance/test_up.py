@@ -182,7 +182,7 @@ def test_a_port_that_is_taken_is_named(data: Path, option: str) -> None:
     assert postmaster.find(data / "postgres") is None
 
 
-def test_output_that_nobody_reads_holds_up_nothing(data: Path) -> None:
+def test_unread_output_blocks_nothing(data: Path) -> None:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETFL, os.O_NONBLOCK)
     with contextlib.suppress(BlockingIOError):

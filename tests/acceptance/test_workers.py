@@ -62,7 +62,7 @@ def status(dsn: str) -> dict[str, Any]:
     return answer
 
 
-def test_they_are_one_on_the_outside(running: Running) -> None:
+def test_workers_are_one_receiver_to_clients(running: Running) -> None:
     assert len(running.workers()) == WORKERS
     until(lambda: sum(running.metrics("otelgres_database_up").values()) == WORKERS, "the database's being there")
     until(lambda: running.send() and len(_busy(running)) == WORKERS, "work for every worker")
@@ -109,7 +109,7 @@ def _load(running: Running) -> Iterator[None]:
             sender.join()
 
 
-def test_one_that_dies_is_replaced_and_costs_nothing(running: Running) -> None:
+def test_a_worker_that_dies_is_replaced_and_loses_nothing(running: Running) -> None:
     victim = running.workers()[0]
     with _load(running):
         until(lambda: len(running.acked) > 100, "some load")
@@ -133,7 +133,7 @@ def test_one_that_dies_is_replaced_and_costs_nothing(running: Running) -> None:
     assert set(running.acked) <= set(found)
 
 
-def test_they_share_a_port_with_nobody_else(database: str, tmp_path: Path) -> None:
+def test_workers_share_their_port_with_no_other_process(database: str, tmp_path: Path) -> None:
     with serve(database, str(tmp_path), "--workers", "2") as process:
         grpc = process.ready()["grpc"]
         done = run_otelgres(

@@ -85,7 +85,7 @@ result["thread"] = thread.ident
     assert row["extra_data"] == {"user_id": 123, "ip": json.dumps(mixed) if PLAIN_ATTRIBUTES else mixed}
 
 
-def test_hostile_extras_cost_themselves_and_nothing_else(database: str) -> None:
+def test_hostile_extras_affect_only_themselves(database: str) -> None:
     body = """
 class Hostile:
     def __str__(self): raise RuntimeError("no")
@@ -109,7 +109,7 @@ get_logger("hostile").info("nul \\x00 here")
     assert len({row["process_id"] for row in found}) == 1
 
 
-def test_threads_and_a_fork_lose_nothing_and_double_nothing(database: str) -> None:
+def test_threads_and_a_fork_neither_lose_nor_duplicate_records(database: str) -> None:
     body = """
 def work(who):
     for n in range(200):
@@ -189,7 +189,7 @@ def test_a_configuration_that_cannot_be_read_is_false_and_leaves_the_console(con
     assert "still here" in out
 
 
-def test_twice_is_harmless_and_after_the_end_it_is_false(database: str) -> None:
+def test_a_second_call_is_harmless_and_after_shutdown_it_returns_false(database: str) -> None:
     body = """
 result["again"] = initialize_logger(json.loads(sys.argv[1]))
 result["handlers"] = len(logging.getLogger().handlers)

@@ -143,7 +143,7 @@ def test_a_block_that_is_missing_is_told_with_what_belongs_there() -> None:
     "block", [{"password": 31415926}, {"password": ["31415926"]}, {"dsn": "31415926"}, {"dsn": "host=a pass 31415926"},
               {"dsn": "postgresql://me:31415926@["}]
 )  # fmt: skip
-def test_no_complaint_shows_a_secret(block: dict[str, Any]) -> None:
+def test_no_warning_shows_a_secret(block: dict[str, Any]) -> None:
     found = resolved({"database": block})
     assert found.warnings
     assert "31415926" not in " ".join(found.warnings) + repr(found)

@@ -95,6 +95,6 @@ def test_an_event_is_a_record_with_a_name_of_its_own(receiver: Receiver) -> None
     assert len(str(fields["log.record.uid"])) == 32
 
 
-def test_poison_in_an_event_costs_only_itself(receiver: Receiver) -> None:
+def test_invalid_values_in_an_event_affect_only_themselves(receiver: Receiver) -> None:
     (event,) = [record for record in receiver.all_logs() if record.event_name == "\\ud800"]
     assert "ZeroDivisionError" in str(attributes(event)["bad"])

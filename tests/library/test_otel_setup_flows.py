@@ -187,7 +187,7 @@ def test_each_call_of_what_a_flow_decorates_is_a_flow(receiver: Receiver) -> Non
     assert receiver.span("async phase").parent_span_id == receiver.span("async flow").span_id
 
 
-def test_a_generator_is_left_alone_and_said_so(receiver: Receiver) -> None:
+def test_a_generator_is_not_wrapped_and_a_warning_is_logged(receiver: Receiver) -> None:
     assert [span for span in receiver.spans() if span.name == "counting"] == []
     assert any("generator functions cannot be decorated" in str(body) for body in receiver.bodies())
 

@@ -75,7 +75,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.mark.parametrize("source", [ABANDONED, SIGNALLED], ids=["abandoned", "signalled"])
-def test_it_neither_hangs_nor_prints(receiver: Receiver, source: str) -> None:
+def test_shutdown_neither_blocks_nor_prints(receiver: Receiver, source: str) -> None:
     done = run_app(source, receiver.grpc_endpoint)
 
     assert done.stderr == ""

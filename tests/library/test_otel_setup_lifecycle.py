@@ -148,7 +148,7 @@ everything("after", 2)
 
 
 @PROTOCOLS
-def test_a_forked_child_speaks_for_itself_and_repeats_nothing(protocol: str) -> None:
+def test_a_forked_child_reports_its_own_liveness_and_repeats_nothing(protocol: str) -> None:
     with Receiver() as receiver:
         run_app(START + FORK, endpoint(receiver, protocol), protocol, **LATE)
 
@@ -326,7 +326,7 @@ telemetry.force_flush()
 """
 
 
-def test_a_collector_that_comes_back_is_used_again_and_said_so() -> None:
+def test_recovery_of_a_collector_is_logged() -> None:
     with Receiver() as receiver:
         receiver.refuse = True
         with app(

@@ -92,7 +92,7 @@ def test_signals_can_be_off_and_so_can_everything() -> None:
         ({}, {"OTEL_METRIC_EXPORT_INTERVAL": "often"}, "often"),
     ],
 )
-def test_what_makes_no_sense_is_said_once_and_takes_the_default(
+def test_invalid_settings_are_warned_of_once_and_take_the_default(
     arguments: dict[str, Any], environ: dict[str, str], word: str
 ) -> None:
     settings = resolve(Arguments(**arguments), environ)
@@ -114,7 +114,7 @@ with flow("f"):
 """
 
 
-def test_nonsense_never_raises() -> None:
+def test_invalid_input_never_raises() -> None:
     done = run_app(NONSENSE, OTEL_BSP_MAX_QUEUE_SIZE="-5", OTEL_TRACES_SAMPLER="moon", OTEL_ATTRIBUTE_COUNT_LIMIT="x")
     assert done.stdout == "works\n"
     assert "configure_telemetry" in done.stderr

@@ -222,7 +222,7 @@ print(json.dumps(telemetry.stats()), flush=True)
 """
 
 
-def test_what_is_refused_for_good_is_dropped_counted_and_said(spool: Path) -> None:
+def test_permanently_rejected_batches_are_dropped_counted_and_logged(spool: Path) -> None:
     """An HTTP server that knows no OTLP says 404 to everything."""
     with Receiver() as receiver:
         variables = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf", **use(spool)}
@@ -263,7 +263,7 @@ def test_without_room_in_the_spool_it_is_printed(state: str, request: pytest.Fix
     assert "printed to stdout" in done.stderr
 
 
-def test_where_stdout_is_gone_it_is_stderr_and_where_that_is_gone_it_is_counted(unwritable: Path) -> None:
+def test_without_stdout_lines_go_to_stderr_and_without_stderr_they_are_counted(unwritable: Path) -> None:
     source = (
         "sys.stdout.close(); everything('a'); telemetry.force_flush(); first = telemetry.stats()\n"
         "err, sys.stderr = sys.stderr, None\n"
@@ -425,7 +425,7 @@ def test_the_default_is_a_directory_of_the_service_in_the_state_folder(
         ({}, {"OTELGRES_TELEMETRY_SPOOOL": "/x"}, "SPOOOL"),
     ],
 )
-def test_settings_that_make_no_sense_are_said_and_take_the_default(
+def test_invalid_spool_settings_are_warned_of_and_take_the_default(
     arguments: dict[str, Any], environ: dict[str, str], word: str
 ) -> None:
     settings = resolve(Arguments(**arguments), environ)

@@ -148,7 +148,7 @@ def test_another_process_s_files_count_against_the_bound(tmp_path: Path) -> None
     assert isinstance(outcome, Overloaded)
 
 
-def test_foreign_files_are_left_alone_and_half_born_ones_are_cleared_away(tmp_path: Path) -> None:
+def test_foreign_files_are_kept_and_incomplete_ones_are_removed(tmp_path: Path) -> None:
     foreign = tmp_path / f"{1:020}-1-{1:016x}.spool"
     foreign.write_bytes(b"somebody else's, under our kind of name")
     other = tmp_path / "notes.txt"
@@ -164,7 +164,7 @@ def test_foreign_files_are_left_alone_and_half_born_ones_are_cleared_away(tmp_pa
     assert sorted(path.name for path in tmp_path.iterdir()) == [foreign.name, "notes.txt"]
 
 
-def test_an_unusable_folder_is_said_and_used_again_once_it_can_be(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_logged_and_used_once_it_is_usable(tmp_path: Path) -> None:
     blocker = tmp_path / "blocker"
     blocker.touch()
     sink = SpoolExporter(blocker / "spool")
@@ -178,7 +178,7 @@ def test_an_unusable_folder_is_said_and_used_again_once_it_can_be(tmp_path: Path
     assert pending(blocker / "spool") == BATCHES[:1]
 
 
-def test_a_disk_that_fills_up_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A write that is cut short, then refused: what a full disk does, which a test may not fill."""
     sink = SpoolExporter(tmp_path)
     sink.write(BATCHES[:1])

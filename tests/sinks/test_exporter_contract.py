@@ -229,7 +229,7 @@ def test_nothing_and_empty_requests_are_taken(case: Case) -> None:
     assert case.sink.write([Batch(Signal.LOGS, b"")]) == [Accepted()]
 
 
-def test_garbage_is_answered_for_good_and_costs_no_neighbour(case: Case) -> None:
+def test_malformed_requests_are_permanent_errors_and_affect_no_other_request(case: Case) -> None:
     outcomes = case.sink.write([logs("one"), GARBAGE, logs("two")])
 
     assert [type(outcome) for outcome in (outcomes[0], outcomes[2])] == [Accepted, Accepted]
@@ -247,7 +247,7 @@ def test_close_can_be_called_twice_and_a_later_write_opens_again(case: Case) -> 
     case.sink.close()
 
 
-def test_a_world_that_is_gone_asks_every_batch_to_come_back_and_raises_nothing(case: Case) -> None:
+def test_an_unreachable_target_makes_every_batch_retryable_and_raises_nothing(case: Case) -> None:
     outcomes = case.broken.write([logs("one"), spans("two")])
 
     assert [is_retryable(outcome) for outcome in outcomes] == [True, True]

@@ -191,18 +191,18 @@ BY_OFFSETS: Final = ("KeyValue", "AnyValue", "ArrayValue", "KeyValueList")
 OURS: Final = {"received_at", "first_seen", "id", "tenant"}
 
 
-def test_every_field_has_a_home_or_a_reason() -> None:
+def test_every_field_has_a_column_or_a_reason() -> None:
     theirs = {f"{name}.{field.name}" for name, descriptor in ORIGINALS.items() for field in descriptor.fields}
     assert theirs == set(COLUMNS_OF)
 
 
-def test_every_field_with_a_home_is_read() -> None:
+def test_every_field_with_a_column_is_read() -> None:
     read = {f"{name}.{field}" for name, fields in messages.MESSAGES.items() for field, *_ in fields}
     expected = {name for name in COLUMNS_OF if name.partition(".")[0] not in BY_OFFSETS}
     assert read == expected
 
 
-def test_every_home_is_a_column_that_is_written() -> None:
+def test_every_named_column_is_written() -> None:
     written = {f"{table}.{column}" for table, columns in {**COLUMNS, **DIMENSIONS}.items() for column in columns}
     columns = {column for place in COLUMNS_OF.values() if isinstance(place, tuple) for column in place}
     assert columns <= written

@@ -99,9 +99,7 @@ def _corners(signal: Signal) -> list[Any]:
 
 
 @pytest.mark.parametrize("signal", list(Signal))
-def test_next_to_nothing_is_not_nothing(
-    signal: Signal, shared_writer: PostgresWriter, shared_reader: Connection
-) -> None:
+def test_almost_zero_is_not_zero(signal: Signal, shared_writer: PostgresWriter, shared_reader: Connection) -> None:
     request = raw.REQUESTS[signal]()
     scope = raw.scopes(request, raw.resources(request).add()).add()
     items = {Signal.TRACES: "spans", Signal.LOGS: "log_records", Signal.METRICS: "metrics"}

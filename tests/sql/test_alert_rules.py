@@ -155,7 +155,7 @@ def test_a_spool_that_is_not_replayed(connection: Connection, firing: Firing) ->
     assert firing("spool_age") == {"bad": 301}
 
 
-def test_receivers_that_fall_silent(connection: Connection, firing: Firing) -> None:
+def test_receivers_that_stop_reporting(connection: Connection, firing: Firing) -> None:
     number(connection, "here", "x", 1)
     number(connection, "taken away", "x", 1, ago=2 * 86400)
     number(connection, "gone", "x", 1, ago=90)

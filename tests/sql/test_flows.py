@@ -201,7 +201,7 @@ def test_a_flow_across_midnight_is_one_flow(connection: Connection, ask: Ask, ch
 @pytest.mark.parametrize(
     "roots", [(True, True, True), (True, False, False), (False, False, True), (False, False, False)]
 )
-def test_a_flow_that_sleeps_for_weeks_is_one_flow(connection: Connection, ask: Ask, roots: tuple[bool, ...]) -> None:
+def test_a_flow_with_a_pause_of_weeks_is_one_flow(connection: Connection, ask: Ask, roots: tuple[bool, ...]) -> None:
     starts = [rows.unix_nano(NOON + timedelta(days=days)) for days in (0, 15, 37)]
     spans = [
         Span(trace=TRACE, start=start, end=start + MS, name=f"s{n}", parent=None if is_root else rows.span_id(99))

@@ -108,7 +108,7 @@ def test_deltas_are_added_and_gauges_have_no_rate(connection: Connection, ask: A
     assert [row["increase"] for row in ask(RATE, *until(60))] == [9]
 
 
-def test_what_may_fall_falls(connection: Connection, ask: Ask) -> None:
+def test_optional_names_may_be_missing(connection: Connection, ask: Ask) -> None:
     metric = Metric(connection, SUM, CUMULATIVE, monotonic=False)
     series = metric.series()
     for seconds, value in ((-1, 10), (10, 4)):

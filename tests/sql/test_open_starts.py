@@ -66,7 +66,7 @@ STARTS = st.lists(st.tuples(MINUTES, MINUTES, st.sampled_from(["before", "betwee
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(starts=STARTS)
-def test_looking_changes_nothing_of_what_is_seen(
+def test_reading_changes_no_state(
     connection: Connection, ask: Ask, starts: list[tuple[timedelta, timedelta, str]]
 ) -> None:
     connection.execute("TRUNCATE _otel.logs, _otel.spans, _otel.open_starts")

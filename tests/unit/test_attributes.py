@@ -111,7 +111,7 @@ def test_ints_around_each_power_of_two(bits: int) -> None:
         "0a016b 1203 0a0176 1805",  # key_strindex: profiles only
     ],
 )
-def test_odd_encodings(data: str) -> None:
+def test_unusual_encodings(data: str) -> None:
     _same_as_slow(bytes.fromhex(data))
 
 

@@ -79,10 +79,10 @@ def test_no_module_makes_children_by_fork(path: Path) -> None:
         "from os import fork",
     ],
 )
-def test_what_does_is_seen(source: str) -> None:
+def test_secret_texts_are_redacted(source: str) -> None:
     assert len(list(forks(source))) == 1
 
 
 @pytest.mark.parametrize("source", ["subprocess.run(['x'], cwd='/', start_new_session=True)", "sudo(user=1)"])
-def test_what_does_not_is_left_alone(source: str) -> None:
+def test_other_texts_are_unchanged(source: str) -> None:
     assert list(forks(source)) == []

@@ -20,7 +20,7 @@ async def _for_ever() -> None:
     await asyncio.get_running_loop().create_future()
 
 
-def test_whoever_takes_too_long_hears_of_it() -> None:
+def test_a_block_that_takes_too_long_gets_a_timeout_error() -> None:
     async def test() -> None:
         deadline = SharedDeadline(0.05)
 
@@ -48,7 +48,7 @@ def test_whoever_takes_too_long_hears_of_it() -> None:
     run(test)
 
 
-def test_who_leaves_in_time_is_not_interrupted_afterwards() -> None:
+def test_a_block_that_ends_in_time_is_not_interrupted_afterwards() -> None:
     async def test() -> None:
         deadline = SharedDeadline(0.02)
         for _ in range(3):

@@ -71,5 +71,5 @@ def test_figures_and_states_are_whole_beside_long_names() -> None:
 @pytest.mark.parametrize(
     ("wanted", "room", "given"), [([30, 5, 1], 12, [6, 5, 1]), ([2, 2], 10, [2, 2]), ([9, 9], 1, [1, 1])]
 )
-def test_the_longest_give(wanted: list[int], room: int, given: list[int]) -> None:
+def test_the_longest_sections_are_cut_first(wanted: list[int], room: int, given: list[int]) -> None:
     assert fitted(wanted, room) == given

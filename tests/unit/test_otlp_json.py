@@ -160,7 +160,7 @@ def test_doubles_that_are_none(bad: Any) -> None:
         _attribute({"doubleValue": bad})
 
 
-def test_empty_values_are_kept_apart() -> None:
+def test_empty_values_stay_distinct() -> None:
     assert _attribute({}).WhichOneof("value") is None
     assert _attribute(None).WhichOneof("value") is None
     assert _attribute({"stringValue": ""}).WhichOneof("value") == "string_value"

@@ -267,7 +267,7 @@ def test_what_an_encoder_writes_is_read_by_offsets(add: Any, point: bytes) -> No
 
 @given(otlp_strategies.attributes, otlp_strategies.attributes)
 @_SETTINGS
-def test_a_series_is_the_same_whatever_was_seen_before_it(before: list[Any], items: list[Any]) -> None:
+def test_a_series_is_the_same_after_any_other_series(before: list[Any], items: list[Any]) -> None:
     cache = AttributeCache()
     raws = [item.SerializeToString() for item in items]
     key = SeriesKey(1, 2, 3, framed(b"\x3a", raws))

@@ -76,7 +76,7 @@ def test_a_receiver_that_is_exposed_does_not_start(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("true", True), ("1", True), ("Yes", True), ("false", False), ("0", False)]
 )
-def test_truths(text: str, value: bool, tmp_path: Path) -> None:
+def test_booleans(text: str, value: bool, tmp_path: Path) -> None:
     assert load({}, {"OTELGRES_INSECURE_BIND": text}).insecure_bind is value
     file = tmp_path / "otelgres.yaml"
     file.write_text(f"insecure_bind: {text}\n")
@@ -84,7 +84,7 @@ def test_truths(text: str, value: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "2", "on-second-thought"])
-def test_no_truths(text: str) -> None:
+def test_invalid_booleans(text: str) -> None:
     with pytest.raises(SettingError, match="insecure_bind"):
         load({}, {"OTELGRES_INSECURE_BIND": text})
 

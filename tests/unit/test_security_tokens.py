@@ -87,7 +87,7 @@ def test_ends(text: str, time: datetime) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "d", "-1d", "90", "soon", "9999999999d"])
-def test_no_ends(text: str) -> None:
+def test_invalid_ends(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         expiry(text, NOW)
 
@@ -139,7 +139,7 @@ def test_a_change_that_fails_changes_nothing(tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {"tokens.yaml", "tokens.yaml.lock"}
 
 
-def test_changes_are_seen_and_slips_are_not_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_changes_are_read_and_invalid_files_are_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "tokens.yaml"
     first, kept = _kept(path)
     now = 0.0

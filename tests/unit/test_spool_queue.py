@@ -258,7 +258,7 @@ def test_new_files_come_after_old_ones_whatever_the_clock_does(tmp_path: Path) -
     assert [batch.payload for batch in drain(spool)] == [b"1", b"2"]
 
 
-def test_receivers_of_one_database_have_a_folder_each_and_inherit_from_the_dead(tmp_path: Path) -> None:
+def test_receivers_of_one_database_have_a_folder_each_and_take_over_folders_of_ended_ones(tmp_path: Path) -> None:
     first, second = take_folder(tmp_path), take_folder(tmp_path)
     assert first.path != second.path
     for folder, payload in ((first, b"of the first"), (second, b"of the second")):

@@ -158,7 +158,7 @@ def test_broken_http_gets_an_answer_below_500_or_none(port: int, desk: Desk, req
     assert post(port).status == 200
 
 
-def test_clients_that_leave_break_nothing(loop: LoopThread, port: int, desk: Desk) -> None:
+def test_disconnecting_clients_break_nothing(loop: LoopThread, port: int, desk: Desk) -> None:
     head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nContent-Length: 10\r\n\r\n".encode()
     for sent in (head[:20], head, head + b"abc"):
         with raw(port) as sock:
