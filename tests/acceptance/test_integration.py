@@ -69,7 +69,7 @@ def reachable(port: int) -> bool:
 
 
 class Example:
-    """What the example did: the flow ids it printed, what its subscriber output in the end, and where it is stored."""
+    """What the example did: the flow ids it printed, the statistics its subscriber printed, and where it is stored."""
 
     def __init__(self, receiver: Serving, flows: list[uuid.UUID], stats: dict[str, Any]) -> None:
         self.receiver, self.flows, self.stats = receiver, flows, stats

@@ -1,4 +1,4 @@
-"""``otelgres report``: what it text of runs of two months, in each format, and of text that means harm."""
+"""``otelgres report``: runs of two months in each format, and hostile text."""
 
 import csv
 import io

@@ -134,7 +134,7 @@ def test_a_writer_may_do_nothing_else(logins: Logins) -> None:
         "SELECT compat.map_column('sync_operations', 'x', 'y')",
         "SELECT _otel.grant_rights()",
     )
-    # What it may call drops no more than the owner has errors_of.
+    # What it may call drops no more than the owner has set.
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SELECT _otel.make_partition('spans', now() - interval '40 days')")
         connection.execute("SELECT _otel.drop_expired()")

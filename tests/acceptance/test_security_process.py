@@ -131,7 +131,7 @@ def session(dsn: str, output: Path, **environ: str) -> Iterator["subprocess.Pope
 
 
 def test_secrets_are_nowhere_to_be_seen(folder: Path, secret_dsn: str) -> None:
-    """A session with everything that goes wrong; its output, its rows and its files is searched for its secrets."""
+    """A session with everything that goes wrong; its output, rows and files are searched for its secrets."""
     pair = Authority(folder / "ca").pair("server", "serverAuth")
     tokens, spool, output = folder / "tokens.yaml", folder / "spool", folder / "output"
     ingest, read = (new_token(tokens, "--name", name, "--scope", name) for name in ("ingest", "read"))

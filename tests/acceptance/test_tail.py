@@ -1,4 +1,4 @@
-"""``otelgres tail``: what was committed against what it follower, under slow transactions and cut connections."""
+"""``otelgres tail``: what was committed compared with what it printed, under slow transactions and cut connections."""
 
 import datetime
 import json
@@ -43,7 +43,7 @@ def ready(database: str) -> str:
 
 
 class Follower:
-    """A follower at work in a thread; what it follower, and how often it lost its connection."""
+    """A follower at work in a thread; the bodies it yielded, and how often it lost its connection."""
 
     def __init__(self, dsn: str, since: datetime.timedelta | None = None, **filters: Any) -> None:
         self.bodies: list[str] = []

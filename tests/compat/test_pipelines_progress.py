@@ -48,7 +48,7 @@ def number(value: Any, least: float = -1e15, most: float = 1e15) -> float | None
     return found if math.isfinite(found) and least <= found <= most else None
 
 
-class Account:
+class Expected:
     """What the rules say."""
 
     def __init__(self, updates: list[Update]) -> None:
@@ -62,15 +62,15 @@ class Account:
                 self.children.setdefault(found["parent"], []).append(node)
 
     @staticmethod
-    def _latest(node: str, by_node: list[Update]) -> dict[str, Any]:
+    def _latest(node: str, updates: list[Update]) -> dict[str, Any]:
         def last(key: str, *bounds: float) -> Any:
-            numbers = (number(one.get(key), *bounds) for one in by_node)
+            numbers = (number(one.get(key), *bounds) for one in updates)
             return next((one for one in numbers if one is not None), None)
 
-        status = next((str(one["status"]).lower() for one in by_node if "status" in one), None)
+        status = next((str(one["status"]).lower() for one in updates if "status" in one), None)
         total = last("total", 1e-9)
         own = 100.0 if status in OVER else 0.0
-        for one in by_node:
+        for one in updates:
             percent, done = number(one.get("percent")), number(one.get("done"))
             if percent is not None:
                 own = percent
@@ -78,7 +78,7 @@ class Account:
             if done is not None:
                 own = 100 * done / total if total else own
                 break
-        parent = next((one["parent_id"] for one in by_node if "parent_id" in one), None)
+        parent = next((one["parent_id"] for one in updates if "parent_id" in one), None)
         return {
             "status": status,
             "own": max(0.0, min(100.0, own)),
@@ -184,7 +184,7 @@ def test_any_order_and_any_repetition_give_the_same(
     if half:
         record(connection, experiment, arriving[:half])
 
-    account = Account(updates)
+    account = Expected(updates)
     found = ask(connection, "SELECT * FROM compat.pipeline_progress WHERE experiment_id = %s", experiment)
     assert sorted(row["node_id"] for row in found) == sorted(account.nodes)
     for row in found:

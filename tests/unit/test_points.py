@@ -279,6 +279,6 @@ def test_a_series_is_the_same_after_any_other_series(before: list[Any], items: l
 
 
 def test_a_series_stored_by_an_earlier_version_is_found() -> None:
-    attributes = [raw.attribute("http.route", "/a"), raw.attribute("code", 200), raw.attribute("unusual", "\0")]
+    attributes = [raw.attribute("http.route", "/a"), raw.attribute("code", 200), raw.attribute("odd", "\0")]
     key = SeriesKey(1, 2, 3, framed(b"\x3a", [item.SerializeToString() for item in attributes]))
     assert str(series_row(key, Repairs(), AttributeCache()).hash) == "5d7290d5-8707-577a-cb30-1cea24ed3b7f"
