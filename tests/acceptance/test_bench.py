@@ -56,7 +56,7 @@ def test_tail_prints_every_record() -> None:
     assert result["p50"] > 0
 
 
-def test_application_costs_each_call_in_each_situation() -> None:
+def test_application_measures_each_call_in_each_situation() -> None:
     costs = bench("application", "--calls", "50")
     assert set(costs) == {"present", "logger", "absent", "unconfigured"}
     for calls in costs.values():

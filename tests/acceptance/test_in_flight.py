@@ -97,7 +97,7 @@ def test_hanging_work_is_running_and_keeps_reporting(receiver: Serving) -> None:
         assert later[0]["running"] > 5 * flow["report_interval"]
         (row, *_) = receiver.rows("SELECT * FROM otel.process_liveness WHERE service_name = 'hanging' ORDER BY time")
         assert (row["event"], row["open_work"], row["pid"]) == ("alive", 2, application.process.pid)
-        # Signs of life are no lines of a log.
+        # Liveness records are not in the view of logs.
         assert receiver.rows("SELECT * FROM otel.logs WHERE service_name = 'hanging'") == []
 
         application.process.communicate("\n", timeout=TIMEOUT)

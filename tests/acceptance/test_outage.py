@@ -134,7 +134,7 @@ def test_a_real_server_away_at_the_start_and_again_later(tmp_path: Path) -> None
             database.close()
 
 
-def test_a_full_spool_asks_clients_to_come_back_and_they_do(
+def test_a_full_spool_makes_requests_retryable_and_clients_retry(
     database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     taken = [fresh(3) for _ in range(2)]
@@ -195,7 +195,7 @@ def spool_file(folder: Path) -> tuple[Path, SpoolFile]:
     return path, file
 
 
-def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: str, tmp_path: Path) -> None:
+def test_a_damaged_spool_loses_only_the_damaged_batches_and_counts_them(database: str, tmp_path: Path) -> None:
     with proxied(database) as (proxy, dsn):
         proxy.refuse()
         with receiving(dsn, tmp_path) as receiver:
@@ -217,7 +217,7 @@ def test_a_damaged_spool_costs_what_is_damaged_and_the_ledger_says_so(database: 
 
 
 @pytest.mark.parametrize(("place", "effect"), [(5, "repaired"), (-2000, "dropped")])
-def test_a_flipped_byte_in_a_killed_receivers_spool_costs_one_batch_at_most_and_is_counted(
+def test_a_flipped_byte_in_a_killed_receivers_spool_loses_at_most_one_batch_and_is_counted(
     database: str, tmp_path: Path, place: int, effect: str
 ) -> None:
     with proxied(database) as (proxy, dsn):

@@ -38,7 +38,7 @@ def free_bytes(folder: Path) -> int:
     return found.f_bavail * found.f_frsize
 
 
-def test_a_full_disk_of_the_database_costs_nothing(disk: SmallDisk, tmp_path: Path) -> None:
+def test_a_full_disk_of_the_database_loses_nothing(disk: SmallDisk, tmp_path: Path) -> None:
     database = DatabaseProcess(disk.folder)
     try:
         database.start()

@@ -143,7 +143,7 @@ work("after", 0, 100)
 """
 
 
-def test_a_receiver_killed_under_a_working_application_costs_nothing(
+def test_a_receiver_killed_while_an_application_sends_loses_nothing(
     cluster: Cluster, migrated: str, tmp_path: Path
 ) -> None:
     spool = tmp_path / "spool"

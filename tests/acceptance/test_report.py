@@ -127,7 +127,7 @@ def test_compliance_lists_every_run_and_every_gap(dsn: str) -> None:
     assert (kept["logs"], kept["spans"]) == ("30 days", "for ever")
 
 
-def test_a_run_shorter_than_a_second_is_told_in_parts_of_one(database: str) -> None:
+def test_a_run_shorter_than_a_second_is_shown_in_fractions(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         job(connection, uuid.uuid4(), LAST, 0.25, failed=True)
     assert [row["duration_seconds"] for row in sections(database, "compliance")["runs"]] == [0.25]
@@ -245,7 +245,7 @@ def test_a_reader_is_enough(dsn: str) -> None:
         assert report(login, name, "--format", "json", *PERIOD)
 
 
-def test_whoever_may_more_reads_with_the_readers_rights(database: str) -> None:
+def test_a_privileged_role_reads_with_the_readers_rights(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("REVOKE SELECT ON compat.log_events FROM otelgres_reader")
     done = invoke("report", "errors", OTELGRES_DSN=database)

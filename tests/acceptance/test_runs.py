@@ -358,7 +358,7 @@ with run("rotated", "{EXECUTION}") as execution, execution.phase("p"), execution
     assert log_file.read_text().endswith(f"INFO atm [{EXECUTION} p T1] line 99\n")
 
 
-def test_a_file_that_cannot_be_opened_costs_a_warning(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = python(
         IMPORTS + f"configure_run_logging(enable_db_logging=False, log_file={str(tmp_path / 'file' / 'x')!r})"

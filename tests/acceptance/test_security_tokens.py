@@ -163,7 +163,7 @@ def test_health_is_open_and_says_no_more_than_that(guarded: Guarded) -> None:
     assert json.loads(ask(guarded.http, "GET", "/readyz").body) == {"status": "ready"}
 
 
-def test_browsers_may_ask_whether_they_may_ask(guarded: Guarded) -> None:
+def test_browsers_may_send_preflight_requests(guarded: Guarded) -> None:
     origin = {"Origin": "https://app.example", "Access_Control_Request_Headers": "authorization"}
     assert ask(guarded.http, "OPTIONS", "/v1/traces", **origin).status == 204
     refused = post(guarded.http, Origin="https://app.example")

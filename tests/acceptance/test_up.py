@@ -158,7 +158,7 @@ def test_after_kill_9_of_postgresql_the_next_start_has_all_that_was_acknowledged
         until(lambda: span_ids(ready.dsn) == [FIRST, SECOND, THIRD], "the spans of both lives")
 
 
-def test_a_second_one_on_the_same_data_is_told_who_has_it(data: Path) -> None:
+def test_a_second_one_on_the_same_data_names_the_process_that_uses_it(data: Path) -> None:
     with up(data) as first:
         ready = first.ready()
         second = run_otelgres("up", "--json", "--data", str(data), "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")

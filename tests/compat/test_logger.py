@@ -171,7 +171,7 @@ def test_the_file_is_rotated_and_the_console_has_its_format(tmp_path: Path) -> N
     assert (tmp_path / "deep" / "app.log").read_text().endswith("line 399\n")
 
 
-def test_a_file_that_cannot_be_written_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_warned_of_and_the_rest_works(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     config = {"logging": {"file": {"enabled": True, "path": str(tmp_path / "file" / "app.log")}, "database": QUIET}}
     result, out, err = run(config, "get_logger('a').info('still here')")
@@ -223,7 +223,7 @@ get_logger('a').info('the last words')
     assert [row["message"] for row in logs(database)] == ["the last words"]
 
 
-def test_what_the_queue_cannot_hold_is_counted_and_nobody_waits(tmp_path: Path) -> None:
+def test_items_beyond_the_queue_are_counted_and_no_call_blocks(tmp_path: Path) -> None:
     body = """
 begin = time.monotonic()
 for n in range(5000):

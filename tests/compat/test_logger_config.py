@@ -129,7 +129,7 @@ def test_each_mistake_in_database_is_one_clear_sentence(block: Any, sentence: st
     assert len(warnings) == (2 if block == "postgres" else 1)
 
 
-def test_a_block_that_is_missing_is_told_with_what_belongs_there() -> None:
+def test_a_missing_block_is_warned_of_with_its_keys() -> None:
     (warning,) = resolved({}).warnings
     assert warning.startswith("records are not stored: set block database (a mapping of host, port, username,")
     assert resolved({"logging": {"database": {"enabled": False}}}).warnings == ()

@@ -146,7 +146,7 @@ def test_a_relation_that_is_something_else_is_not_replaced(filled: Connection) -
         filled.execute("SELECT compat.make_logs_view('error')")
 
 
-def test_the_longest_prefix_fits_and_twice_is_harmless(filled: Connection) -> None:
+def test_the_longest_prefix_fits_and_may_be_created_twice(filled: Connection) -> None:
     for _ in range(2):
         assert filled.execute("SELECT compat.make_logs_view(%s)", ["x" * 58]).fetchone() == (f"compat.{'x' * 58}_logs",)
 
@@ -170,7 +170,7 @@ def test_a_column_of_ones_own_and_an_upgrade(database: str) -> None:
         assert row == (True, "otelgres_owner")
 
 
-def test_one_bad_value_fails_nobodys_query(database: str) -> None:
+def test_an_invalid_value_fails_no_query(database: str) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("SELECT compat.make_logs_view('app')")
         rows.make_partitions(connection, [TODAY], "logs")

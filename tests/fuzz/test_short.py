@@ -23,7 +23,7 @@ def test_no_bytes_make_a_500() -> None:
     assert answered[400] > 10
 
 
-def test_rows_go_in_or_are_refused_and_neighbours_are_there(database: str) -> None:
+def test_rows_are_stored_or_rejected_and_other_rows_are_stored(database: str) -> None:
     answers = fuzz_rows(database, 600, 3)
     assert answers["Accepted"] > 100
     assert answers["Invalid"] > 10

@@ -293,7 +293,7 @@ checkpoint("too late")
 
 
 @PROTOCOLS
-def test_a_collector_that_is_away_costs_the_deadline_at_most_and_one_line(protocol: str) -> None:
+def test_an_unreachable_collector_delays_shutdown_by_at_most_the_deadline_and_logs_one_line(protocol: str) -> None:
     port = unused_port()
 
     done = run_app(START + AWAY, f"http://127.0.0.1:{port}", protocol, 1.0)
@@ -308,7 +308,7 @@ def test_a_collector_that_is_away_costs_the_deadline_at_most_and_one_line(protoc
     assert "refused" in warning
 
 
-def test_a_collector_that_never_answers_costs_the_deadline_at_most() -> None:
+def test_a_collector_that_never_answers_delays_shutdown_by_at_most_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         for protocol in ("grpc", "http/protobuf"):

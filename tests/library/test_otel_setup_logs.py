@@ -137,7 +137,7 @@ def test_every_record_has_its_own_time_ordered_uid(delivered: tuple[Receiver, st
     assert milliseconds == sorted(milliseconds)
 
 
-def test_poison_costs_its_field_and_no_record(records: dict[str, Any]) -> None:
+def test_an_invalid_value_loses_its_field_and_no_record(records: dict[str, Any]) -> None:
     assert "body caf\\udce9" in records
     unusual = attributes(records["attribute"])
     assert unusual["name of file"] == "b\\udcffd"

@@ -95,7 +95,7 @@ def test_a_message_without_a_good_carrier_changes_nothing(message: Any) -> None:
 
 
 @pytest.mark.parametrize("baggage", [5, "\udcff", "=;,", "x" * 9000, "otelgres.flow.name=%ff"])
-def test_bad_baggage_does_not_cost_the_trace(baggage: Any) -> None:
+def test_invalid_baggage_does_not_lose_the_trace(baggage: Any) -> None:
     with extract({"otel": {"traceparent": GOOD, "baggage": baggage, "tracestate": "==,"}}) as flow_id:
         assert flow_id == uuid.UUID("0190f7c4-8a3b-7c1d-9e2f-0123456789ab") == current_flow_id()
     assert not trace.get_current_span().get_span_context().is_valid

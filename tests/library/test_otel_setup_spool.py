@@ -196,7 +196,7 @@ def test_the_same_application_sends_it_when_the_collector_is_back(spool: Path, b
         assert spool_files(spool) == []
 
 
-def test_a_file_in_use_is_left_to_its_process_and_a_torn_one_costs_its_tail(spool: Path) -> None:
+def test_a_file_in_use_is_skipped_and_a_truncated_one_loses_only_its_end(spool: Path) -> None:
     run_app(START + "everything('whole')", nowhere(), **use(spool))
     *_, path = spool_files(spool)
     path.write_bytes(path.read_bytes() + path.read_bytes()[HEADER_BYTES:][:40])

@@ -101,7 +101,7 @@ os.waitpid(child, 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_killed_process_s_file_is_free_even_while_its_child_lives(tmp_path: Path) -> None:
+def test_the_file_of_a_killed_process_is_unlocked_even_while_its_child_runs(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=app_environment(),

@@ -55,7 +55,7 @@ def test_classes_of_states(connection: psycopg.Connection[Any], state: str, expe
     assert classify(_raised(connection, f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$")) is expected
 
 
-def test_a_missing_partition_is_told_from_a_constraint(connection: psycopg.Connection[Any]) -> None:
+def test_a_missing_partition_is_distinguished_from_a_constraint(connection: psycopg.Connection[Any]) -> None:
     connection.execute("CREATE TABLE t (a integer CHECK (a > 0)) PARTITION BY RANGE (a)")
     connection.execute("CREATE TABLE t_0 PARTITION OF t FOR VALUES FROM (0) TO (10)")
     assert classify(_raised(connection, "INSERT INTO t VALUES (11)")) is ErrorClass.NO_PARTITION

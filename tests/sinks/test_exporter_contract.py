@@ -255,7 +255,7 @@ def test_an_unreachable_target_makes_every_batch_retryable_and_raises_nothing(ca
     case.broken.close()
 
 
-def test_a_chain_goes_on_where_a_batch_may_still_be_taken_and_tells_of_each_step() -> None:
+def test_a_chain_tries_the_next_exporter_and_reports_each_step() -> None:
     class Step:
         def __init__(self, *answers: Outcome) -> None:
             self.answers = answers

@@ -55,7 +55,7 @@ def losses(dsn: str) -> dict[tuple[str, str], int]:
 
 
 @pytest.mark.parametrize("key", ["service.name", "service.namespace", "tenant.id", "otelgres.table_prefix"])
-def test_what_a_resource_says_may_be_longer_than_an_index_takes(database: str, key: str) -> None:
+def test_resource_attributes_may_be_longer_than_an_index_entry(database: str, key: str) -> None:
     request = trace("a span")
     # Random, so that compression does not make it short.
     request.resource_spans[0].resource.attributes.add(key=key).value.string_value = secrets.token_hex(10_000)
@@ -74,7 +74,7 @@ def test_a_resource_that_cannot_be_stored_is_in_the_ledger_of_an_empty_database(
     assert losses(database) == {("refused", "not_storable"): 1}
 
 
-def test_what_is_too_long_is_cut_and_its_neighbours_are_whole(database: str) -> None:
+def test_too_long_values_are_cut_and_others_are_whole(database: str) -> None:
     writer = PostgresWriter(database, limits=SMALL)
     big = trace("0123456789abcdef", a="x" * 11, verylongkey="v", c="ok")
     # Cut where no character is cut in two.

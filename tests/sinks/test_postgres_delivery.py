@@ -206,7 +206,7 @@ def test_a_cut_connection_is_opened_anew(writer: PostgresWriter, reader: Connect
     assert names(reader) == ["a", "b"]
 
 
-def test_a_database_that_is_away_asks_senders_to_come_back() -> None:
+def test_an_unreachable_database_makes_requests_retryable() -> None:
     writer = PostgresWriter("host=127.0.0.1 port=1 connect_timeout=2")
     first, second, third = writer.write([batch(span("a")), Batch(Signal.LOGS, b""), Batch(Signal.LOGS, b"\xff")])
     assert isinstance(first, Unavailable)
@@ -263,7 +263,7 @@ def test_columns_are_named_so_their_order_in_the_table_does_not_matter(
     assert rows == [(2, 256), (3, 257), (3, 257)]
 
 
-def test_commits_are_waited_for_even_where_the_server_is_told_not_to(database: str, reader: Connection) -> None:
+def test_commits_are_synchronous_even_if_the_server_is_set_otherwise(database: str, reader: Connection) -> None:
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
     reader.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())
     writer = PostgresWriter(database)

@@ -12,7 +12,7 @@ from tests import otlp_raw as raw
 from tests.sinks.sent import NOW, Connection, batch, losses, names, point, record, request, span, value
 
 
-def test_invalid_spans_are_refused_and_their_neighbours_stored(writer: PostgresWriter, reader: Connection) -> None:
+def test_invalid_spans_are_rejected_and_valid_ones_stored(writer: PostgresWriter, reader: Connection) -> None:
     bad = [
         span(trace_id=b""), span(trace_id=b"\1" * 15), span(span_id=b"\1" * 9), span(trace_id=bytes(16)),
         span(span_id=bytes(8)),
@@ -28,7 +28,7 @@ def test_invalid_spans_are_refused_and_their_neighbours_stored(writer: PostgresW
     assert losses(reader) == {("refused", "traces", "invalid_span"): 5}
 
 
-def test_invalid_points_are_refused_and_their_neighbours_stored(writer: PostgresWriter, reader: Connection) -> None:
+def test_invalid_points_are_rejected_and_valid_ones_stored(writer: PostgresWriter, reader: Connection) -> None:
     histogram = raw.HistogramDataPoint(time_unix_nano=NOW, bucket_counts=[1, 2], explicit_bounds=[1, 2])
     both = request(point(NOW), point(0), raw.NumberDataPoint(time_unix_nano=NOW))
     metrics = both.resource_metrics[0].scope_metrics[0].metrics
@@ -104,7 +104,9 @@ def test_malformed_attributes_in_logs_and_points(shared_writer: PostgresWriter) 
     assert [shared_writer.check(one) for one in batches] == outcomes
 
 
-def test_damaged_and_random_bytes_harm_nobody_else(shared_writer: PostgresWriter, shared_reader: Connection) -> None:
+def test_damaged_and_random_bytes_affect_no_other_request(
+    shared_writer: PostgresWriter, shared_reader: Connection
+) -> None:
     chance = random.Random(NOW)
     print("seed", NOW)
     valid = [raw.filled(signal, NOW) for signal in Signal]
@@ -140,7 +142,7 @@ def test_damaged_and_random_bytes_harm_nobody_else(shared_writer: PostgresWriter
         assert value(shared_reader, "SELECT count(*) FROM _otel.spans WHERE name = %s", name) == 1
 
 
-def test_what_only_postgresql_refuses_is_found_and_its_neighbours_stored(
+def test_rows_that_only_postgresql_rejects_are_found_and_others_stored(
     writer: PostgresWriter, reader: Connection
 ) -> None:
     writer.write([batch(span("first"))])

@@ -243,7 +243,7 @@ def test_a_flow_with_an_out_of_range_time_appears_once(connection: Connection, a
     ]
 
 
-def test_more_checkpoints_than_a_flow_remembers(connection: Connection, ask: Ask) -> None:
+def test_more_checkpoints_than_a_flow_keeps(connection: Connection, ask: Ask) -> None:
     moments = list(range(300))
     random.Random(1).shuffle(moments)
     for start in range(0, 300, 100):

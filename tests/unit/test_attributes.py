@@ -31,7 +31,7 @@ def test_objects_hold_what_was_sent(lists: list[list[Any]]) -> None:
 
 @given(st.lists(otlp_strategies.attributes, max_size=6))
 @_SETTINGS
-def test_a_cache_that_overflows_forgets_and_is_right(lists: list[list[Any]]) -> None:
+def test_a_full_cache_is_emptied_and_stays_correct(lists: list[list[Any]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attributes, "_ENTRIES", 2)
         small = AttributeCache()

@@ -85,7 +85,7 @@ async def test_a_group_is_bounded_but_a_large_request_goes_alone() -> None:
     await intake.close(5)
 
 
-async def test_past_the_bound_senders_are_asked_to_come_back() -> None:
+async def test_past_the_bound_requests_are_retryable() -> None:
     writer = HeldWriter()
     intake = GroupCommitQueue(lambda: writer, writers=1, max_queue_bytes=10)
     taken = asyncio.create_task(submit(intake, batch(b"x" * 50)))
@@ -115,7 +115,7 @@ async def test_a_stop_answers_what_it_could_not_store_and_takes_no_more() -> Non
     assert await held == Invalid("held")
 
 
-async def test_a_sender_that_goes_away_does_not_take_its_batch_back_and_its_outcome_is_told() -> None:
+async def test_a_batch_of_a_disconnected_sender_is_stored_and_its_outcome_reported() -> None:
     writer = HeldWriter()
     intake = GroupCommitQueue(lambda: writer, writers=1)
     first = asyncio.create_task(submit(intake, batch(b"1")))
@@ -133,7 +133,7 @@ async def test_a_sender_that_goes_away_does_not_take_its_batch_back_and_its_outc
     assert settled == [Invalid("2")]
 
 
-async def test_a_fault_in_the_writer_asks_its_senders_to_come_back_and_no_one_else() -> None:
+async def test_an_error_in_the_writer_makes_only_its_own_requests_retryable() -> None:
     writer = HeldWriter()
     writer.failing = True
     intake = GroupCommitQueue(lambda: writer, writers=1)

@@ -65,7 +65,7 @@ def test_a_missing_name_without_a_substitute_is_named(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "name", ["keep_through_reconfiguration", "OTLPMetricExporterMixin", "SUPPRESS_INSTRUMENTATION"]
 )
-def test_a_missing_name_with_a_substitute_costs_one_warning(
+def test_a_missing_name_with_a_substitute_is_warned_of_once(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     move(monkeypatch, name)
@@ -85,7 +85,7 @@ def test_a_full_queue_is_counted() -> None:
     assert (length(), len(lost), list(batches._queue)) == (2, 3, [4, 3])
 
 
-def test_a_queue_that_cannot_be_found_costs_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_queue_that_cannot_be_found_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(2):
         assert watch_queue(SimpleNamespace(), lambda: None)() == 0
     assert [record.levelno for record in caplog.records] == [logging.WARNING]

@@ -59,7 +59,7 @@ def test_without_psutil_one_warning_names_the_extra(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_what_the_system_does_not_tell_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_figures_that_the_system_lacks_are_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(usage, "_PROC", tmp_path)
     assert [usage.resident_bytes(), usage.machine_memory(), usage.machine_cpu_seconds()] == [None] * 3
     assert usage.disk_bytes() is None

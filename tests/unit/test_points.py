@@ -78,7 +78,7 @@ def _same_both_ways(payload: bytes, known: Known) -> None:
         return
     assert by_id.series == known.series, "a series that is known was not found"
     assert _without_series(as_messages) == _without_series(again)
-    assert _series_apart(as_messages) == _series_apart(again)
+    assert _split_series(as_messages) == _series_apart(again)
 
 
 def _without_series(read: Any) -> Any:
@@ -87,7 +87,7 @@ def _without_series(read: Any) -> Any:
     return {table: Counter(row[:4] + row[5:] for row in found.elements()) for table, found in rows.items()}, *others
 
 
-def _series_apart(read: Any) -> Any:
+def _split_series(read: Any) -> Any:
     """Which rows are of one series, whatever its id."""
     by_series: dict[Any, Counter[Any]] = {}
     for table, found in read[0].items():

@@ -175,7 +175,7 @@ def test_after_a_failed_fsync_nothing_is_appended_to_that_file(tmp_path: Path, m
     assert [batch.payload for batch in drain(spool)] == [b"1", b"3"]
 
 
-def test_damage_costs_the_batch_that_was_hit_and_is_reported_until_that_is_known(tmp_path: Path) -> None:
+def test_damage_loses_only_the_damaged_batch_and_is_reported_until_acknowledged(tmp_path: Path) -> None:
     spool = SpoolQueue(tmp_path, 1 << 20)
     spool.append(batches(b"good" * 9, b"evil" * 9, b"also good" * 9))
     spool.close()
@@ -213,7 +213,7 @@ def test_damaged_files_take_a_share_of_the_bound_only(tmp_path: Path) -> None:
     assert len(list((tmp_path / "quarantine").iterdir())) == 2
 
 
-def test_a_file_that_is_none_is_told_and_kept(tmp_path: Path) -> None:
+def test_an_invalid_file_is_reported_and_kept(tmp_path: Path) -> None:
     name = f"{5:020}-1-{'0' * 16}.spool"
     (tmp_path / name).write_bytes(b"not a spool file at all" * 50)
     spool = SpoolQueue(tmp_path, 1 << 20)

@@ -101,7 +101,7 @@ def damaged(draw: st.DrawFn, data: bytearray) -> None:
 
 @settings(deadline=None, max_examples=400)
 @given(data=st.data())
-def test_damage_costs_what_it_hits_and_is_counted(
+def test_damage_loses_only_the_damaged_records_and_is_counted(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     batches = data.draw(st.lists(st.builds(Batch, st.sampled_from(list(Signal)), PAYLOADS), min_size=1, max_size=8))
@@ -156,7 +156,7 @@ def test_what_was_acknowledged_and_is_cut_off_is_counted(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("at", range(HEADER_BYTES))
-def test_any_byte_of_the_header_costs_nothing(tmp_path: Path, at: int) -> None:
+def test_a_damaged_header_loses_nothing(tmp_path: Path, at: int) -> None:
     batches = [Batch(Signal.LOGS, b"one"), Batch(Signal.TRACES, b"two")]
     content = bytearray(file_of(batches)[0])
     content[at] ^= 0x40
@@ -182,7 +182,7 @@ def test_a_file_is_read_without_its_name_and_under_another(tmp_path: Path) -> No
         assert read(tmp_path / "copied.bin", whole, key)[1] == [Batch(Signal.LOGS, b"one")]
 
 
-def test_other_peoples_files_are_told_from_files_that_were_just_begun(tmp_path: Path) -> None:
+def test_foreign_files_are_distinguished_from_new_files(tmp_path: Path) -> None:
     assert read(tmp_path / NAME, b"somebody else's text, under our kind of name" * 30)[0].key is None
     for length in range(HEADER_BYTES):
         found, got = read(tmp_path / NAME, header(KEY)[:length])
@@ -200,7 +200,7 @@ def test_memory_is_bounded_and_records_larger_than_a_chunk_are_read(tmp_path: Pa
     assert (got, found.lost, found.damaged_bytes) == (batches[1:], 1, len(records[0]))
 
 
-def test_a_spot_that_the_disk_cannot_read_costs_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_sector_loses_only_its_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in for a bad disk, which a test cannot have."""
     batches = [Batch(Signal.TRACES, os.urandom(3000)) for _ in range(40)]
     whole, _ = file_of(batches)

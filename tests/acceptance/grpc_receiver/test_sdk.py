@@ -49,7 +49,7 @@ def test_the_sdk_s_exporters(port: int, desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("refusal", [Overloaded(0.1, "busy"), Unavailable(0.1, "away"), RuntimeError("bug")], ids=str)
-def test_the_sdk_retries_when_told_and_succeeds(
+def test_the_sdk_retries_retryable_errors_and_succeeds(
     port: int, desk: Desk, refusal: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Its filter would keep the second of two equal warnings from us.

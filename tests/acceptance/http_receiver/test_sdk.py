@@ -55,7 +55,7 @@ def test_the_sdk_s_exporters(port: int, desk: Desk, compression: Compression) ->
 
 
 @pytest.mark.parametrize("refusal", [Overloaded(1, "busy"), Unavailable(1, "away")], ids=str)
-def test_the_sdk_waits_as_told_and_succeeds(
+def test_the_sdk_waits_for_retry_info_and_succeeds(
     port: int, desk: Desk, refusal: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     desk.outcomes = [refusal]
