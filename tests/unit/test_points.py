@@ -78,7 +78,7 @@ def _same_both_ways(payload: bytes, known: Known) -> None:
         return
     assert by_id.series == known.series, "a series that is known was not found"
     assert _without_series(as_messages) == _without_series(again)
-    assert _split_series(as_messages) == _series_apart(again)
+    assert _split_series(as_messages) == _split_series(again)
 
 
 def _without_series(read: Any) -> Any:
