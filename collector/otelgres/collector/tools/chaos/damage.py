@@ -1,7 +1,7 @@
-"""Damages spool files while no receiver has them open, and notes which batches that must cost.
+"""Damages spool files while no receiver has them open, and records which batches must be lost.
 
-What was hit is found by comparing bytes, not by the reader that is under test. A file is damaged once: of a second
-damage nobody could say what it cost.
+The lost batches are found by comparing bytes, not by the reader that is under test. A file is damaged only once: after
+a second damage the lost batches could not be determined.
 """
 
 import random

@@ -78,7 +78,7 @@ class Schedule:
         try:
             while not self._over():
                 act(rng)
-        except BaseException as error:  # noqa: BLE001 (told at the end, by the thread that can)
+        except BaseException as error:  # noqa: BLE001 (raised at the end, by the main thread)
             self.errors.append(error)
 
     def _over(self) -> bool:

@@ -24,7 +24,7 @@ class SentLedger:
         self.unexpected: list[str] = []
         """Unexpected answers: valid items rejected, invalid ones accepted."""
         self.events: Counter[str] = Counter()
-        """Number of requests by type: fresh, duplicates, regrouped, poison, split."""
+        """Number of requests by type: fresh, duplicates, regrouped, invalid, split."""
         self.damaged_batches = 0
         """Spooled batches destroyed on the disk; the receiver must count as many."""
 

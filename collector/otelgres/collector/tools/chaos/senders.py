@@ -105,7 +105,7 @@ class Senders:
         elif chance < 0.25:
             self._regrouped(transport, rng)
         elif chance < 0.28:
-            self._poison(transport, rng)
+            self._send_invalid(transport, rng)
         else:
             kind = rng.choice(_KINDS)
             numbers = self._ledger.take(kind, rng.choice(_SIZES))
@@ -124,8 +124,8 @@ class Senders:
         self._ledger.count_request("regrouped")
         self._deliver(transport, rng, self._request(transport, kind, list(dict.fromkeys(chosen)), 0))
 
-    def _poison(self, transport: ChaosTransport, rng: random.Random) -> None:
-        self._ledger.count_request("poison")
+    def _send_invalid(self, transport: ChaosTransport, rng: random.Random) -> None:
+        self._ledger.count_request("invalid")
         answer = self._insist(transport, rng, rng.choice(list(Signal)), b"\x0a\xff\xff\xff\xff\x0f" + rng.randbytes(40))
         if answer is not None and answer.accepted:
             self._ledger.report_unexpected(f"malformed bytes were accepted ({answer.status})")
