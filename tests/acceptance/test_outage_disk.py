@@ -44,24 +44,24 @@ def test_a_full_disk_of_the_database_loses_nothing(disk: SmallDisk, tmp_path: Pa
         database.start()
         with receiving(database.direct_dsn, tmp_path) as receiver:
             receiver.until_ready()
-            with (disk.folder / "ballast").open("wb") as ballast:
-                ballast.write(bytes(free_bytes(disk.folder) - _LEFT_BYTES))
-            taken: list[range] = []
+            with (disk.folder / "filler").open("wb") as filler:
+                filler.write(bytes(free_bytes(disk.folder) - _LEFT_BYTES))
+            accepted: list[range] = []
 
-            def refused() -> bool:
+            def disk_is_full() -> bool:
                 numbers = fresh(500)
                 assert send(Grpc(receiver.grpc), ItemKind.SPAN, numbers).accepted
-                taken.append(numbers)
+                accepted.append(numbers)
                 return "No space left on device" in receiver.process.errors
 
-            until(refused, "the disk's being full")
+            until(disk_is_full, "the disk's being full")
             for _ in range(20):
-                refused()
+                disk_is_full()
             assert list(tmp_path.glob("*/*.spool")), "it is in the spool"
             disk.release()
             # It may have died of it, as it does where the write-ahead log finds no room: then a person starts it again.
             database.start()
-            everything = sorted(itertools.chain(*taken))
+            everything = sorted(itertools.chain(*accepted))
             until(lambda: len(stored(database.direct_dsn, "spans")) >= len(everything), "what was kept")
             assert stored(database.direct_dsn, "spans") == everything
             assert losses(database.direct_dsn) == {}
