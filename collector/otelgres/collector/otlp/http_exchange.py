@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otelgres.collector.otlp.cors import Cors, Header
-from otelgres.collector.outcomes import Rejected
+from otelgres.collector.otlp.decompression import ACCEPTED
+from otelgres.collector.outcomes import Reason, Rejected, Unsupported
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
@@ -75,10 +76,14 @@ class Exchange:
     async def body(self, limit: int, seconds: float, reserve: Callable[[int], None]) -> bytes:
         """The whole body, at most ``limit`` bytes. ``reserve`` is called with the size of each piece, and may raise.
 
-        Raises BodyTooLarge, BodyTooSlow, ClientGone, or Rejected if the body is not valid HTTP.
+        Raises BodyTooLarge, BodyTooSlow, ClientGone, or Rejected for another fault of the body.
         """
         announced = self.header(b"content-length")
-        if announced is not None and int(announced) > limit:
+        if self._connection.fault is not None:
+            raise self._connection.fault
+        if announced is None:
+            self._check_transfer_encoding()
+        elif int(announced) > limit:
             raise BodyTooLarge
         pieces: list[bytes] = []
         size = 0
@@ -100,6 +105,12 @@ class Exchange:
         except TimeoutError:
             raise BodyTooSlow from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _check_transfer_encoding(self) -> None:
+        # The parser removes chunked, and leaves a coding before it in the body.
+        if (self.header(b"transfer-encoding") or b"chunked").lower() != b"chunked":
+            text = "Transfer-Encoding may only be chunked; send Content-Encoding instead"
+            raise Rejected(Reason.CONTENT_ENCODING, Unsupported(text, ACCEPTED))
 
     async def answer(self, status: int, headers: Iterable[Header], body: bytes = b"") -> None:
         """Sends the response. If the body has not been read, discards it for some seconds and closes the connection."""

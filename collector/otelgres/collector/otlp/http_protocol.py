@@ -21,6 +21,8 @@ from otelgres.exporters.outcome import Invalid, TooLarge
 _FORGET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _BAD_REQUEST: Final = b"400 Bad Request"
 _RETRY: Final = b"retry-after: 1\r\n"
+# The parser gets the data in pieces, because it does not tell where in them it has delivered something.
+_FEED_BYTES: Final = 16 * 1024
 _UPGRADE_HEADERS: Final = frozenset({b"upgrade", b"http2-settings"})
 
 
@@ -72,7 +74,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Bytes received since the parser last delivered something: an upper bound of what it holds.
+        # Bytes received since the parser last delivered something: what it holds, to within _FEED_BYTES.
         self._held_bytes = 0
         self._header_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
@@ -115,14 +117,20 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         # Replaces uvicorn's method, which drops the data after an offer to upgrade.
-        if self._discards or self.transport.is_closing():
-            return
+        for start in range(0, len(data), _FEED_BYTES):
+            if self._discards or self.transport.is_closing():
+                return
+            piece = data[start : start + _FEED_BYTES]
+            try:
+                self._feed(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._decline_upgrade(data[start + upgrade.args[0] :])
+                return
+
+    def _feed(self, data: bytes) -> None:
         self._held_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
-            return
         except httptools.HttpParserError as error:
             match error.__context__:
                 case _AfterLast():
@@ -187,6 +195,13 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._final is not None:
             self._close_when_answered()
+
+    def shutdown(self) -> None:
+        if self._begun:
+            self._begun = False
+            self.count(Reason.STOPPING)
+            self._discards = True
+        super().shutdown()
 
     def _decline_upgrade(self, rest: bytes) -> None:
         # Java's HTTP client offers h2c with the first request of a connection, curl on demand. httptools then parses a
