@@ -193,8 +193,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self._final is not None:
-            self._close_when_answered()
+        self._close_when_answered()
 
     def shutdown(self) -> None:
         if self._begun:
@@ -265,7 +264,8 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def _close_when_answered(self) -> None:
         # The client would take a response for the one to its first request that is not answered.
-        if self._final is not None and (self.cycle is None or self.cycle.response_complete):
+        answered = self.cycle is None or self.cycle.response_complete
+        if self._final is not None and answered and not self.transport.is_closing():
             self.transport.write(self._final)
             self.transport.close()
 
