@@ -57,6 +57,7 @@ class CollectorReplayer:
         self._pid = 0
         self._final_pass = False
         self._stopping = False
+        self._kept: set[str] = set()
         self._has_pending = False
         self._failed: set[Signal] = set()
         for connection in self._connections.values():
@@ -134,6 +135,14 @@ class CollectorReplayer:
             file = open_file(path)
             if file is None:
                 continue
+            if file.version and path.name not in self._kept:
+                self._kept.add(path.name)
+                _logger.warning(
+                    "%s is kept: it was written by another version of otelgres (spool format %s), which can send it "
+                    "(otelgres replay DIR)",
+                    path,
+                    file.version,
+                )
             with file:
                 self._has_pending = self._has_pending or bool(file.pending())
                 self._send_file(file)

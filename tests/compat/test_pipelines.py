@@ -191,7 +191,8 @@ def test_errors_have_their_traceback_and_are_summed_up(receiver: Serving) -> Non
     assert [(row["error_type"], row["level"], row["error_count"]) for row in summary] == [("MemoryError", "ERROR", 3)]
     assert summary[0]["nodes"] == ["train/export", "train/export/explode"]
     recent = receiver.rows(
-        "SELECT * FROM compat.recent_experiment_errors WHERE experiment_name = 'geo clusters' LIMIT 10"
+        "SELECT * FROM compat.recent_experiment_errors WHERE experiment_id = %s AND experiment_name = 'geo clusters'",
+        EXPERIMENT,
     )
     # What made a part fail is told once, however many parts it passes through.
     assert [row["logger"] for row in recent].count("step_failed") == 1

@@ -215,6 +215,32 @@ def test_a_file_in_use_is_skipped_and_a_truncated_one_loses_only_its_end(spool: 
     assert (spool / "notes.spool").exists()
 
 
+THREE_PASSES = """
+for _ in range(3):
+    telemetry.replayer.wake()
+    assert telemetry.replayer._idle.wait(25)
+until(lambda: telemetry.stats()['logs']['replayed'])
+print(telemetry.stats()['values']['damaged'])
+"""
+
+
+def test_a_file_of_another_version_is_kept_and_told_once(spool: Path) -> None:
+    run_app(START + "everything('whole')", nowhere(), **use(spool))
+    newer = spool / f"{1:020}-1-{'0' * 16}.spool"
+    newer.write_bytes(b"otelgres spool 3\n" + bytes(500))
+
+    with Receiver() as receiver:
+        done = run_app(START + THREE_PASSES, receiver.grpc_endpoint, **use(spool))
+        assert arrived(receiver) == both("whole")
+
+    assert done.stdout == "0\n"
+    assert newer.read_bytes() == b"otelgres spool 3\n" + bytes(500)
+    assert spool_files(spool) == [newer]
+    (line,) = [line for line in done.stderr.splitlines() if "written by another version" in line]
+    assert f"{newer} is kept" in line
+    assert "(spool format 3)" in line
+
+
 REFUSING = """
 everything("refused")
 telemetry.force_flush()

@@ -12,7 +12,7 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
 from otelgres.exporters.spool.exporter import SpoolExporter
 from otelgres.exporters.spool.files import SpoolFile, open_file, spool_files
-from otelgres.exporters.spool.records import header
+from otelgres.exporters.spool.records import HEAD_BYTES, HEADER_BYTES, header
 from tests.library.otlp_receiver import app_environment
 
 BATCHES = [Batch(signal, f"payload {number}".encode() * 10) for number, signal in enumerate((*Signal, *Signal))]
@@ -139,6 +139,19 @@ def test_files_are_rotated_and_the_folder_is_bounded_by_refusing_the_newest(tmp_
     for path in spool_files(tmp_path)[:2]:
         path.unlink()
     assert SpoolExporter(tmp_path, max_bytes=10_500).write([batch]) == [Accepted()]
+
+
+@pytest.mark.parametrize("size", [1, 50, 1000])
+@pytest.mark.parametrize("segment", [1, 200, 10_000])
+def test_the_bound_includes_every_header(tmp_path: Path, size: int, segment: int) -> None:
+    sink = SpoolExporter(tmp_path, max_bytes=10_000, segment_bytes=segment)
+    outcomes = sink.write([Batch(Signal.LOGS, b"x" * size)] * 300)
+    taken = outcomes.count(Accepted())
+    assert 0 < taken < 300
+    used = sum(path.stat().st_size for path in spool_files(tmp_path))
+    assert 10_000 - size - HEAD_BYTES - HEADER_BYTES < used <= 10_000
+    sink.close()
+    assert len(pending(tmp_path)) == taken
 
 
 def test_another_process_s_files_count_against_the_bound(tmp_path: Path) -> None:

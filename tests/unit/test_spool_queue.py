@@ -258,6 +258,99 @@ def test_new_files_come_after_old_ones_whatever_the_clock_does(tmp_path: Path) -
     assert [batch.payload for batch in drain(spool)] == [b"1", b"2"]
 
 
+@pytest.mark.parametrize("begun", ["9" * 20, f"{2**63:020}", f"{2**63 - 1:020}"])
+def test_no_name_hides_later_files(tmp_path: Path, begun: str) -> None:
+    SpoolFile.create(tmp_path, int(begun)).close()
+    for number in range(3):
+        spool = SpoolQueue(tmp_path, 1 << 20)
+        spool.append(batches(b"%d" % number))
+        assert spool.oldest_age() < 60
+        spool.close()
+    assert len(spool_files(tmp_path)) == 4
+    assert sorted(batch.payload for batch in drain(SpoolQueue(tmp_path, 1 << 20))) == [b"0", b"1", b"2"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_version_is_kept_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / f"{5:020}-1-{'0' * 16}.spool"
+    content = b"otelgres spool 3\n" + os.urandom(5000)
+    path.write_bytes(content)
+    # Too small for any damaged file.
+    spool = SpoolQueue(tmp_path, 6000)
+    spool.append(batches(b"1", b"2"))
+    for _ in range(3):
+        assert [batch.payload for batch in drain(spool)] in ([b"1", b"2"], [])
+        spool.append(batches(b"1", b"2"))
+    drain(spool)
+    assert spool.empty
+    assert spool.losses() == []
+    assert spool.oldest_age() == 0
+    (warning,) = caplog.messages
+    assert path.name in warning
+    assert "written by another version of otelgres (spool format 3)" in warning
+    assert path.read_bytes() == content
+    spool.close()
+
+    parent = tmp_path / "parent"
+    (parent / "3").mkdir(parents=True)
+    path.rename(parent / "3" / path.name)
+    folder = take_folder(parent)
+    assert (folder.path / path.name).read_bytes() == content
+    folder.release()
+
+
+def test_what_is_no_file_is_left_alone(tmp_path: Path) -> None:
+    names = [tmp_path / f"{number:020}-1-{number:016x}.spool" for number in range(4)]
+    outside = tmp_path / "outside"
+    outside.write_text("of somebody else")
+    names[0].symlink_to(outside)
+    os.mkfifo(names[1])
+    names[2].mkdir()
+    SpoolFile.create(tmp_path, 3).close()
+    spool = SpoolQueue(tmp_path, 1 << 20)
+    # One that was a file when the folder was listed.
+    listed = spool_files(tmp_path)
+    listed[0].unlink()
+    os.mkfifo(listed[0])
+    spool.append(batches(b"1"))
+    assert [batch.payload for batch in drain(spool)] == [b"1"]
+    assert spool.losses() == []
+    assert all(os.path.lexists(path) for path in (*names[:3], listed[0]))
+    assert outside.read_text() == "of somebody else"
+
+
+def test_what_cannot_be_read_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    holder = SpoolFile.create(tmp_path, 1)
+    spool = SpoolQueue(tmp_path, 1 << 20)
+    for _ in range(3):
+        assert spool.read(1) == []
+    assert len(caplog.messages) == 1
+    holder.close()
+    spool.read(1)
+    assert spool.empty
+
+
+def test_folders_that_cannot_be_used_cost_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(6):
+        (tmp_path / str(number)).mkdir()
+    (tmp_path / "0" / "owner.lock").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "1").rmdir()
+    (tmp_path / "1").write_text("a file")
+    os.mkfifo(tmp_path / "3" / "owner.lock")
+    for number in (4, 5):
+        spool = SpoolQueue(tmp_path / str(number), 1 << 20)
+        spool.append(batches(b"of %d" % number))
+        spool.close()
+    (tmp_path / "5" / "x.spool").mkdir()
+    own = take_folder(tmp_path)
+    assert own.path.name == "2"
+    assert sorted(batch.payload for batch in drain(SpoolQueue(own.path, 1 << 20))) == [b"of 4", b"of 5"]
+    assert len(caplog.messages) == 3
+    assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "5" / "x.spool").is_dir()
+    own.release()
+
+
 def test_receivers_of_one_database_have_a_folder_each_and_take_over_folders_of_ended_ones(tmp_path: Path) -> None:
     first, second = take_folder(tmp_path), take_folder(tmp_path)
     assert first.path != second.path

@@ -118,6 +118,8 @@ def test_damage_loses_only_the_damaged_records_and_is_counted(
     assert set(must) <= set(numbers) <= set(there)
     assert numbers == sorted(set(numbers))
     assert got == [batches[number] for number in numbers]
+    if found.version:  # two damages: one of the version, one of the rest of the header
+        return
     if bytes(content) == whole:
         assert not found.damaged
         return
@@ -164,6 +166,20 @@ def test_a_damaged_header_loses_nothing(tmp_path: Path, at: int) -> None:
     assert got == batches
     assert found.damaged
     assert found.lost == 0
+
+
+def test_a_file_of_another_version_is_told_from_a_damaged_version(tmp_path: Path) -> None:
+    batches = [Batch(Signal.LOGS, b"one"), Batch(Signal.TRACES, b"two")]
+    whole, _ = file_of(batches)
+    for value in set(range(256)) - {ord("2")}:
+        content = whole.replace(b"spool 2", b"spool " + bytes([value]), 1)
+        found, got = read(tmp_path / NAME, content)
+        assert (got, found.damaged, found.version) == (batches, True, "")
+    for version in (b"3", b"1", b"10", b"2.1", b"987654321"):
+        # The rest of the line's file may be anything, also nothing.
+        for rest in (b"", os.urandom(200), whole[20:], whole[HEADER_BYTES:]):
+            found, got = read(tmp_path / NAME, b"otelgres spool " + version + b"\n" + rest)
+            assert (got, found.key, found.version) == ([], None, version.decode())
 
 
 @pytest.mark.parametrize("at", range(SETTLED_OFFSET, SETTLED_OFFSET + 4))

@@ -19,7 +19,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otelgres.exporters.batch import Signal
+from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.descriptors import is_repeated
 from otelgres.exporters.otlp_json_readers import ID_NAMES, Fault, reader_of
 
@@ -42,9 +42,20 @@ def request_from_json(signal: Signal, data: bytes) -> bytes:
     ``null`` is an unset field, the last of duplicate keys wins, snake_case keys and enum names are accepted, and a
     lone surrogate (which protobuf cannot hold) becomes U+FFFD. Raises InvalidJson or JsonTooLarge.
     """
-    if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
-        raise JsonTooLarge(f"the request contains more than {MAX_CONTAINERS:,} JSON objects and arrays; split it")
+    return _encoded(signal, _parsed(data))
+
+
+def batch_from_json(data: bytes) -> Batch:
+    """The same for a request of the signal that its only key names, such as ``resourceSpans``."""
     tree = _parsed(data)
+    signals = {_SIGNALS[key] for key in tree if key in _SIGNALS} if isinstance(tree, dict) else set()
+    if len(signals) != 1:
+        raise InvalidJson("$: neither resourceSpans nor resourceMetrics nor resourceLogs")
+    (signal,) = signals
+    return Batch(signal, _encoded(signal, tree))
+
+
+def _encoded(signal: Signal, tree: Any) -> bytes:
     message = _REQUESTS[signal]
     try:
         fields = reader_of(cast("Descriptor", message.DESCRIPTOR))(tree, 1)
@@ -74,10 +85,19 @@ _REQUESTS: Final[dict[Signal, type[Message]]] = {
     Signal.LOGS: ExportLogsServiceRequest,
 }
 
+_SIGNALS: Final = {
+    key: signal
+    for signal, message in _REQUESTS.items()
+    for field in cast("Descriptor", message.DESCRIPTOR).fields
+    for key in (field.json_name, field.name)
+}
+
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)")
 
 
 def _parsed(data: bytes) -> Any:
+    if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
+        raise JsonTooLarge(f"the request contains more than {MAX_CONTAINERS:,} JSON objects and arrays; split it")
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

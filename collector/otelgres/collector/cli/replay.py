@@ -1,5 +1,6 @@
 """``otelgres replay``: sends the telemetry files that applications and receivers have kept."""
 
+import os
 from pathlib import Path
 
 import click
@@ -9,7 +10,8 @@ from otelgres.collector.system.plural import counted
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.otlp_endpoint import target
-from otelgres.exporters.spool.replay import Removal, ReplayResult, size
+from otelgres.exporters.spool.candidates import candidates
+from otelgres.exporters.spool.replay import Removal, ReplayResult
 from otelgres.exporters.spool.replay import replay as send_files
 
 _DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
@@ -29,9 +31,10 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
     """Send the telemetry files in DIR: the spool of an application or of a receiver, with its quarantine, or
     OTLP/JSON lines (*.json, *.jsonl).
 
-    An otelgres receiver detects duplicates, so an interrupted replay can be repeated. Uses the headers (for example a
+    An otelgres receiver detects duplicates, so an interrupted replay can be repeated. A file is removed only if it is
+    intact and the receiver has taken all of it; any other is left, with the reason. Uses the headers (for example a
     token) of OTEL_EXPORTER_OTLP_HEADERS and the CA certificate of OTEL_EXPORTER_OTLP_CERTIFICATE. Exit status 1 if
-    anything was not sent.
+    anything was left.
     """
     if endpoint and grpc:
         raise click.UsageError("Use either --endpoint or --grpc.")
@@ -42,8 +45,11 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
     exporter = OtlpExporter(targets)
     removal = Removal.SPOOL if delete is None else Removal.ALL if delete else Removal.NONE
     try:
-        with progress("bytes", size(folder)) as advance:
-            results = send_files(folder, exporter, removal, lambda result: click.echo(_line(result)), advance)
+        files = candidates(folder)
+        if not files:
+            click.echo(f"no spool files or OTLP/JSON lines in {click.format_filename(folder)}")
+        with progress("bytes", sum(file.size for file in files)) as advance:
+            results = send_files(files, exporter, removal, lambda result: click.echo(_line(result, folder)), advance)
     finally:
         exporter.close()
     batches, items, refused = (
@@ -58,12 +64,21 @@ def replay(folder: Path, endpoint: str | None, grpc: str | None, delete: bool | 
         raise SystemExit(1)
 
 
-def _line(result: ReplayResult) -> str:
+def _line(result: ReplayResult, folder: Path) -> str:
+    name = os.path.relpath(result.path, os.path.realpath(folder))
+    name = str(folder) if name == os.curdir else name
+    # Names of files and answers of receivers can contain anything.
+    return "".join(one if one.isprintable() else "?" for one in f"{name}: {_what_happened(result)}")
+
+
+def _what_happened(result: ReplayResult) -> str:
+    if result.gone:
+        return "not here any more, another process has it"
     parts = [f"{counted(result.items, 'item')} sent"]
-    if result.refused:
+    if result.refused or result.reason:
         parts.append(f"{result.refused:,} rejected ({result.reason})")
     if result.damaged:
         parts.append(f"{result.damaged:,} damaged")
     if result.left:
         parts.append(f"left: {result.left}")
-    return f"{result.path.name}: {', '.join(parts)}"
+    return ", ".join(parts)

@@ -15,7 +15,7 @@ from otelgres.collector.otlp.decompression import ACCEPTED, UnknownCoding, codin
 from otelgres.collector.otlp.export import Body, Pipeline
 from otelgres.collector.otlp.http_exchange import BodyTooLarge, BodyTooSlow, ClientGone, Exchange, Receive, Send
 from otelgres.collector.otlp.status import Encoding, HttpAnswer, http_answer, http_rejection
-from otelgres.collector.outcomes import MethodNotAllowed, NotFound, Reason, Rejected, Rejection, Unsupported
+from otelgres.collector.outcomes import STOPPING, MethodNotAllowed, NotFound, Reason, Rejected, Rejection, Unsupported
 from otelgres.collector.security.authenticator import Credentials
 from otelgres.collector.security.tokens import TokenScope
 from otelgres.exporters.batch import Signal
@@ -114,6 +114,9 @@ class HttpApp:
             self._pipeline.metrics.page(path, rejected.reason)
             await _answer_rejection(exchange, rejected.outcome)
             return
+        except asyncio.CancelledError:
+            page = Page(503, "text/plain; charset=utf-8", STOPPING.message.encode())
+            reason = Reason.STOPPING
         except Exception:  # noqa: BLE001 (a health check must get a response)
             _log.exception("unexpected error while answering %s", path)
             page = Page(503, "text/plain; charset=utf-8", b"unexpected error; see the receiver's log")

@@ -3,20 +3,31 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final
 
 from otelgres.collector.otlp.cors import Cors, Header
+from otelgres.collector.otlp.decompression import ACCEPTED
+from otelgres.collector.outcomes import Reason, Rejected, Unsupported
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
-# The key of the connection's transport in the ASGI scope: ASGI itself reports a disconnect only to a waiting receive.
+# The key of the request's Connection in the ASGI scope: ASGI itself reports a disconnect only to a waiting receive.
 CONNECTION: Final = "otelgres.connection"
 CLOSE: Final = (b"connection", b"close")
 
 # How long the rest of a rejected body is read and discarded. Closing at once would reset the connection before the
 # client has read the response, and the client would send the same request again.
 _LINGER_SECONDS: Final = 5.0
+
+
+@dataclass(slots=True)
+class Connection:
+    """A request's connection. ``fault``: why the rest of the body cannot be read; set once, before a last event."""
+
+    transport: asyncio.BaseTransport
+    fault: Rejected | None = None
 
 
 class ClientGone(Exception):  # noqa: N818 (not an error of the receiver)
@@ -40,7 +51,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self._cors = cors
-        self._connection = scope["extensions"][CONNECTION]["transport"]
+        self._connection: Connection = scope["extensions"][CONNECTION]
         self._body_ended = False
 
     def header(self, name: bytes) -> bytes | None:
@@ -60,15 +71,19 @@ class Exchange:
 
     def gone(self) -> bool:
         """Whether the client has closed the connection."""
-        return bool(self._connection.is_closing())
+        return bool(self._connection.transport.is_closing())
 
     async def body(self, limit: int, seconds: float, reserve: Callable[[int], None]) -> bytes:
         """The whole body, at most ``limit`` bytes. ``reserve`` is called with the size of each piece, and may raise.
 
-        Raises BodyTooLarge, BodyTooSlow or ClientGone.
+        Raises BodyTooLarge, BodyTooSlow, ClientGone, or Rejected for another fault of the body.
         """
         announced = self.header(b"content-length")
-        if announced is not None and int(announced) > limit:
+        if self._connection.fault is not None:
+            raise self._connection.fault
+        if announced is None:
+            self._check_transfer_encoding()
+        elif int(announced) > limit:
             raise BodyTooLarge
         pieces: list[bytes] = []
         size = 0
@@ -76,6 +91,8 @@ class Exchange:
             async with asyncio.timeout(seconds):
                 while not self._body_ended:
                     event = await self._receive()
+                    if self._connection.fault is not None:
+                        raise self._connection.fault
                     if event["type"] != "http.request":
                         raise ClientGone
                     piece: bytes = event.get("body", b"")
@@ -88,6 +105,12 @@ class Exchange:
         except TimeoutError:
             raise BodyTooSlow from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _check_transfer_encoding(self) -> None:
+        # The parser removes chunked, and leaves a coding before it in the body.
+        if (self.header(b"transfer-encoding") or b"chunked").lower() != b"chunked":
+            text = "Transfer-Encoding may only be chunked; send Content-Encoding instead"
+            raise Rejected(Reason.CONTENT_ENCODING, Unsupported(text, ACCEPTED))
 
     async def answer(self, status: int, headers: Iterable[Header], body: bytes = b"") -> None:
         """Sends the response. If the body has not been read, discards it for some seconds and closes the connection."""
@@ -110,6 +133,6 @@ class Exchange:
     async def _linger(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LINGER_SECONDS):
-                while not self._body_ended:
+                while not self._body_ended and self._connection.fault is None:
                     event = await self._receive()
                     self._body_ended = event["type"] != "http.request" or not event.get("more_body", False)

@@ -1,5 +1,6 @@
 """An HTTP/1.1 connection with limits that uvicorn's httptools protocol lacks: header size and time, write time,
-pipelined requests and number of connections. Offers to upgrade are declined.
+pipelined requests and number of connections. Offers to upgrade are declined. Responses are in the requests' order, also
+those to requests that end here, and each request of which a byte has arrived is counted.
 """
 
 import asyncio
@@ -13,10 +14,15 @@ from typing import Any, Final
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from otelgres.collector.otlp.http_exchange import CONNECTION
-from otelgres.collector.outcomes import Reason
+from otelgres.collector.otlp.http_exchange import CONNECTION, Connection
+from otelgres.collector.outcomes import Reason, Rejected
+from otelgres.exporters.outcome import Invalid, TooLarge
 
 _FORGET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_BAD_REQUEST: Final = b"400 Bad Request"
+_RETRY: Final = b"retry-after: 1\r\n"
+# The parser gets the data in pieces, because it does not tell where in them it has delivered something.
+_FEED_BYTES: Final = 16 * 1024
 _UPGRADE_HEADERS: Final = frozenset({b"upgrade", b"http2-settings"})
 
 
@@ -55,6 +61,10 @@ class _TooFarAhead(Exception):  # noqa: N818 (never leaves this module)
     """The client has sent too many pipelined requests."""
 
 
+class _AfterLast(Exception):  # noqa: N818 (never leaves this module)
+    """The client has sent data after a request with which it ends the connection."""
+
+
 class _BoundedProtocol(HttpToolsProtocol):
     limits = ConnectionLimits()
 
@@ -64,30 +74,36 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Bytes received since the parser last delivered something: an upper bound of what it holds.
+        # Bytes received since the parser last delivered something: what it holds, to within _FEED_BYTES.
         self._held_bytes = 0
         self._header_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
         self._offer: tuple[bytes, str] | None = None
         # Whether a request has begun that has not reached the application yet.
         self._begun = False
+        self._in_body = False
+        # Whether the request that was parsed last is the connection's last, by its version or header.
+        self._is_last = False
+        # Whether received data is discarded instead of parsed.
+        self._discards = False
+        # Sent before the connection is closed, as soon as all requests in the application are answered.
+        self._final: bytes | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # So that pause_writing is called as soon as the client stops reading. (0 would pause TLS with nothing to send.)
         transport.set_write_buffer_limits(high=1)
         if len(self.connections) > self.limits.connections:
-            self._reject(
-                b"503 Service Unavailable", b"too many connections; retry", Reason.THROTTLED, b"retry-after: 1\r\n"
-            )
+            self._refuse(Reason.THROTTLED, b"503 Service Unavailable", b"too many connections; retry", _RETRY)
         else:
             self._start_header_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
         self._stop_answer_timer()
-        for _ in self.pipeline:  # pipelined requests that were not started
+        for _ in range(len(self.pipeline) + self._begun):  # requests that have not reached the application
             self.count(Reason.CLIENT_GONE)
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -101,44 +117,69 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         # Replaces uvicorn's method, which drops the data after an offer to upgrade.
-        if self.transport.is_closing():
-            return
-        self._unset_keepalive_if_required()
+        for start in range(0, len(data), _FEED_BYTES):
+            if self._discards or self.transport.is_closing():
+                return
+            piece = data[start : start + _FEED_BYTES]
+            try:
+                self._feed(piece)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._decline_upgrade(data[start + upgrade.args[0] :])
+                return
+
+    def _feed(self, data: bytes) -> None:
         self._held_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
-            return
         except httptools.HttpParserError as error:
-            if isinstance(error.__context__, _TooFarAhead):
-                # No response: the client would take it for the response to its first unanswered request.
-                self.count(Reason.THROTTLED)
-                self.transport.close()
-                return
-            self._reject_malformed("this is not an HTTP/1.1 request")
+            match error.__context__:
+                case _AfterLast():
+                    self._discards = True
+                case _TooFarAhead():
+                    text = b"too many pipelined requests; retry"
+                    self._refuse(Reason.THROTTLED, b"503 Service Unavailable", text, _RETRY)
+                case _ if self._in_body:
+                    self._end_body(Reason.MALFORMED, Invalid("the request's body is not valid HTTP/1.1"))
+                case _:
+                    self._refuse(Reason.MALFORMED, _BAD_REQUEST, b"this is not an HTTP/1.1 request")
             return
-        if self._held_bytes > self.limits.header_bytes and not self.transport.is_closing():
-            self._reject(b"431 Request Header Fields Too Large", b"the request headers are too large", Reason.TOO_LARGE)
+        if self._held_bytes <= self.limits.header_bytes:
+            return
+        if self._in_body:
+            self._end_body(Reason.TOO_LARGE, TooLarge("the request's chunk extensions or trailers are too large"))
+        else:
+            self._refuse(Reason.TOO_LARGE, b"431 Request Header Fields Too Large", b"the request headers are too large")
 
     def on_message_begin(self) -> None:
+        if self._is_last:
+            raise _AfterLast
         self._begun = True
+        # Not with any data, as uvicorn does: empty lines between requests would keep the connection open for ever.
+        self._unset_keepalive_if_required()
         self._start_header_timer()
         super().on_message_begin()
-        self.scope["extensions"] = {CONNECTION: {"transport": self.transport}}
+        self.scope["extensions"] = {CONNECTION: Connection(self.transport)}  # type: ignore[dict-item]
 
     def on_headers_complete(self) -> None:
         self._held_bytes = 0
         self._stop_header_timer()
+        # The response to the request before may have started it.
+        self._unset_keepalive_if_required()
         if self.parser.should_upgrade():
             self._offer = (self.parser.get_method(), self.parser.get_http_version())
-        else:
-            super().on_headers_complete()
-            self._begun = False
-            # uvicorn has no limit: it reads another 256 KiB of requests for each one that it has answered.
-            if len(self.pipeline) > self.limits.ahead:
-                self.pipeline.popleft()
-                raise _TooFarAhead
+            return
+        previous = self.cycle
+        super().on_headers_complete()
+        # uvicorn has no limit: it reads another 256 KiB of requests for each one that it has answered.
+        if len(self.pipeline) > self.limits.ahead:
+            self.pipeline.popleft()
+            self.cycle = previous
+            raise _TooFarAhead
+        self._begun = False
+        self._in_body = True
+        self._is_last = not self.cycle.keep_alive
+        # uvicorn would add the trailers to the headers of the request.
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         self._held_bytes = 0
@@ -147,7 +188,19 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._held_bytes = 0
         if self._offer is None:
+            self._in_body = False
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._close_when_answered()
+
+    def shutdown(self) -> None:
+        if self._begun:
+            self._begun = False
+            self.count(Reason.STOPPING)
+            self._discards = True
+        super().shutdown()
 
     def _decline_upgrade(self, rest: bytes) -> None:
         # Java's HTTP client offers h2c with the first request of a connection, curl on demand. httptools then parses a
@@ -157,7 +210,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         method, version = self._offer
         self._offer = None
         if method == b"CONNECT":
-            self._reject_malformed("this is not a proxy")
+            self._refuse(Reason.MALFORMED, _BAD_REQUEST, b"this is not a proxy")
             return
         head = [method, b" ", self.url, b" HTTP/", version.encode(), b"\r\n"]
         for name, value in self.headers:
@@ -182,17 +235,9 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def _give_up_headers(self) -> None:
         if self._begun:
+            self._begun = False
             self.count(Reason.TIMEOUT)
-        self.transport.close()
-
-    def _reject_malformed(self, text: str) -> None:
-        self._count_unless_served(Reason.MALFORMED)
-        self.send_400_response(text)
-
-    def _count_unless_served(self, reason: Reason) -> None:
-        # During a body the application counts the request when the connection is closed.
-        if self._begun or self.cycle is None or self.cycle.response_complete:
-            self.count(reason)
+        self._end(b"")
 
     def _give_up(self) -> None:
         # A close would wait until the client reads the rest. SO_LINGER with 0 s makes the kernel drop it too.
@@ -205,10 +250,28 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._answer_timer.cancel()
             self._answer_timer = None
 
-    def _reject(self, status: bytes, text: bytes, reason: Reason, header: bytes = b"") -> None:
-        self._count_unless_served(reason)
-        # Nothing can be sent once a response has started.
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            head = b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n%b" % (status, header)
-            self.transport.write(head + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text) + text)
-        self.transport.close()
+    def _refuse(self, reason: Reason, status: bytes, text: bytes, header: bytes = b"") -> None:
+        self._begun = False
+        self._stop_header_timer()
+        self.count(reason)
+        head = b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\n%b" % (status, header)
+        self._end(head + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text) + text)
+
+    def _end(self, final: bytes) -> None:
+        self._discards = True
+        self._final = final
+        self._close_when_answered()
+
+    def _close_when_answered(self) -> None:
+        # The client would take a response for the one to its first request that is not answered.
+        answered = self.cycle is None or self.cycle.response_complete
+        if self._final is not None and answered and not self.transport.is_closing():
+            self.transport.write(self._final)
+            self.transport.close()
+
+    def _end_body(self, reason: Reason, outcome: Invalid | TooLarge) -> None:
+        # The application counts and answers the request, which may have to wait for its turn.
+        self._discards = True
+        connection: Any = self.scope["extensions"]
+        connection[CONNECTION].fault = Rejected(reason, outcome)
+        self.cycle.message_event.set()

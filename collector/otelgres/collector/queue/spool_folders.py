@@ -4,11 +4,15 @@ Receivers on one machine share a parent folder; each locks a numbered folder in 
 files in unlocked folders, so that batches of a receiver that does not return are replayed.
 """
 
+import logging
+import os
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from otelgres.collector.system.folder_lock import FolderLock, InUse
 from otelgres.exporters.spool.bound import QUARANTINE
+
+log = logging.getLogger(__name__)
 
 _MOST: Final = 256
 
@@ -25,14 +29,22 @@ class SpoolFolder(NamedTuple):
 
 
 def take_folder(parent: Path) -> SpoolFolder:
-    """Locks the first free folder in ``parent`` and moves the files of other free ones into it. Raises OSError."""
+    """Locks the first free folder in ``parent`` and moves the files of other free ones into it. Raises OSError.
+
+    What cannot be used or moved, for example another user's, is left and logged.
+    """
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     own: SpoolFolder | None = None
+    failure: OSError | None = None
     for number in range(_MOST):
         path = parent / str(number)
-        if own is not None and not path.is_dir():
+        try:
+            folder = _try(path) if own is None or path.is_dir() else None
+        except OSError as error:
+            failure = failure or error
+            if os.path.lexists(path):
+                log.warning("the spool folder %s cannot be used: %s", path, error.strerror or error)
             continue
-        folder = _try(path)
         if folder is None:
             continue
         if own is None:
@@ -41,6 +53,8 @@ def take_folder(parent: Path) -> SpoolFolder:
             _move(folder.path, own.path)
             folder.release()
     if own is None:
+        if failure is not None:
+            raise failure
         raise OSError(f"all {_MOST} spool folders in {parent} are locked: stop some of the receivers")
     return own
 
@@ -56,11 +70,17 @@ def _try(path: Path) -> SpoolFolder | None:
 
 
 def _move(source: Path, target: Path) -> None:
-    # Files have the same name only if they have the same content, and names sort by age.
-    for path in source.glob("*.spool"):
-        path.rename(target / path.name)
-    quarantined = list((source / QUARANTINE).glob("*"))
-    if quarantined:
-        (target / QUARANTINE).mkdir(exist_ok=True, mode=0o700)
-    for path in quarantined:
-        path.replace(target / QUARANTINE / path.name)
+    try:
+        # Files have the same name only if they have the same content, and names sort by age.
+        _move_files(source, target, ".spool")
+        if (source / QUARANTINE).is_dir():
+            _move_files(source / QUARANTINE, target / QUARANTINE, "")
+    except OSError as error:
+        log.warning("the files in the spool folder %s cannot be taken over: %s", source, error)
+
+
+def _move_files(source: Path, target: Path, suffix: str) -> None:
+    for path in list(source.iterdir()):
+        if path.name.endswith(suffix) and path.is_file() and not path.is_symlink():
+            target.mkdir(exist_ok=True, mode=0o700)
+            path.replace(target / path.name)

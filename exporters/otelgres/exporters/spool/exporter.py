@@ -68,21 +68,22 @@ class SpoolExporter:
         return self._bound.bytes_used()
 
     def _append(self, batch: Batch) -> Outcome:
-        length = HEAD_BYTES + len(batch.payload)
+        file = self._file if self._file is not None and self._file.writable else None
+        length = HEAD_BYTES + len(batch.payload) + (0 if file else HEADER_BYTES)
         if not self._bound.has_room(length):
             return Overloaded(_RETRY_AFTER, f"{self.folder} is full ({self._bound.max_bytes:,} bytes)")
         try:
-            if self._file is None or not self._file.writable:
+            if file is None:
                 self._seal()
-                self._file = SpoolFile.create(self.folder, time.time_ns())
-            self._file.append([batch])
+                file = self._file = SpoolFile.create(self.folder, time.time_ns())
+            file.append([batch])
         except OSError as error:
             self._bound.changed()
             reason = f"{self.folder} cannot be written: {error.strerror or error}"
             full = error.errno in _DISK_FULL
             return Overloaded(_RETRY_AFTER, reason) if full else Unavailable(_RETRY_AFTER, reason)
         self._bound.added(length)
-        if self._file.size >= self._segment_bytes:
+        if file.size >= self._segment_bytes:
             self._seal()
         return Accepted()
 

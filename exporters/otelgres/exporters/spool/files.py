@@ -30,7 +30,8 @@ from otelgres.exporters.spool.records import (
 )
 
 # Start time (nanoseconds since 1970, so that names sort by age), process, key. A quarantined batch has only a key.
-_NAME: Final = re.compile(r"(?:(?P<begun>\d{20})-\d+-)?(?P<key>[0-9a-f]{16})\.spool")
+_NAME: Final = re.compile(r"(?:(?P<begun>[0-9]{20})-[0-9]+-)?(?P<key>[0-9a-f]{16})\.spool")
+SUFFIX: Final = ".spool"
 # Limits a reader's memory, which has an entry for each record.
 _MOST_RECORDS: Final = 20_000
 
@@ -47,7 +48,13 @@ class SpoolFile:
         self.damaged = contents.damaged
         """Whether anything in the file differs from what was written."""
         self.foreign = contents.key is None
-        """Whether the content is not that of a spool file."""
+        """Whether the content is not that of a spool file of this version."""
+        self.version = contents.version
+        """The format's version if another version of otelgres wrote the file; else ""."""
+        self.incomplete = contents.incomplete
+        """Whether the process that created the file ended before the first record."""
+        self.damaged_bytes = contents.damaged_bytes
+        """The number of bytes that are not part of a readable record."""
         self._key = contents.key or b""
         self._count = 0
         self._descriptor = descriptor
@@ -62,10 +69,10 @@ class SpoolFile:
         while True:
             key = new_key()
             path = folder / f"{begun:020}-{os.getpid()}-{key.hex()}.spool"
-            descriptor = open_locked(path, create=True)
+            descriptor = open_locked(path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             if descriptor is not None:
                 break
-            # Another process locked it first, found it empty and removed it.
+            # Another process locked it first.
         file = cls(path, descriptor, Contents(key))
         file._writable = True
         try:
@@ -80,9 +87,12 @@ class SpoolFile:
         return file
 
     @classmethod
-    def open(cls, path: Path) -> Self | None:
-        """The file, for reading; None if another process has locked it or it does not exist. Raises OSError."""
-        descriptor = open_locked(path)
+    def open(cls, path: Path, *, read_only: bool = False) -> Self | None:
+        """The file, for reading; None if another process has locked it or it does not exist. Raises OSError.
+
+        With ``read_only`` records cannot be settled, and the file need not be writable.
+        """
+        descriptor = open_locked(path, os.O_RDONLY if read_only else os.O_RDWR)
         if descriptor is None:
             return None
         try:
@@ -133,6 +143,7 @@ class SpoolFile:
         if batch is None and entry.number in self._pending:
             del self._pending[entry.number]
             self.lost += 1
+            self.damaged_bytes += entry.end - entry.offset
             self.damaged = True
             self._writable = False
         return batch
@@ -154,17 +165,21 @@ class SpoolFile:
                 _sync(self._descriptor)
         close_locked(self._descriptor)
 
-    def remove(self, to: Path | None = None) -> None:
-        """Deletes the file, or moves it to ``to``. Never raises."""
+    def remove(self, to: Path | None = None) -> OSError | None:
+        """Closes the file and deletes it, or moves it to ``to``. Returns the error if that is not possible."""
         # First while it is locked, so that no other process opens it; Windows cannot remove an open file.
+        failure: OSError | None = None
         for _ in range(2):
             try:
                 self.path.unlink() if to is None else self.path.replace(to)
-            except OSError:
+            except OSError as error:
+                failure = error
                 close_locked(self._descriptor)
             else:
+                failure = None
                 break
         close_locked(self._descriptor)
+        return failure
 
     def __enter__(self) -> Self:
         return self

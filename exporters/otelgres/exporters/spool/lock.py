@@ -4,14 +4,20 @@ A forked child shares its parent's lock and would keep it after the parent has e
 file at once.
 """
 
+import contextlib
 import errno
 import os
+import stat
 import sys
+from pathlib import Path
 
 # Far after the content: on Windows other processes cannot read a locked byte.
 _LOCKED_BYTE = 1 << 40
+# What the system says of a link (Linux, FreeBSD), and of a socket or a FIFO or device without its other side.
+_SPECIAL = frozenset({errno.ELOOP, errno.EMLINK, errno.ENXIO, errno.ENODEV})
 _TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK, errno.EDEADLK})
-_OPEN_MODE = getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+# A link could lead to somebody else's file, and opening a FIFO or a device could wait for ever or change it.
+_SAFE = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_NOINHERIT", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
 
 if sys.platform == "win32":
     import msvcrt
@@ -29,16 +35,29 @@ else:
 _held: set[int] = set()
 
 
-def open_locked(path: str | os.PathLike[str], *, create: bool = False) -> int | None:
-    """A locked descriptor of ``path`` for reading and writing; None if another process has it or it does not exist.
+def open_regular(path: str | os.PathLike[str], flags: int) -> int:
+    """A descriptor of the regular file ``path``; a new file is private to its owner. Never waits, follows no link.
 
-    With ``create`` the file must be new. Raises OSError.
+    Raises OSError.
     """
-    flags = os.O_RDWR | _OPEN_MODE | (os.O_CREAT | os.O_EXCL if create else 0)
     try:
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = os.open(path, flags | _SAFE, 0o600)
+    except OSError as error:
+        if error.errno in _SPECIAL:
+            raise OSError(error.errno, "not a regular file", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
+
+
+def open_locked(path: str | os.PathLike[str], flags: int = os.O_RDWR) -> int | None:
+    """A locked descriptor of ``path``; None if another process has it or it does not exist. Raises OSError."""
+    try:
+        descriptor = open_regular(path, flags)
     except FileNotFoundError:
-        if create:
+        if flags & os.O_CREAT:
             raise
         return None
     try:
@@ -49,12 +68,20 @@ def open_locked(path: str | os.PathLike[str], *, create: bool = False) -> int | 
             return None
     except OSError as error:
         os.close(descriptor)
+        if flags & os.O_EXCL:
+            with contextlib.suppress(OSError):
+                Path(path).unlink()  # ours and empty: nobody else would remove it
         if error.errno in _TAKEN:
             return None
         raise
     os.lseek(descriptor, 0, os.SEEK_SET)
     _held.add(descriptor)
     return descriptor
+
+
+def is_locked(descriptor: int) -> bool:
+    """Whether this process holds the lock of a descriptor of :func:`open_locked`; a fork of it does not."""
+    return descriptor in _held
 
 
 def is_gone(descriptor: int) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.spool.bound import QUARANTINE, quarantine_bytes
 from otelgres.exporters.spool.files import listed, sync_folder
+from otelgres.exporters.spool.lock import open_regular
 from otelgres.exporters.spool.records import KEY_BYTES, encode, header
 
 
@@ -27,8 +28,7 @@ class Quarantine:
         key = hashlib.sha256(batch.signal.value.encode() + batch.payload).digest()[:KEY_BYTES]
         path = self.folder / f"{key.hex()}.spool"
         unfinished = path.with_suffix(".new")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-        with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as file:
+        with os.fdopen(open_regular(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
             file.write(header(key, 1) + encode(batch, 0, written_at, key))
             file.flush()
             os.fsync(file.fileno())

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 # A file is deleted as a whole, once all its batches are forgotten.
 _SEGMENT_BYTES: Final = 16 * 1024 * 1024
+# No clock shows a later time (the year 2262). A name can, and after the greatest one no other could follow.
+_LATEST: Final = 2**63 - 1
 # Damaged files may use one part in so many of the limit.
 _DAMAGED_SHARE: Final = 4
 
@@ -61,8 +63,10 @@ class SpoolQueue:
         self._paths = spool_files(folder)
         self._open: dict[Path, SpoolFile] = {}
         self._finished: dict[Path, Loss] = {}
+        self._unreadable: dict[Path, str] = {}
         self._current: SpoolFile | None = None
-        self._begun = max((begun_at(path) for path in self._paths), default=0)
+        begun = map(begun_at, self._paths)
+        self._begun = max((one for one in begun if one <= _LATEST), default=0)
 
     @property
     def bytes(self) -> int:
@@ -100,8 +104,12 @@ class SpoolQueue:
                 try:
                     found = self._read_file(path, max_bytes)
                 except (OSError, MemoryError) as error:
-                    log.warning("%s cannot be read now: %s; retrying later", path.name, error)
+                    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+                    if self._unreadable.get(path) != reason:
+                        log.warning("%s cannot be read now: %s; retrying later", path, reason)
+                    self._unreadable[path] = reason
                     continue
+                self._unreadable.pop(path, None)
                 if found:
                     return found
             return []
@@ -152,8 +160,9 @@ class SpoolQueue:
                 if path in self._finished:
                     continue
                 pending = self._open[path].pending() if path in self._open else []
-                since = pending[0].written_at if pending else begun_at(path)
-                return max(0.0, (time.time_ns() - since) / 1e9)
+                now = time.time_ns()
+                since = pending[0].written_at if pending else begun_at(path) or now
+                return max(0.0, (now - since) / 1e9)
         return 0.0
 
     def close(self) -> None:
@@ -203,6 +212,16 @@ class SpoolQueue:
                 if path.exists():
                     raise OSError("another process has locked it")
                 self._paths.remove(path)
+                return []
+            if file.version:
+                file.close()
+                self._paths.remove(path)
+                log.warning(
+                    "%s is kept: it was written by another version of otelgres (spool format %s), which can send it "
+                    "(otelgres replay DIR)",
+                    path,
+                    file.version,
+                )
                 return []
             self._open[path] = file
         found: list[Spooled] = []

@@ -21,6 +21,7 @@ from otelgres.exporters.spool.records import (
     entry_at,
     is_beginning,
     key_in,
+    other_version,
 )
 
 _CHUNK_BYTES: Final = 1 << 20
@@ -34,7 +35,8 @@ class Contents:
 
     ``key`` is None if it is not a spool file; ``entries`` are the intact records by number. ``lost`` is the number of
     missing records: exact if the header is intact, else at least 1 if there are traces of more. ``damaged_bytes`` are
-    not part of an intact record; a write cut off by the end of its process is not damage.
+    not part of an intact record; a write cut off by the end of its process is not damage. ``version`` is that of the
+    format if it is not the one read here. ``incomplete`` is a file that ends within its header: it contains nothing.
     """
 
     key: bytes | None
@@ -42,6 +44,8 @@ class Contents:
     lost: int = 0
     damaged_bytes: int = 0
     header_damaged: bool = False
+    version: str = ""
+    incomplete: bool = False
 
     @property
     def damaged(self) -> bool:
@@ -53,9 +57,11 @@ def read_contents(descriptor: int, key_of_name: bytes | None) -> Contents:
     """Reads the whole file open at ``descriptor``. Raises OSError if it cannot be read now."""
     source = _Source(descriptor, os.fstat(descriptor).st_size)
     start = source.read(0, HEADER_BYTES)
+    if version := other_version(start):
+        return Contents(None, version=version)
     key = key_in(start) or key_of_name
     if is_beginning(start):
-        return Contents(key or b"")
+        return Contents(key or b"", incomplete=True)
     if key is None:
         return Contents(None)
     count = count_in(start, key)

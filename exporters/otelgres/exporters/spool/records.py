@@ -13,6 +13,7 @@ than the correct one means "not settled": the batch is then sent again and recog
 """
 
 import os
+import re
 import struct
 import zlib
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from otelgres.exporters.batch import Batch, Signal
 KEY_BYTES: Final = 8
 MARK: Final = b"\xf7OGR"
 _MAGIC: Final = b"otelgres spool 2\n"
+_VERSION: Final = re.compile(rb"otelgres spool ([0-9][0-9.]{0,9})\n")
 _CRC: Final = struct.Struct(">I")
 _COUNT: Final = struct.Struct(">II")
 COUNT_OFFSET: Final = len(_MAGIC) + KEY_BYTES + _CRC.size
@@ -80,6 +82,17 @@ def key_in(start: bytes) -> bytes | None:
     """The key in the first bytes of a file; None if the header is not intact."""
     key = start[len(_MAGIC) : len(_MAGIC) + KEY_BYTES]
     return key if start[:COUNT_OFFSET] == header(key)[:COUNT_OFFSET] else None
+
+
+def other_version(start: bytes) -> str:
+    """The format's version, such as "3", if the first bytes are of a file in another format than this; else ""."""
+    found = _VERSION.match(start)
+    if found is None or start.startswith(_MAGIC):
+        return ""
+    # If the other bytes of the header are as this format writes them, the version is a damaged byte.
+    key = start[len(_MAGIC) : len(_MAGIC) + KEY_BYTES]
+    intact = start[len(_MAGIC) : COUNT_OFFSET] == header(key)[len(_MAGIC) : COUNT_OFFSET]
+    return "" if intact else found[1].decode("ascii")
 
 
 def count_in(start: bytes, key: bytes) -> int | None:

@@ -1,33 +1,33 @@
 """Sends files to an OTLP receiver: spool files of applications and receivers, quarantined batches, and OTLP/JSON lines
 as written by the file exporter of the OpenTelemetry Collector.
+
+A file of which anything was not sent is never removed.
 """
 
+import errno
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-import orjson
-
-from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.batch import Batch
 from otelgres.exporters.chain import Exporter, is_retryable
 from otelgres.exporters.items import count_items
-from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
+from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, batch_from_json
 from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
-from otelgres.exporters.spool.bound import QUARANTINE
-from otelgres.exporters.spool.files import SpoolFile, open_file, spool_files
+from otelgres.exporters.spool.candidates import JSON_SUFFIXES, Candidate
+from otelgres.exporters.spool.files import SpoolFile
+from otelgres.exporters.spool.lock import open_regular
 
-_JSON_SUFFIXES: Final = frozenset({".json", ".jsonl", ".ndjson"})
-_KEYS: Final = {
-    "resourceSpans": Signal.TRACES, "resource_spans": Signal.TRACES,
-    "resourceMetrics": Signal.METRICS, "resource_metrics": Signal.METRICS,
-    "resourceLogs": Signal.LOGS, "resource_logs": Signal.LOGS,
-}  # fmt: skip
 # Attempts for a batch at an overloaded receiver; an unavailable receiver ends the replay.
 _ATTEMPTS: Final = 5
 _LONGEST_WAIT: Final = 10.0
+# Four times the size of a request that a receiver takes by default: protobuf is several times smaller than its JSON.
+_LONGEST_LINE: Final = 256 * 1024 * 1024
+_NOT_WRITABLE: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class Removal(Enum):
@@ -40,7 +40,9 @@ class Removal(Enum):
 
 @dataclass(slots=True)
 class ReplayResult:
-    """The result for one file. ``left`` is the reason why a part was not sent ("" if all was sent)."""
+    """The result for one file. ``left`` is the reason why a part was not sent or the file could not be removed ("" if
+    all was sent); ``reason`` is the receiver's for the ``refused`` items.
+    """
 
     path: Path
     batches: int = 0
@@ -49,132 +51,169 @@ class ReplayResult:
     reason: str = ""
     damaged: int = 0
     left: str = ""
+    gone: bool = False
+    """Whether another process has removed the file, so that it sends it."""
 
 
 class ReceiverUnavailable(Exception):  # noqa: N818 (named for the reported state)
     """The receiver is unavailable."""
 
 
-def size(folder: Path) -> int:
-    """Bytes of all files that :func:`replay` would send."""
-    return sum(path.stat().st_size for path in _files(folder))
-
-
 def replay(
-    folder: Path,
+    files: Sequence[Candidate],
     exporter: Exporter,
     removal: Removal,
     report: Callable[[ReplayResult], None],
     advance: Callable[[float], None] = lambda amount: None,
 ) -> list[ReplayResult]:
-    """Sends every file in ``folder`` (or the file ``folder``), oldest first; calls ``report`` with each result.
+    """Sends every file in order; calls ``report`` with each result.
 
     ``advance`` is called with numbers of processed bytes. If the receiver is unavailable, the remaining files are kept.
     Files in use by a running application are kept too.
     """
     results = []
     unavailable = ""
-    for path in _files(folder):
-        result = ReplayResult(path)
-        send_file = _replay_lines if path.suffix in _JSON_SUFFIXES else _replay_spool
+    for candidate in files:
+        path = candidate.path
+        result = ReplayResult(path, left=candidate.problem or unavailable)
+        send_file = _replay_lines if path.suffix in JSON_SUFFIXES else _replay_spool
         try:
-            if unavailable:
-                result.left = unavailable
-            else:
+            if not result.left:
                 send_file(path, exporter, removal, result, advance)
         except ReceiverUnavailable as error:
             unavailable = result.left = str(error)
-        except OSError as error:
-            result.left = f"cannot be read: {error.strerror or error}"
+        except (OSError, MemoryError) as error:
+            result.left = f"cannot be read: {getattr(error, 'strerror', None) or str(error) or 'not enough memory'}"
         results.append(result)
         report(result)
     return results
 
 
-def _files(folder: Path) -> list[Path]:
-    if folder.is_file():
-        return [folder]
-    lines = (path for path in folder.iterdir() if path.suffix in _JSON_SUFFIXES and path.is_file())
-    spooled = [path for spool in _spool_folders(folder) for path in spool_files(spool)]
-    return [*spooled, *sorted(lines, key=lambda path: (path.stat().st_mtime_ns, path.name))]
-
-
-def _spool_folders(folder: Path) -> list[Path]:
-    """``folder`` itself and the numbered receivers' folders in it, then the quarantine of each."""
-    receivers = [path for path in folder.iterdir() if path.name.isdigit() and path.is_dir() and not path.is_symlink()]
-    spools = [folder, *sorted(receivers, key=lambda path: int(path.name))]
-    return [*spools, *(path for spool in spools if (path := spool / QUARANTINE).is_dir())]
-
-
 def _replay_spool(
     path: Path, exporter: Exporter, removal: Removal, result: ReplayResult, advance: Callable[[float], None]
 ) -> None:
-    file = open_file(path)
-    if file is None:
-        result.left = "in use by a running application or receiver, or not readable"
-        return
     keep = removal is Removal.NONE
-    if keep:
-        file.keep()
-    with file:
-        _send_records(file, exporter, result, advance, keep=keep)
+    file = _open(path, keep=keep)
+    if file is None:
+        result.gone = not os.path.lexists(path)
+        result.left = "" if result.gone else "in use by a running application or receiver"
+        return
+    try:
+        result.left = _unsendable(file)
+        if result.left:
+            return
+        refused = _send_records(file, exporter, result, advance, keep=keep)
+        result.damaged = file.lost
+        result.left = "; ".join(reason for reason in (refused, _damage(file)) if reason)
+        if not result.left and not keep:
+            failure = file.remove()
+            if failure is not None and not isinstance(failure, FileNotFoundError):
+                result.left = f"all is sent, but the file cannot be removed: {failure.strerror or failure}"
+    finally:
+        file.close()
+
+
+def _open(path: Path, *, keep: bool) -> SpoolFile | None:
+    """Raises OSError."""
+    try:
+        return SpoolFile.open(path, read_only=keep)
+    except OSError as error:
+        # To send and to remove a file it need not be writable.
+        if keep or error.errno not in _NOT_WRITABLE:
+            raise
+    return SpoolFile.open(path, read_only=True)
+
+
+def _unsendable(file: SpoolFile) -> str:
+    if file.version:
+        return (
+            f"written by another version of otelgres (spool format {file.version}): replay it with that version, "
+            "the file is kept"
+        )
+    if file.foreign:
+        return "not a spool file, or damaged in every part"
+    if file.incomplete:
+        return "contains nothing: its process ended when it created the file, or the content is lost; remove it"
+    return ""
+
+
+def _damage(file: SpoolFile) -> str:
+    if not file.damaged:
+        return ""
+    what = f"{file.lost:,} batches and {file.damaged_bytes:,} bytes cannot be read"
+    return f"damaged, {what}; the rest is sent, the file is kept"
 
 
 def _send_records(
     file: SpoolFile, exporter: Exporter, result: ReplayResult, advance: Callable[[float], None], *, keep: bool
-) -> None:
-    if file.foreign:
-        result.left = "not a spool file"
-        return
+) -> str:
+    """Why batches are left, if any are. Raises OSError or ReceiverUnavailable."""
+    refused = 0
     for entry in file.pending():
         batch = file.read(entry)
         if batch is None:
             continue
-        _send(batch, exporter, result)
-        advance(entry.length)
-        if not keep:
+        if not _send(batch, exporter, result):
+            refused += 1
+        elif not keep:
             file.settle(entry)
-    result.damaged = max(file.lost, 1) if file.damaged else 0
+        advance(entry.length)
+    return f"{refused:,} batches were rejected" if refused else ""
 
 
 def _replay_lines(
     path: Path, exporter: Exporter, removal: Removal, result: ReplayResult, advance: Callable[[float], None]
 ) -> None:
-    for batch in _batches(path, result, advance):
-        _send(batch, exporter, result)
-    if result.damaged:
-        result.left = "some lines are not OTLP/JSON; the file is kept"
-    elif removal is Removal.ALL:
+    refused = 0
+    with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
+        for batch in _batches(file, result, advance):
+            refused += not _send(batch, exporter, result)
+        if result.damaged or refused:
+            what = [f"{result.damaged:,} lines are not OTLP/JSON"] if result.damaged else []
+            what += [f"{refused:,} requests were rejected"] if refused else []
+            result.left = f"{' and '.join(what)}; the file is kept"
+        elif removal is Removal.ALL:
+            result.left = _remove_lines(path, file)
+
+
+def _remove_lines(path: Path, file: BinaryIO) -> str:
+    """Removes the file unless it has changed since it was read; the reason why it is left, if it is."""
+    try:
+        read, now = os.fstat(file.fileno()), path.lstat()
+    except FileNotFoundError:
+        return ""
+    if (read.st_dev, read.st_ino, read.st_size) != (now.st_dev, now.st_ino, file.tell()):
+        return "changed while it was sent; run the command again"
+    if os.name == "nt":  # which removes no open file
+        file.close()
+    try:
         path.unlink()
+    except OSError as error:
+        return f"all is sent, but the file cannot be removed: {error.strerror or error}"
+    return ""
 
 
-def _batches(path: Path, result: ReplayResult, advance: Callable[[float], None]) -> Iterator[Batch]:
-    """The requests in ``path``, one per line; other lines are counted as damaged."""
-    with path.open("rb") as file:
-        for line in file:
-            if not line.strip():
-                continue
+def _batches(file: BinaryIO, result: ReplayResult, advance: Callable[[float], None]) -> Iterator[Batch]:
+    """The requests in ``file``, one per line; other lines are counted as damaged."""
+    while line := file.readline(_LONGEST_LINE):
+        length = len(line)
+        if length == _LONGEST_LINE and not line.endswith(b"\n"):
+            result.damaged += 1
+            while (rest := file.readline(1 << 20)) and not rest.endswith(b"\n"):
+                pass
+        elif line.strip():
             try:
-                signal = _signal(line)
-                yield Batch(signal, request_from_json(signal, line))
+                yield batch_from_json(line)
             except (InvalidJson, JsonTooLarge):
                 result.damaged += 1
-            advance(len(line))
+        advance(length)
 
 
-def _signal(line: bytes) -> Signal:
-    try:
-        tree = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InvalidJson(str(error)) from error
-    signals = {_KEYS[key] for key in tree if key in _KEYS} if isinstance(tree, dict) else set()
-    if len(signals) != 1:
-        raise InvalidJson("neither resourceSpans nor resourceMetrics nor resourceLogs")
-    return signals.pop()
+def _send(batch: Batch, exporter: Exporter, result: ReplayResult) -> bool:
+    """Sends a batch, adds its final outcome to the result, and returns whether the receiver has taken it.
 
-
-def _send(batch: Batch, exporter: Exporter, result: ReplayResult) -> None:
-    """Sends a batch and adds its final outcome to the result. Raises ReceiverUnavailable."""
+    Raises ReceiverUnavailable.
+    """
     for attempt in range(_ATTEMPTS):
         outcome = exporter.write([batch])[0]
         if not is_retryable(outcome):
@@ -188,5 +227,7 @@ def _send(batch: Batch, exporter: Exporter, result: ReplayResult) -> None:
     result.batches += 1
     result.items += items - refused
     result.refused += refused
-    if refused:
+    taken = isinstance(outcome, Accepted)
+    if refused or not taken:
         result.reason = outcome.message
+    return taken
