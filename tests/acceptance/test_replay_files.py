@@ -123,7 +123,7 @@ def test_a_damaged_file_is_kept_and_what_was_sent_is_not_sent_again(
     done = run(receiver, tmp_path, *options)
     assert done.exit_code == 1
     size = HEAD_BYTES + len(batch("second").payload)
-    assert f"left: damaged, 1 batches and {size} bytes cannot be read" in line_about(done, hit.name)
+    assert f"left: damaged, 1 batch and {size} bytes cannot be read" in line_about(done, hit.name)
     assert "1 of 2 files left" in done.output
     assert bodies(receiver) == ["first", "of a neighbour", "third"]
     assert hit.exists()
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_kept_and_what_was_sent_is_not_sent_again(
         receiver.received.clear()
         done = run(receiver, tmp_path, *options)
         assert (done.exit_code, bodies(receiver), hit.exists()) == (1, [], True)
-        assert "1 of 1 files left" in done.output
+        assert "1 of 1 file left" in done.output
 
 
 @pytest.mark.parametrize("where", ["header", "count", "end", "tail"])
@@ -248,7 +248,7 @@ def test_what_is_named_itself_may_be_anything(receiver: Receiver, tmp_path: Path
         done = run(receiver, target)
         assert done.exit_code == 1
         assert f"left: {reason}" in line_about(done, str(target))
-        assert "1 of 1 files left" in done.output
+        assert "1 of 1 file left" in done.output
         assert target.exists()
 
     # A link that is named is followed.
@@ -316,8 +316,8 @@ def test_what_the_receiver_rejects_is_kept(receiver: Receiver, tmp_path: Path, o
     done = run(receiver, tmp_path, *options)
     assert done.exit_code == 1
     assert "2 rejected (" in line_about(done, path.name)
-    assert line_about(done, path.name).endswith("left: 2 batches were rejected")
-    assert line_about(done, "lines.json").endswith("left: 1 requests were rejected; the file is kept")
+    assert line_about(done, path.name).endswith("left: 2 batches rejected")
+    assert line_about(done, "lines.json").endswith("left: 1 request rejected; the file is kept")
 
     receiver.refuse_for_good = False
     receiver.received.clear()

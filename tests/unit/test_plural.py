@@ -1,6 +1,6 @@
 """Numbers with nouns."""
 
-from otelgres.collector.system.plural import counted
+from otelgres.exporters.plural import counted
 
 
 def test_one_is_singular_and_all_else_plural() -> None:

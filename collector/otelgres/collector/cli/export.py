@@ -15,7 +15,7 @@ from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.training.split import write
 from otelgres.collector.service.settings import load
-from otelgres.collector.system.plural import counted
+from otelgres.exporters.plural import counted
 from otelgres.sql.queries import query
 
 _COLUMNS: Final = (

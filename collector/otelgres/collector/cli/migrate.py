@@ -13,8 +13,8 @@ from otelgres.collector.cli.progress import progress
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.tabular.text import TableWriter
 from otelgres.collector.service.settings import load
-from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.bench.processes import ProcessError, receiver, worker
+from otelgres.exporters.plural import counted
 from otelgres.sql.migrate import migrate as bring_up_to_date
 from otelgres.sql.migrate import pending, up_to_date
 from otelgres.sql.queries import query

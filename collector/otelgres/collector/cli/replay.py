@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from otelgres.collector.cli.progress import progress
-from otelgres.collector.system.plural import counted
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.otlp_endpoint import target
+from otelgres.exporters.plural import counted
 from otelgres.exporters.spool.candidates import candidates
 from otelgres.exporters.spool.replay import Removal, ReplayResult
 from otelgres.exporters.spool.replay import replay as send_files

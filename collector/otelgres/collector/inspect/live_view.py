@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otelgres.collector.inspect.waterfall.draw import status_text
-from otelgres.collector.system.plural import counted
 from otelgres.collector.telemetry.metrics import Numbers
+from otelgres.exporters.plural import counted
 
 _EVERY_SECONDS: Final = 1.0
 _NOUNS: Final = ("span", "log", "point", "duplicate")

@@ -11,6 +11,7 @@ from typing import Final
 
 from otelgres.collector.queue.availability import Availability
 from otelgres.exporters.outcome import Outcome, Unavailable
+from otelgres.exporters.plural import counted
 from otelgres.exporters.postgres.writer import PostgresWriter
 from otelgres.exporters.spool.queue import Spooled, SpoolQueue
 
@@ -156,7 +157,7 @@ class DatabaseReplayer:
             item.batch.signal.value,
             path,
         )
-        sample = f"{len(item.batch.payload)} bytes, kept in {path.parent.name}/{path.name}"
+        sample = f"{counted(len(item.batch.payload), 'byte')}, kept in {path.parent.name}/{path.name}"
         store.record_loss("dropped", item.batch.signal, "spool_quarantined", 1, sample)
         # Directly after record_loss, so that the loss is recorded once.
         self._spool.forget(item.position)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from otelgres.exporters.batch import Batch
+from otelgres.exporters.plural import counted
 from otelgres.exporters.spool.bound import Bound
 from otelgres.exporters.spool.files import SpoolFile, begun_at, spool_files
 from otelgres.exporters.spool.quarantine import Quarantine
@@ -243,7 +244,9 @@ class SpoolQueue:
             self._current = None
         if file.damaged or file.foreign:
             lost = max(file.lost, 1) if file.foreign else file.lost
-            self._finished[path] = Loss(path, lost, f"{path.name}: {file.size:,} bytes, {lost} batches are damaged")
+            self._finished[path] = Loss(
+                path, lost, f"{path.name}: {counted(file.size, 'byte')}, {counted(lost, 'batch', 'batches')} damaged"
+            )
             return
         del self._open[path]
         file.remove()

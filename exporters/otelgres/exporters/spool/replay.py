@@ -18,6 +18,7 @@ from otelgres.exporters.chain import Exporter, is_retryable
 from otelgres.exporters.items import count_items
 from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, batch_from_json
 from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
+from otelgres.exporters.plural import counted
 from otelgres.exporters.spool.candidates import JSON_SUFFIXES, Candidate
 from otelgres.exporters.spool.files import SpoolFile
 from otelgres.exporters.spool.lock import open_regular
@@ -140,7 +141,7 @@ def _unsendable(file: SpoolFile) -> str:
 def _damage(file: SpoolFile) -> str:
     if not file.damaged:
         return ""
-    what = f"{file.lost:,} batches and {file.damaged_bytes:,} bytes cannot be read"
+    what = f"{counted(file.lost, 'batch', 'batches')} and {counted(file.damaged_bytes, 'byte')} cannot be read"
     return f"damaged, {what}; the rest is sent, the file is kept"
 
 
@@ -158,7 +159,7 @@ def _send_records(
         elif not keep:
             file.settle(entry)
         advance(entry.length)
-    return f"{refused:,} batches were rejected" if refused else ""
+    return f"{counted(refused, 'batch', 'batches')} rejected" if refused else ""
 
 
 def _replay_lines(
@@ -170,7 +171,7 @@ def _replay_lines(
             refused += not _send(batch, exporter, result)
         if result.damaged or refused:
             what = [f"{result.damaged:,} lines are not OTLP/JSON"] if result.damaged else []
-            what += [f"{refused:,} requests were rejected"] if refused else []
+            what += [f"{counted(refused, 'request')} rejected"] if refused else []
             result.left = f"{' and '.join(what)}; the file is kept"
         elif removal is Removal.ALL:
             result.left = _remove_lines(path, file)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from otelgres.collector.inspect.diagnose import Context, Finding, Severity, broken, fine, warning
-from otelgres.collector.system.plural import counted
+from otelgres.exporters.plural import counted
 from otelgres.sql.queries import query
 
 _AHEAD_SECONDS: Final = 1.0

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from otelgres.collector.inspect.monitor.read import Rows
 from otelgres.collector.inspect.waterfall.draw import clean, milliseconds
-from otelgres.collector.system.plural import counted
+from otelgres.exporters.plural import counted
 
 # An incomplete flow without new telemetry for this long is shown as stalled.
 _STALLED_SECONDS: Final = 60.0

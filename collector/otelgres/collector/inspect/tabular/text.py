@@ -11,7 +11,7 @@ from rich.text import Text
 
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.tabular.plain import as_json, as_text
-from otelgres.collector.system.plural import counted
+from otelgres.exporters.plural import counted
 
 MOST_IN_A_TABLE: Final = 500
 _NUMBERS: Final = {"int2", "int4", "int8", "float4", "float8", "numeric"}

@@ -5,7 +5,7 @@ from typing import Any, Final
 from rich.text import Text
 
 from otelgres.collector.inspect.waterfall.draw import clean, milliseconds, status_text
-from otelgres.collector.system.plural import counted
+from otelgres.exporters.plural import counted
 
 _LEVELS: Final = ((21, "FATAL", "bold red"), (17, "ERROR", "red"), (13, "WARN", "yellow"), (9, "INFO", "green"))
 _SERVICE: Final = 14  # columns; longer names are not cut

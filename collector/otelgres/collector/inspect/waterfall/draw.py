@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from otelgres.collector.inspect.waterfall.read import MOST, FlowPicture, Row, absent_parent
-from otelgres.collector.system.plural import counted
+from otelgres.exporters.plural import counted
 
 _ON_PATH: Final = "█"
 _OFF_PATH: Final = "─"

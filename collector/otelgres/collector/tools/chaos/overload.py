@@ -14,10 +14,10 @@ import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 import psycopg
 
-from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.chaos.flood import CLIENT_SECONDS, SPANS, Flood
 from otelgres.collector.tools.chaos.processes import DatabaseProcess, MemoryWatch, ReceiverProcess
 from otelgres.collector.tools.chaos.run import free_addresses, temporary_folder, wait_until
+from otelgres.exporters.plural import counted
 
 _DATABASE_BYTES_PER_SECOND: Final = 2_000_000
 _CAPACITY_SECONDS: Final = 20.0

@@ -7,9 +7,9 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.chaos.run import ChaosPlan, ChaosResult
 from otelgres.collector.tools.chaos.speeds import Speeds
+from otelgres.exporters.plural import counted
 
 _COLUMNS = ("sent", "acked", "stored", "damaged", "lost", "duplicated", "rejected", "not_sent")
 

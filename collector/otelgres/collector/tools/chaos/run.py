@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from otelgres.collector.system.plural import counted
 from otelgres.collector.tools.chaos.damage import SpoolDamage
 from otelgres.collector.tools.chaos.disk import SmallDisk
 from otelgres.collector.tools.chaos.faults import Schedule
@@ -22,6 +21,7 @@ from otelgres.collector.tools.chaos.ledger import SentLedger
 from otelgres.collector.tools.chaos.processes import DatabaseProcess, MemoryWatch, ReceiverProcess
 from otelgres.collector.tools.chaos.reconciliation import Reconciliation, reconcile
 from otelgres.collector.tools.chaos.senders import Senders
+from otelgres.exporters.plural import counted
 
 _SENDERS: Final = 8
 _PACE: Final = 0.02
