@@ -341,7 +341,7 @@ def test_lines_that_are_no_requests_cost_their_neighbours_nothing(
     assert done.exit_code == 1
     assert bodies(receiver) == sorted(str(number) for number in range(len(bad)))
     assert f"{len(bad) + 1} damaged" in line_about(done, "lines.json")
-    assert f"left: {len(bad) + 1} lines are not OTLP/JSON; the file is kept" in line_about(done, "lines.json")
+    assert f"left: {len(bad) + 1} lines not OTLP/JSON; the file is kept" in line_about(done, "lines.json")
     assert path.exists()
 
 

@@ -170,7 +170,7 @@ def _replay_lines(
         for batch in _batches(file, result, advance):
             refused += not _send(batch, exporter, result)
         if result.damaged or refused:
-            what = [f"{result.damaged:,} lines are not OTLP/JSON"] if result.damaged else []
+            what = [f"{counted(result.damaged, 'line')} not OTLP/JSON"] if result.damaged else []
             what += [f"{counted(refused, 'request')} rejected"] if refused else []
             result.left = f"{' and '.join(what)}; the file is kept"
         elif removal is Removal.ALL:
