@@ -25,15 +25,16 @@ def bench(*arguments: str, **environ: str) -> Any:
 
 
 def test_ingest_counts_what_is_stored() -> None:
-    answer = bench("ingest", "--items", "500", "--rounds", "1")
+    answer = bench("ingest", "--items", "3000", "--rounds", "1")
     assert set(answer["signals"]) == {"traces", "logs", "metrics"}
     for figures in answer["signals"].values():
         by_receiver, by_copy = figures["rounds"]
         assert (by_receiver["way"], by_copy["way"]) == ("receiver", "copy")
-        assert by_receiver["items"] == by_copy["items"] == 500
+        assert by_receiver["items"] == by_copy["items"] == 3000
         assert figures["receiver_cpu_us"] > 0
-        assert figures["postgres_cpu_us"] > 0
         assert figures["ratio"] == pytest.approx(figures["receiver_per_second"] / figures["copy_per_second"])
+    # The system counts CPU time in steps of 10 ms: one signal alone may show none.
+    assert sum(figures["postgres_cpu_us"] for figures in answer["signals"].values()) > 0
 
 
 def test_latency_sees_every_record() -> None:
