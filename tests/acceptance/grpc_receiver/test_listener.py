@@ -115,7 +115,7 @@ def test_workers_that_share_a_port_both_serve_again(loop: LoopThread, desk: Desk
 def test_tls_is_served_again(loop: LoopThread, desk: Desk, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca")
     pair = authority.pair("server", "serverAuth")
-    credentials = Certificates(TlsFiles(pair.cert, pair.key)).grpc_credentials()
+    credentials = Certificates(TlsFiles(pair.cert, pair.key)).grpc_credentials
     context = ssl.create_default_context(cafile=authority.cert)
     context.set_alpn_protocols(["h2"])
     trusted = grpc.ssl_channel_credentials(authority.cert.read_bytes())

@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 
 _LOG_SECONDS: Final = 60.0
 # An ended server closes its socket in another thread and does not say when; it takes about a millisecond.
-_RETRY_SECONDS: Final = 0.002
+_FIRST_RETRY_SECONDS: Final = 0.002
+_LAST_RETRY_SECONDS: Final = 0.5
 _RESTART_SECONDS: Final = 10.0
 # How long the calls in flight of an ended server may take, and how many ended servers wait for theirs.
 _DRAIN_SECONDS: Final = 10.0
@@ -96,7 +97,7 @@ class GrpcListener:
 
     async def _restart(self) -> None:
         self._drain(self._server)
-        deadline = time.monotonic() + _RESTART_SECONDS
+        deadline, pause = time.monotonic() + _RESTART_SECONDS, _FIRST_RETRY_SECONDS
         while True:
             try:
                 self._server, _ = self._make(self.port)
@@ -104,7 +105,8 @@ class GrpcListener:
             except CannotListen:
                 if time.monotonic() > deadline:
                     raise
-                await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LAST_RETRY_SECONDS)
         await self.start()
 
     def _restarted(self, restarting: "asyncio.Task[None]") -> None:

@@ -75,12 +75,12 @@ async def serve_grpc(
     max_connections: int = 1024,
     limits: CallLimits = CallLimits(),
     reuse_port: bool = False,
-    credentials: Any = None,
+    credentials: Callable[[], Any] | None = None,
 ) -> GrpcListener:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
     The pipeline's ``max_bytes`` limits a request before and after decompression (gzip or deflate, done by grpc-core).
-    ``credentials`` are grpc's server credentials (None: plain text).
+    ``credentials`` makes grpc's server credentials, which serve only once (None: plain text).
     """
     limit_grpc_log()
     options = _options(pipeline.max_bytes, max_connections, limits, reuse_port=reuse_port)
@@ -131,13 +131,13 @@ def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _bind(server: Any, host: str, port: int, credentials: Any) -> int:
+def _bind(server: Any, host: str, port: int, credentials: Callable[[], Any] | None) -> int:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         if credentials is None:
             bound: int = server.add_insecure_port(address)
         else:
-            bound = server.add_secure_port(address, credentials)
+            bound = server.add_secure_port(address, credentials())
     except RuntimeError as error:
         raise CannotListen(f"cannot serve OTLP/gRPC on {host}:{port}: {error}") from error
     return bound

@@ -106,7 +106,7 @@ class Receiver:
                 receive_seconds=settings.receive_seconds,
             ),
             reuse_port=self._reuse_port,
-            credentials=certificates.grpc_credentials() if certificates else None,
+            credentials=certificates.grpc_credentials if certificates else None,
         )
         try:
             http_server = await serve_http(
