@@ -144,6 +144,7 @@ def test_no_header_ends_grpc_or_floods_the_log(receiver: Serving) -> None:
     assert len(requests) > 300
     log = receiver.process.errors
     assert "Traceback" not in log
+    assert "Invalid encoding" not in log  # grpcio's line, with the value, which may be a token
     assert len(log.splitlines()) <= 3, log
 
 
