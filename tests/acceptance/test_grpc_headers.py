@@ -1,6 +1,8 @@
 """Requests with odd headers, sent to a real receiver by hand: none ends gRPC, floods the log, or costs others data."""
 
+import contextlib
 import resource
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.collector.embedded import Cluster
+from otelgres.collector.system.listen import CannotListen, listen
 from tests import postgres
 from tests.acceptance.http2_by_hand import FIELDS, TRACES, http2
 from tests.acceptance.receiver_process import Serving, get, serve, served
@@ -182,13 +185,30 @@ def test_a_receiver_that_cannot_serve_grpc_again_is_not_ready_and_exits(
 ) -> None:
     with postgres.new_database(cluster, migrated) as dsn, serve(dsn, str(tmp_path)) as process:
         ready = process.ready()
-        with httpx.Client(base_url=ready["http"], timeout=TIMEOUT) as client, http2(port_of(ready["grpc"])) as attacker:
+        port = port_of(ready["grpc"])
+        with httpx.Client(base_url=ready["http"], timeout=TIMEOUT) as client, http2(port) as attacker:
             assert client.get("/readyz").json()["grpc"] == "serving"
-            # Not one more socket can be opened.
-            _, hard = resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE)
-            resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE, (0, hard))
+            # Not one more socket can be opened, so that another program can take the port.
+            limits = resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE, (0, limits[1]))
             attacker.open_odd_call(1, FATAL)
             until(lambda: client.get("/readyz").json()["grpc"] == "not serving", "the end of gRPC")
-            assert client.get("/readyz").status_code == 503
-        assert process.process.wait(TIMEOUT) == 1
+            with listening_on(port):
+                resource.prlimit(process.process.pid, resource.RLIMIT_NOFILE, limits)
+                answer = client.get("/readyz")
+                assert (answer.status_code, answer.json()["database"]) == (503, "reachable")
+                assert process.process.wait(TIMEOUT) == 1
         assert process.errors.splitlines()[-1].endswith("could not be served again: start the receiver again")
+
+
+def listening_on(port: int) -> socket.socket:
+    """A socket of ours on the port, once it is free."""
+
+    def taken() -> socket.socket | None:
+        with contextlib.suppress(CannotListen):
+            return listen("a test", "127.0.0.1", port, reuse_port=False, backlog=1)
+        return None
+
+    found = until(taken, "the port")
+    assert found is not None
+    return found
