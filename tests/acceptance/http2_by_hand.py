@@ -146,7 +146,7 @@ class Http2:
 
 
 @contextmanager
-def http2(port: int, *, initial_window: int | None = None) -> Iterator[Http2]:
+def http2(port: int, *, initial_window: int | None = None, timeout: float = TIMEOUT) -> Iterator[Http2]:
     """A connection to a plain-text gRPC server; ``initial_window`` is what we let its answers send at first."""
-    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
         yield Http2(sock, initial_window)
