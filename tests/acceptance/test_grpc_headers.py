@@ -109,7 +109,7 @@ class Sender:
 
         def accepted() -> bool:
             try:
-                # Seldom, grpc-core forgets a connection that a server accepts while it ends.
+                # Seldom, a call made while a server ends is never answered: senders give up and send again.
                 self._call(payload, timeout=5)
             except grpc.RpcError as error:
                 if error.code() not in self.RETRYABLE:
