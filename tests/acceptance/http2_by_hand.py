@@ -6,7 +6,7 @@ Understands as much of the server's answers as the tests need: window updates, p
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from tests.acceptance.desk import TIMEOUT
@@ -14,11 +14,30 @@ from tests.acceptance.desk import TIMEOUT
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # What a stream may send before the server says a word (RFC 9113, 6.5.2).
 FIRST_WINDOW = 65535
-_DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
+_DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
+FIELDS = {b":method": b"POST", b":scheme": b"http", b":path": TRACES.encode(), b":authority": b"x"}
+FIELDS |= {b"te": b"trailers", b"content-type": b"application/grpc"}
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
+def header_block(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The fields as HPACK literals without compression (RFC 7541, 6.2.2)."""
+    return b"".join(b"\x00" + _length(name) + name + _length(value) + value for name, value in fields)
+
+
+def _length(text: bytes) -> bytes:
+    # An integer with a 7-bit prefix (RFC 7541, 5.1).
+    rest = len(text) - 127
+    if rest < 0:
+        return bytes([len(text)])
+    found = b"\x7f"
+    while rest >= 128:
+        found += bytes([rest % 128 + 128])
+        rest //= 128
+    return found + bytes([rest])
 
 
 class Http2:
@@ -40,13 +59,17 @@ class Http2:
 
     def open_call(self, stream: int, path: str, *, complete: bool = True, **more: str) -> None:
         """Sends a call's headers, or the first half of them; ``more`` fields come last."""
-        fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "x", "te": "trailers"}
-        fields |= {"content-type": "application/grpc", **more}
-        block = b"".join(
-            b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-            for name, value in fields.items()
-        )
+        fields = FIELDS | {b":path": path.encode()} | {name.encode(): value.encode() for name, value in more.items()}
+        block = header_block(fields.items())
         self._sock.sendall(frame(_HEADERS, 4, stream, block) if complete else frame(_HEADERS, 0, stream, block[:10]))
+
+    def open_odd_call(self, stream: int, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        """Sends exactly these headers, of any size."""
+        block = header_block(fields)
+        pieces = [block[at : at + 16384] for at in range(0, len(block), 16384)]
+        for number, piece in enumerate(pieces):
+            ends = 4 * (number == len(pieces) - 1)
+            self._sock.sendall(frame(_CONTINUATION if number else _HEADERS, ends, stream, piece))
 
     def send(self, stream: int, data: bytes, *, last: bool = False) -> None:
         pieces = [data[at : at + 16384] for at in range(0, len(data), 16384)]
@@ -123,7 +146,7 @@ class Http2:
 
 
 @contextmanager
-def http2(port: int, *, initial_window: int | None = None) -> Iterator[Http2]:
+def http2(port: int, *, initial_window: int | None = None, timeout: float = TIMEOUT) -> Iterator[Http2]:
     """A connection to a plain-text gRPC server; ``initial_window`` is what we let its answers send at first."""
-    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
         yield Http2(sock, initial_window)

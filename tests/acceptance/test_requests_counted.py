@@ -25,7 +25,7 @@ from otelgres.collector.security.token_file import TokenFile, changing
 from otelgres.collector.security.tokens import TokenScope, new_token
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, Unavailable
 from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
-from tests.acceptance.http2_by_hand import TRACES, Http2, http2
+from tests.acceptance.http2_by_hand import FIELDS, TRACES, Http2, http2
 from tests.acceptance.http_client import JSON, LIMIT, PAYLOAD, PROTOBUF, always_ready, ask, post, raw, until_closed
 
 NOW = datetime.now(UTC)
@@ -168,6 +168,19 @@ def _no_message(servers: Servers) -> None:
         client.trailers(1)
 
 
+def _undecodable_path(servers: Servers) -> None:
+    with http2(servers.grpc) as client:
+        client.open_odd_call(1, (FIELDS | {b":path": b"/\xff"}).items())
+        _until(lambda: servers.requests()[label("grpc", "malformed", signal="")] > 0, "the count")
+    _until(lambda: servers.over_grpc.serving, "another server")
+
+
+def _undecodable_token(servers: Servers) -> None:
+    with http2(servers.grpc) as client:
+        client.open_odd_call(1, [*FIELDS.items(), (b"authorization", b"Bearer \xff")])
+        client.trailers(1)
+
+
 def _gone_in_the_message(servers: Servers) -> None:
     with http2(servers.grpc) as client:
         servers.open_call(client)
@@ -227,6 +240,8 @@ KINDS = [
     over_grpc("a bomb over grpc", "aborted", payload=BOMB, compression=grpc.Compression.Gzip),
     over_http("too large over http", "too_large", body=LARGE),
     over_http("a bomb over http", "too_large", body=gzip.compress(BOMB), **GZIP),
+    ItemKind("an undecodable path over grpc", _undecodable_path, label("grpc", "malformed", signal="")),
+    ItemKind("an undecodable token over grpc", _undecodable_token, label("grpc", "unknown_token")),
     ItemKind("no message over grpc", _no_message, label("grpc", "malformed")),
     over_http("broken JSON", "malformed", body=b"{", content_type=JSON),
     over_http("broken compression", "malformed", body=b"junk", **GZIP),

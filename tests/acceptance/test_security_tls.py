@@ -63,7 +63,7 @@ def desk() -> Desk:
 
 @contextmanager
 def grpc_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
-    credentials = certificates.grpc_credentials()
+    credentials = certificates.grpc_credentials
     server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, credentials=credentials, **options))
     try:
         yield server.port

@@ -14,7 +14,7 @@ _OK = 200
 
 @click.command(short_help="Check the health of the local receiver.")
 @click.option("--http", metavar="HOST:PORT", help="The receiver's OTLP/HTTP address [OTELGRES_HTTP, 127.0.0.1:4318].")
-@click.option("--ready", is_flag=True, help="Check /readyz (the database is reachable) instead of /healthz.")
+@click.option("--ready", is_flag=True, help="Check /readyz (database and gRPC) instead of /healthz.")
 @click.option(
     "--timeout", "seconds", type=click.FloatRange(0.1, 60), default=3, show_default=True, help="Timeout in seconds."
 )

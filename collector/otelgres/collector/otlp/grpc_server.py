@@ -21,6 +21,8 @@ import grpc.aio  # type: ignore[import-untyped]
 
 from otelgres.collector.otlp.deadline import SharedDeadline
 from otelgres.collector.otlp.export import Body, Pipeline
+from otelgres.collector.otlp.grpc_listener import GrpcListener
+from otelgres.collector.otlp.grpc_log import limit_grpc_log
 from otelgres.collector.otlp.status import GrpcAnswer, grpc_answer, grpc_rejection
 from otelgres.collector.outcomes import NotFound, Reason, Rejected
 from otelgres.collector.security.authenticator import Credentials
@@ -65,18 +67,6 @@ class CallLimits:
     age_grace_seconds: float = 120.0
 
 
-class GrpcServer:
-    """A running server. ``port`` is the actual one, also if 0 was requested."""
-
-    def __init__(self, server: Any, port: int) -> None:
-        self._server = server
-        self.port = port
-
-    async def stop(self, grace: float) -> None:
-        """Accept no new calls, wait ``grace`` seconds for those in flight, then cancel them (clients retry)."""
-        await self._server.stop(grace)
-
-
 async def serve_grpc(
     pipeline: Pipeline,
     host: str,
@@ -85,18 +75,31 @@ async def serve_grpc(
     max_connections: int = 1024,
     limits: CallLimits = CallLimits(),
     reuse_port: bool = False,
-    credentials: Any = None,
-) -> GrpcServer:
+    credentials: Callable[[], Any] | None = None,
+) -> GrpcListener:
     """Start serving on ``host``:``port`` in the running loop. Raises CannotListen.
 
     The pipeline's ``max_bytes`` limits a request before and after decompression (gzip or deflate, done by grpc-core).
-    ``credentials`` are grpc's server credentials (None: plain text).
+    ``credentials`` makes grpc's server credentials, which serve only once (None: plain text).
     """
-    server = grpc.aio.server(options=_options(pipeline.max_bytes, max_connections, limits, reuse_port=reuse_port))
-    server.add_generic_rpc_handlers(_Service(pipeline, limits).handlers())
-    bound = _bind(server, host, port, credentials)
-    await server.start()
-    return GrpcServer(server, bound)
+    limit_grpc_log()
+    options = _options(pipeline.max_bytes, max_connections, limits, reuse_port=reuse_port)
+    handlers = _Service(pipeline, limits).handlers()
+
+    def make(port: int) -> tuple[Any, int]:
+        # grpcio gives no reason if it cannot bind.
+        listen("OTLP/gRPC", host, port, reuse_port=reuse_port, backlog=1).close()
+        server = grpc.aio.server(options=options)
+        server.add_generic_rpc_handlers(handlers)
+        return server, _bind(server, host, port, credentials)
+
+    def malformed() -> None:
+        rejected = Rejected(Reason.MALFORMED, Invalid(":path is not UTF-8"), ":path is not UTF-8")
+        pipeline.reject(_TRANSPORT, None, rejected)
+
+    listener = GrpcListener(make, port, malformed)
+    await listener.start()
+    return listener
 
 
 def _options(max_bytes: int, max_connections: int, limits: CallLimits, *, reuse_port: bool) -> list[tuple[str, int]]:
@@ -128,16 +131,14 @@ def _milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _bind(server: Any, host: str, port: int, credentials: Any) -> int:
+def _bind(server: Any, host: str, port: int, credentials: Callable[[], Any] | None) -> int:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         if credentials is None:
             bound: int = server.add_insecure_port(address)
         else:
-            bound = server.add_secure_port(address, credentials)
+            bound = server.add_secure_port(address, credentials())
     except RuntimeError as error:
-        # grpcio gives no reason; binding the same address ourselves raises CannotListen with one.
-        listen("OTLP/gRPC", host, port, reuse_port=False, backlog=1).close()
         raise CannotListen(f"cannot serve OTLP/gRPC on {host}:{port}: {error}") from error
     return bound
 

@@ -49,12 +49,22 @@ class Certificates:
         self._seen = _stamps(files)
         self._last_error = ""
         self._loaded = _load(files)
-        self._of_grpc = self._loaded
 
     def grpc_credentials(self) -> Any:
-        """The credentials for ``add_secure_port``."""
+        """The credentials for ``add_secure_port`` of one server."""
+        given = self._reload_if_changed()
+
+        def change() -> Any:
+            # grpc calls this before each handshake and expects None if nothing has changed.
+            nonlocal given
+            loaded = self._reload_if_changed()
+            if loaded is given:
+                return None
+            given = loaded
+            return loaded.grpc
+
         return grpc.dynamic_ssl_server_credentials(
-            self._of_grpc.grpc, self._grpc_change, require_client_authentication=self._files.client_ca is not None
+            given.grpc, change, require_client_authentication=self._files.client_ca is not None
         )
 
     def http_context(self) -> ssl.SSLContext:
@@ -66,14 +76,6 @@ class Certificates:
     def current(self) -> ssl.SSLContext:
         """The context for the next connection."""
         return self._reload_if_changed().context
-
-    def _grpc_change(self) -> Any:
-        # grpc calls this before each handshake and expects None if nothing has changed.
-        loaded = self._reload_if_changed()
-        if loaded is self._of_grpc:
-            return None
-        self._of_grpc = loaded
-        return loaded.grpc
 
     def _reload_if_changed(self) -> _Loaded:
         with self._lock:

@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 from otelgres.collector.service.settings import ReceiverSettings
 from otelgres.collector.service.signals import ignore_signals
 from otelgres.collector.service.wiring import Receiver
+from otelgres.collector.system.listen import CannotListen
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -48,7 +49,7 @@ def run(
     """Serves until SIGINT or SIGTERM, both of which are ignored afterwards.
 
     ``when_ready`` is called once, in the loop, when batches can be stored. ``reuse_port`` lets workers share the ports.
-    Raises CannotListen or SettingError if the listeners cannot be opened.
+    Raises CannotListen or SettingError if the listeners cannot be opened, and CannotListen if gRPC ended later.
     """
     asyncio.run(_run(Receiver(settings, dsn, reuse_port=reuse_port), when_ready))
 
@@ -59,13 +60,19 @@ async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> No
     asyncio.get_running_loop().set_default_executor(_DaemonThreads())
     try:
         await receiver.start()
-        waits = [asyncio.create_task(receiver.schema_known.wait()), asyncio.create_task(stop.wait())]
+        waits = [
+            asyncio.create_task(receiver.schema_known.wait()),
+            asyncio.create_task(stop.wait()),
+            asyncio.create_task(_stop_on_failure(receiver, stop)),
+        ]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if receiver.schema_known.is_set() and not stop.is_set():
             when_ready(receiver)
             await stop.wait()
         for wait in waits:
             wait.cancel()
+        if receiver.failed.is_set():
+            raise CannotListen(f"gRPC ended and {receiver.grpc} could not be served again: start the receiver again")
     finally:
         await receiver.stop()
         # Before the loop ends, which would restore the default handlers while the caller is still shutting down.
@@ -73,6 +80,11 @@ async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> No
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().remove_signal_handler(number)
         ignore_signals()
+
+
+async def _stop_on_failure(receiver: Receiver, stop: asyncio.Event) -> None:
+    await receiver.failed.wait()
+    stop.set()
 
 
 def _on_signals(stop: asyncio.Event) -> None:

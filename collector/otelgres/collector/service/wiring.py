@@ -1,12 +1,15 @@
 """Creates the parts of a receiver from its settings: listeners, pipeline, queue and writers."""
 
 import asyncio
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from otelgres.collector.database.maintenance import Maintenance, Retention
 from otelgres.collector.database.notify import CommitNotifier
 from otelgres.collector.otlp.export import Pipeline, Processor
-from otelgres.collector.otlp.grpc_server import CallLimits, GrpcServer, serve_grpc
+from otelgres.collector.otlp.grpc_listener import GrpcListener
+from otelgres.collector.otlp.grpc_server import CallLimits, serve_grpc
 from otelgres.collector.otlp.http_app import BodyLimits
 from otelgres.collector.otlp.http_protocol import ConnectionLimits
 from otelgres.collector.otlp.http_server import HttpServer, metrics_page, serve_http
@@ -45,7 +48,7 @@ class Receiver:
         self._reuse_port = reuse_port
         self._queue: GroupCommitQueue | None = None
         self._pipeline: Pipeline | None = None
-        self._servers: tuple[GrpcServer, HttpServer] | None = None
+        self._servers: tuple[GrpcListener, HttpServer] | None = None
         self._availability = Availability()
         folder = spool_folder(settings, dsn)
         try:
@@ -103,14 +106,14 @@ class Receiver:
                 receive_seconds=settings.receive_seconds,
             ),
             reuse_port=self._reuse_port,
-            credentials=certificates.grpc_credentials() if certificates else None,
+            credentials=certificates.grpc_credentials if certificates else None,
         )
         try:
             http_server = await serve_http(
                 self._pipeline,
                 http_host,
                 http_port,
-                ready=self._maintenance.ready,
+                ready=partial(self._ready, grpc_server),
                 reuse_port=self._reuse_port,
                 pages={"/metrics": metrics_page(self._publisher.exposition)},
                 cors_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
@@ -130,6 +133,17 @@ class Receiver:
         self._notifier.start()
         self._tasks.append(asyncio.create_task(self._maintenance.run(), name="maintenance"))
         self._tasks.append(asyncio.create_task(self._publisher.run(self._maintenance.schema_known), name="publisher"))
+
+    @property
+    def failed(self) -> asyncio.Event:
+        """Set when gRPC cannot be served any more; known once started."""
+        assert self._servers is not None
+        return self._servers[0].failed
+
+    async def _ready(self, grpc_server: GrpcListener) -> tuple[bool, Mapping[str, Any]]:
+        ready, detail = await self._maintenance.ready()
+        grpc = "serving" if grpc_server.serving else "not serving"
+        return ready and grpc_server.serving, {**detail, "grpc": grpc}
 
     async def stop(self) -> None:
         """Closes the listeners and stores the queue, within ``shutdown_seconds``; the rest was not acknowledged."""
