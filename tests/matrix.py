@@ -179,7 +179,7 @@ def run(python: Python, name: str, *, quick: bool) -> tuple[str, bool]:
 _PACKAGES: Final = """
 from importlib.metadata import version
 print(", ".join(f"{name.rpartition('opentelemetry-')[2]} {version(name)}" for name in
-                ("opentelemetry-sdk", "opentelemetry-instrumentation", "protobuf", "grpcio", "psycopg")))
+                ("opentelemetry-sdk", "opentelemetry-instrumentation", "protobuf", "h2", "psycopg")))
 """
 
 
