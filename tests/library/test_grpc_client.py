@@ -35,7 +35,7 @@ def export(message: bytes, context: Any) -> bytes:
     if word == b"time":
         return str(context.time_remaining()).encode()
     if word == b"header":
-        return repr({name: value for name, value in context.invocation_metadata()}).encode()
+        return repr(dict(context.invocation_metadata())).encode()
     if word == b"wait":
         gone = threading.Event()
         context.add_callback(gone.set)

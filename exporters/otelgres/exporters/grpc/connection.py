@@ -151,7 +151,7 @@ class Connection:
         while len(self._input) >= _FRAME_HEADER_BYTES:
             length = int.from_bytes(self._input[:3], "big")
             if length > _PEER_FRAME_BYTES:
-                raise CallError("UNAVAILABLE", "the answer is not HTTP/2, or has a frame that is too large")
+                raise CallError("UNAVAILABLE", "the answer is not HTTP/2: is this the gRPC port (usually 4317)?")
             end = _FRAME_HEADER_BYTES + length
             if len(self._input) < end:
                 break
@@ -192,9 +192,10 @@ class Connection:
 
 def _check_protocol(begin: bytearray) -> None:
     """Raises CallError for the first bytes of a server that speaks something else."""
-    if begin[:1] == b"H":
+    # A status line, or a page without one; as the length of a frame each would be too large.
+    if begin[:1] in (b"H", b"<"):
         line = bytes(begin).partition(b"\r\n")[0][:60].decode("latin-1")
-        shown = f" ({line})" if line.isprintable() else ""
+        shown = f" ({line})" if line.startswith("HTTP/") and line.isprintable() else ""
         raise CallError(
             "UNAVAILABLE",
             f"this port speaks HTTP/1, not gRPC{shown}: use the gRPC port (usually 4317), or protocol http/protobuf",
