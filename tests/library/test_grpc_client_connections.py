@@ -18,7 +18,7 @@ import pytest
 from otelgres.exporters.grpc.client import GrpcClient
 from otelgres.exporters.grpc.messages import Reply
 from tests.acceptance.certificates import Authority, Pair
-from tests.library.grpc_servers import PATIENCE, client, real_server, scripted
+from tests.library.grpc_servers import PATIENCE, Peer, client, real_server, scripted
 from tests.library.otlp_receiver import unused_port
 
 METHOD = "/a.Service/Call"
@@ -235,7 +235,11 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, port: in
 
 
 def test_a_proxy_that_does_not_answer_costs_the_deadline(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    with scripted(lambda peer: peer.sock.recv(1 << 20) and peer.sock.recv(1)) as server:
+    def silent(peer: Peer) -> None:
+        while peer.sock.recv(1 << 16):
+            pass
+
+    with scripted(silent) as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
         reply = answer_of(client(port, loopback=False), 0.3)
         assert reply.code == "DEADLINE_EXCEEDED"

@@ -193,7 +193,7 @@ class Connection:
 def _check_protocol(begin: bytearray) -> None:
     """Raises CallError for the first bytes of a server that speaks something else."""
     # A status line, or a page without one; as the length of a frame each would be too large.
-    if begin[:1] in (b"H", b"<"):
+    if begin.startswith((b"H", b"<")):
         line = bytes(begin).partition(b"\r\n")[0][:60].decode("latin-1")
         shown = f" ({line})" if line.startswith("HTTP/") and line.isprintable() else ""
         raise CallError(

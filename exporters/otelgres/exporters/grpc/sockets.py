@@ -7,8 +7,11 @@ endpoint but loopback and ``no_proxy``, with CONNECT.
 import base64
 import contextlib
 import encodings.idna  # noqa: F401 — used by ssl; importing it in a thread could stop a child that is forked meanwhile
+import os
+import selectors
 import socket
 import ssl
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -25,6 +28,12 @@ from otelgres.exporters.target import Target
 _DEFAULT_PORT: Final = 443
 _PROXY_PORT: Final = 80
 _LONGEST_PROXY_ANSWER: Final = 16 * 1024
+
+# OpenSSL has locks of its own, for what connections share. A child that is forked while a thread holds one waits for it
+# for ever when it opens a connection itself, so a fork waits for the calls that take them: some milliseconds.
+_no_fork = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_no_fork.acquire, after_in_parent=_no_fork.release, after_in_child=_no_fork.release)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +147,32 @@ def _failures(hint: str) -> Iterator[None]:
 def _tls(
     sock: socket.socket, target: Target, address: Address, deadline: float, opened: Callable[[socket.socket], None]
 ) -> socket.socket:
-    context = _context(target)
+    with _no_fork:
+        context = _context(target)
     with _failures(""):
         secured = context.wrap_socket(sock, server_hostname=address.host, do_handshake_on_connect=False)
         opened(secured)
-        secured.settimeout(remaining(deadline))
-        secured.do_handshake()
+        _shake_hands(secured, deadline)
         if secured.selected_alpn_protocol() != "h2":
             raise OSError("the server does not offer HTTP/2 (TLS ALPN): use its gRPC port, or http/protobuf")
     return secured
+
+
+def _shake_hands(sock: ssl.SSLSocket, deadline: float) -> None:
+    """The handshake of TLS; a fork waits for its steps, not for the server."""
+    sock.settimeout(0)
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        while True:
+            try:
+                with _no_fork:
+                    return sock.do_handshake()
+            except ssl.SSLWantReadError:
+                selector.modify(sock, selectors.EVENT_READ)
+            except ssl.SSLWantWriteError:
+                selector.modify(sock, selectors.EVENT_WRITE)
+            if not selector.select(remaining(deadline)):
+                raise TimeoutError
 
 
 def _context(target: Target) -> ssl.SSLContext:
