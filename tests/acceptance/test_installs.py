@@ -13,7 +13,7 @@ from tests.installed import Environment, build_wheel, install
 from tests.library.otlp_receiver import Receiver
 
 MOST_PACKAGES = 30
-MOST_MEGABYTES = 60
+MOST_MEGABYTES = 40
 TIMEOUT = 120
 
 APPLICATION = r"""

@@ -141,7 +141,7 @@ def _serve(listener: socket.socket, server: Scripted, scripts: "tuple[Callable[[
 def block(fields: dict[str, str]) -> bytes:
     """Header fields as HPACK literals."""
     return b"".join(
-        b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode("latin-1")
         for name, value in fields.items()
     )
 

@@ -25,7 +25,7 @@ FIELDS = st.dictionaries(
     st.sampled_from([":status", "content-type", "grpc-status", "grpc-message", "grpc-encoding", "x", "X", "a-bin",
                      "grpc-status-details-bin", "google.rpc.retryinfo-bin", ":path", "content-length", ""]),
     st.one_of(st.sampled_from(["200", "0", "8", "14", "99", "application/grpc", "gzip", "%zz%41", "=", "CgIIBw"]),
-              st.text(alphabet=st.characters(max_codepoint=127), max_size=20)),
+              st.text(alphabet=st.characters(max_codepoint=255), max_size=20)),
 )  # fmt: skip
 PAYLOADS = st.one_of(
     st.binary(max_size=40), FIELDS.map(block), st.just(block(GRPC)), st.just(b"\0\0\0\0\0"), st.just(b"\1\0\0\0\3abc")

@@ -4,7 +4,6 @@ Knows no socket. By the gRPC over HTTP2 specification unless a comment says othe
 """
 
 import base64
-import binascii
 import gzip
 import math
 import re
@@ -183,5 +182,5 @@ def _decoded(name: str, value: str) -> bytes | str:
     value = value.partition(",")[0].strip()
     try:
         return base64.b64decode(value + "=" * (-len(value) % 4))
-    except binascii.Error:
+    except ValueError:
         return b""
