@@ -98,7 +98,7 @@ def test_a_call_ends_at_its_deadline_which_the_server_knows(port: int) -> None:
     assert 5 < float(one.unary(METHOD, b"time", 30).body) <= 30.1
     began = time.monotonic()
     reply = one.unary(METHOD, b"wait", 0.3)
-    assert (reply.code, reply.details) == ("DEADLINE_EXCEEDED", "no answer in time (0.3 s)")
+    assert reply.code == "DEADLINE_EXCEEDED"
     assert 0.29 < time.monotonic() - began < 10
     assert one.unary(METHOD, b"again", 10).body == b"again"
 

@@ -1,13 +1,18 @@
 """The gRPC client against scripted servers: rare answers, wrong ones, endless ones, and connections that end."""
 
 import struct
+import threading
 import time
 import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
+from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.grpc.messages import RESPONSE_BYTES, Reply
+from otelgres.exporters.otlp import OtlpExporter
+from otelgres.exporters.outcome import Outcome, Unavailable
+from otelgres.exporters.target import Target
 from tests.acceptance.http2_by_hand import frame
 from tests.library.grpc_servers import (
     ACK,
@@ -16,6 +21,7 @@ from tests.library.grpc_servers import (
     END_STREAM,
     GRPC,
     HEADERS,
+    PATIENCE,
     PING,
     RST_STREAM,
     SETTINGS,
@@ -58,6 +64,32 @@ def reply_to(*frames: bytes, timeout: float = 30) -> Reply:
 
 def test_a_good_answer_is_good() -> None:
     assert reply_to(GOOD).body == b"good"
+
+
+def test_no_answer_costs_the_deadline() -> None:
+    assert reply_to(timeout=0.2) == Reply("DEADLINE_EXCEEDED", "no answer in time (0.2 s)")
+
+
+def test_an_exporter_that_is_aborted_closes_its_connection() -> None:
+    arrived = threading.Event()
+
+    def run(peer: Peer) -> None:
+        peer.request()
+        arrived.set()
+        peer.read()
+
+    with scripted(run) as server:
+        endpoint = f"http://127.0.0.1:{server.port}"
+        target = Target("grpc", endpoint, insecure=True, loopback=True, headers={}, timeout=600, compression="none")
+        exporter = OtlpExporter({Signal.LOGS: target})
+        outcomes: list[Outcome] = []
+        thread = threading.Thread(target=lambda: outcomes.extend(exporter.write([Batch(Signal.LOGS, b"x")])))
+        thread.start()
+        assert arrived.wait(PATIENCE)
+        exporter.abort()
+        assert server.ended.acquire(timeout=PATIENCE / 2)
+        thread.join()
+    assert outcomes == [Unavailable(1.0, "aborted before the answer arrived")]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class GrpcClient:
         ]
         self._after = [
             (b"te", b"trailers"),
-            (b"content-type", b"application/grpc+proto"),
+            (b"content-type", b"application/grpc"),
             *([(b"grpc-encoding", b"gzip")] if self._compress else []),
             (b"grpc-accept-encoding", b"identity,gzip"),
             *metadata({"user-agent": user_agent, **target.headers}),
