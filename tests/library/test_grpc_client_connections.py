@@ -4,6 +4,7 @@ import base64
 import contextlib
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from otelgres.exporters.grpc.client import GrpcClient
 from otelgres.exporters.grpc.messages import Reply
 from tests.acceptance.certificates import Authority, Pair
 from tests.library.grpc_servers import PATIENCE, Peer, client, real_server, scripted
-from tests.library.otlp_receiver import unused_port
+from tests.library.otlp_receiver import run_app, unused_port
 
 METHOD = "/a.Service/Call"
 PROXIES = ("http_proxy", "https_proxy", "grpc_proxy", "no_proxy", "all_proxy")
@@ -146,6 +147,37 @@ def test_tls_and_plaintext_are_told_apart(port: int, tls_port: int, ca: Authorit
     plain = answer_of(tls(port, certificate=str(ca.cert)))
     assert plain == Reply("UNAVAILABLE", "this port does not use TLS: use http:// in the endpoint")
     assert answer_of(client(tls_port)).code == "UNAVAILABLE"
+
+
+def test_a_server_without_http2_is_named(server_pair: Pair, ca: Authority) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server_pair.cert, server_pair.key)
+
+    def run(peer: Peer) -> None:
+        context.wrap_socket(peer.sock, server_side=True).recv(1)
+
+    with scripted(run) as server:
+        reply = answer_of(tls(server.port, certificate=str(ca.cert)))
+    assert reply.code == "UNAVAILABLE"
+    assert reply.details.startswith("the server does not offer HTTP/2 (TLS ALPN)")
+
+
+FORK_WHILE_LOCKED = """
+import os, threading
+from otelgres.exporters.grpc import sockets
+held = threading.Event()
+def hold():
+    with sockets._no_fork: held.set(); threading.Event().wait(0.3)
+threading.Thread(target=hold).start()
+held.wait()
+child = os.fork()
+if not child: os._exit(0 if sockets._no_fork.acquire(timeout=0) else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), sockets._no_fork.locked())
+"""
+
+
+def test_a_fork_waits_for_openssl() -> None:
+    assert run_app(FORK_WHILE_LOCKED).stdout == "0 False\n"
 
 
 class Proxy:
