@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,6 @@ from otel_setup.config.settings import LogBatchSettings, TelemetrySettings
 from otel_setup.export.circuit_breaker import CircuitBreaker
 from otel_setup.export.connection import ExportConnection
 from otel_setup.export.deduplicating_console import DeduplicatingConsole
-from otel_setup.export.fork_barrier import ForkBarrier
 from otel_setup.export.outage import OutageLog
 from otel_setup.export.pipeline import CollectorStep, ExportPipeline
 from otel_setup.export.replayer import CollectorReplayer
@@ -46,7 +46,7 @@ from otelgres.exporters.background import BackgroundExporter
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.chain import Exporter
 from otelgres.exporters.console import ConsoleExporter
-from otelgres.exporters.otlp import OtlpExporter
+from otelgres.exporters.otlp import OtlpExporter, import_transport
 from otelgres.exporters.spool.exporter import SpoolExporter
 from otelgres.exporters.target import Database, Target
 
@@ -59,7 +59,7 @@ _DELAY_MS: Final = 200.0
 def build(settings: TelemetrySettings) -> Telemetry:
     """Builds, connects and registers everything. A signal that is off gets a provider without an exporter."""
     limit_sdk_logging()
-    processing, counts, fork_barrier = settings.processing, Counts(), ForkBarrier()
+    processing, counts = settings.processing, Counts()
     resource = describe_process(settings.resource)
     spool = _spool(processing, str(resource.attributes.get("service.name", "")))
     outage = OutageLog(_fallback_texts(spool))
@@ -68,8 +68,10 @@ def build(settings: TelemetrySettings) -> Telemetry:
         signal: settings.database or target for signal, target in settings.targets.items()
     }
 
+    connects = {signal: _exporter(signal, target) for signal, target in targets.items()}
+
     def connection(signal: Signal) -> ExportConnection:
-        return ExportConnection(lambda: _exporter(signal, targets[signal]), fork_barrier, breakers[signal])
+        return ExportConnection(connects[signal], breakers[signal])
 
     def rejected(signal: Signal, items: int, reason: str) -> None:
         outage.rejected(signal, targets[signal], items, reason)
@@ -117,7 +119,6 @@ def build(settings: TelemetrySettings) -> Telemetry:
         meter_provider=meter_provider,
         logger_provider=logger_provider,
         pipelines=list(pipelines.values()),
-        fork_barrier=fork_barrier,
         spool=spool,
         replayer=replayer,
         liveness=providers.liveness,
@@ -219,13 +220,15 @@ def _spool(processing: ProcessingSettings, service_name: str) -> SpoolExporter |
     return SpoolExporter(folder, max_bytes=processing.spool_bytes)
 
 
-def _exporter(signal: Signal, target: Target | Database) -> BackgroundExporter:
+def _exporter(signal: Signal, target: Target | Database) -> Callable[[], BackgroundExporter]:
+    """Makes exporters for ``target``. Imports what they need now: a child could be forked while a thread imports."""
     if isinstance(target, Database):
         # Late import: an application that sends to a collector needs no PostgreSQL driver.
         from otelgres.exporters.postgres.direct import PostgresExporter
 
-        return PostgresExporter(target, [signal])
-    return OtlpExporter({signal: target})
+        return lambda: PostgresExporter(target, [signal])
+    import_transport(target.protocol)
+    return lambda: OtlpExporter({signal: target})
 
 
 def _fallback(

@@ -27,6 +27,7 @@ BETWEEN: Final = ("1.41", "1.42", "1.43", "1.44")
 LIBRARY: Final = (
     "tests/library/test_*.py",
     "tests/unit/test_otel_setup_*.py",
+    "tests/unit/test_grpc_messages.py",
     "tests/unit/test_operations_*.py",
     "tests/sinks/test_*.py",
     "tests/compat/test_logger*.py",
@@ -35,6 +36,7 @@ LIBRARY: Final = (
 )
 QUICK: Final = (
     "tests/unit/test_otel_setup_sdk.py",
+    "tests/library/test_grpc_client*.py",
     "tests/library/test_otel_setup_flows.py",
     "tests/library/test_otel_setup_receiver.py",
     "tests/library/test_otel_setup_redact.py",
@@ -179,7 +181,7 @@ def run(python: Python, name: str, *, quick: bool) -> tuple[str, bool]:
 _PACKAGES: Final = """
 from importlib.metadata import version
 print(", ".join(f"{name.rpartition('opentelemetry-')[2]} {version(name)}" for name in
-                ("opentelemetry-sdk", "opentelemetry-instrumentation", "protobuf", "grpcio", "psycopg")))
+                ("opentelemetry-sdk", "opentelemetry-instrumentation", "protobuf", "h2", "psycopg")))
 """
 
 

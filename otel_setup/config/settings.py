@@ -15,6 +15,7 @@ from otel_setup.api.values import text
 from otel_setup.config.database import resolve_database
 from otel_setup.config.processing import PREFIX, ProcessingSettings, resolve_processing
 from otelgres.exporters.batch import Signal
+from otelgres.exporters.grpc.messages import is_sendable
 from otelgres.exporters.target import Compression, Database, Protocol, Target, is_loopback
 
 DEFAULT_EXPORT_TIMEOUT = 10.0
@@ -24,7 +25,7 @@ DEFAULT_REPORT_INTERVAL = 15.0
 _DEFAULT_ENDPOINTS: Mapping[str, str] = {"grpc": "http://localhost:4317", "http/protobuf": "http://localhost:4318"}
 _OTLP_HTTP_PORT = 4318
 REPORT_INTERVAL_VARIABLE = PREFIX + "REPORT_INTERVAL"
-_METADATA_KEY = re.compile(r"[0-9a-z_.-]+")
+_HEADER_NAME = re.compile(r"[0-9a-z_.-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,14 +258,16 @@ def _headers(
     elif arguments.headers is not None:
         warnings.append("headers is not a mapping of names to values: it is ignored")
     # A header that the transport rejects would fail every export.
-    for name in [name for name, value in headers.items() if not _sendable(name, value)]:
+    for name in [name for name, value in headers.items() if not _sendable(protocol, name, value)]:
         warnings.append(f"header {name!r} has a name or value that {protocol} cannot send: it is ignored")
         del headers[name]
     return headers
 
 
-def _sendable(name: str, value: str) -> bool:
-    return bool(_METADATA_KEY.fullmatch(name)) and value.isascii() and value.isprintable()
+def _sendable(protocol: Protocol, name: str, value: str) -> bool:
+    if protocol == "grpc":
+        return is_sendable(name, value)
+    return bool(_HEADER_NAME.fullmatch(name)) and value.isascii() and value.isprintable()
 
 
 def _compression(signal: Signal, protocol: Protocol, environ: Mapping[str, str], warnings: list[str]) -> Compression:

@@ -1,6 +1,6 @@
 """One connection to the collector or database for one signal, opened at first use and again after a fork.
 
-An export in progress briefly delays a fork (``fork_barrier``); its outcome updates the circuit breaker.
+The outcome of each export updates the circuit breaker.
 """
 
 import os
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from otel_setup.export.circuit_breaker import CircuitBreaker
-from otel_setup.export.fork_barrier import ForkBarrier
 from otelgres.exporters.background import BackgroundExporter
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Outcome, Unavailable
@@ -18,12 +17,9 @@ from otelgres.exporters.outcome import Outcome, Unavailable
 class ExportConnection:
     """Used by one thread at a time, except ``abort``."""
 
-    def __init__(
-        self, connect: Callable[[], BackgroundExporter], fork_barrier: ForkBarrier, breaker: CircuitBreaker
-    ) -> None:
+    def __init__(self, connect: Callable[[], BackgroundExporter], breaker: CircuitBreaker) -> None:
         self.breaker = breaker
         self._connect = connect
-        self._fork_barrier = fork_barrier
         self._exporter: BackgroundExporter | None = None
         self._pid = 0
         self._aborted = False
@@ -34,8 +30,7 @@ class ExportConnection:
     def send(self, batch: Batch) -> Outcome:
         """Sends ``batch`` once. Never raises."""
         try:
-            with self._fork_barrier.passing():
-                outcome = self._current().write([batch])[0]
+            outcome = self._current().write([batch])[0]
         except Exception as error:  # noqa: BLE001 — telemetry must not break the application
             outcome = Unavailable(1.0, f"{type(error).__name__}: {error}")
         self.breaker.record(outcome)

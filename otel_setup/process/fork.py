@@ -1,4 +1,4 @@
-"""Prepares for a fork, and resets telemetry in the child, so that it repeats none of the parent's records.
+"""Resets telemetry in a forked child, so that it repeats none of the parent's records.
 
 The SDK itself clears the child's queues, restarts its threads and, from 1.44 on, renews ``service.instance.id``. The
 rest is done here.
@@ -9,22 +9,8 @@ from otel_setup.sdk.resource import renewed_identity
 from otel_setup.sdk_adapter import empty_metrics, update_resource
 
 
-def prepare(telemetry: Telemetry) -> None:
-    """Before a fork: waits briefly for exports in progress, if the collector answers."""
-    if telemetry.fork_barrier is not None:
-        telemetry.fork_barrier.close(wait=not any(pipeline.failing for pipeline in telemetry.pipelines))
-
-
-def resume(telemetry: Telemetry) -> None:
-    """After a fork, in the parent."""
-    if telemetry.fork_barrier is not None:
-        telemetry.fork_barrier.reopen()
-
-
 def adopt(telemetry: Telemetry) -> None:
     """In the child: gives ``telemetry`` its own identity, connections, spool file and totals."""
-    if telemetry.fork_barrier is not None:
-        telemetry.fork_barrier.reopen_in_child()
     if telemetry.counts is not None:
         telemetry.counts.forked()
     if telemetry.spool is not None:

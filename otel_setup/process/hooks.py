@@ -11,7 +11,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from otel_setup.process.fork import adopt, prepare, resume
+from otel_setup.process.fork import adopt
 from otel_setup.process.shutdown import Telemetry
 
 # Runs after all finalizers of multiprocessing, so that their records are included.
@@ -22,11 +22,7 @@ def install(telemetry: Telemetry, *, signals: bool) -> None:
     """Installs the hooks for this process and those forked from it. Call it once per process."""
     atexit.register(telemetry.shutdown)
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=lambda: prepare(telemetry),
-            after_in_parent=lambda: resume(telemetry),
-            after_in_child=lambda: adopt(telemetry),
-        )
+        os.register_at_fork(after_in_child=lambda: adopt(telemetry))
     _finalize(telemetry)
     # A forked child of multiprocessing drops finalizers and skips atexit, but runs this before its target.
     multiprocessing.util.register_after_fork(telemetry, _finalize)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from otel_setup.api.liveness import Liveness
-    from otel_setup.export.fork_barrier import ForkBarrier
     from otel_setup.export.pipeline import ExportPipeline
     from otel_setup.export.replayer import CollectorReplayer
     from otel_setup.export.stats import Counts
@@ -42,7 +41,6 @@ class Telemetry:
     meter_provider: "MeterProvider | None" = None
     logger_provider: "LoggerProvider | None" = None
     pipelines: "list[ExportPipeline]" = field(default_factory=list)
-    fork_barrier: "ForkBarrier | None" = None
     spool: "SpoolExporter | None" = None
     replayer: "CollectorReplayer | None" = None
     liveness: "Liveness | None" = None

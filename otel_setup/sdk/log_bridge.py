@@ -32,8 +32,8 @@ from otel_setup.sdk_adapter import (
 
 RECORD_UID = "log.record.uid"
 _EVENT_NAME = "otel.event.name"
-# They log about exports from their own threads; other records made by an export are recognized by their context.
-_EXPORTER_LOGGERS = ("opentelemetry", "grpc")
+# It logs about exports from its own threads; other records made by an export are recognized by their context.
+_SDK_LOGGER = "opentelemetry"
 # Added for formatters by LoggingInstrumentor(inject_trace_context=True); OpenTelemetry records have them as fields.
 _FORMATTER_FIELDS = ("otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName")
 # What every record of stdlib logging has, and what formatters write onto it.
@@ -138,7 +138,7 @@ def install(provider: LoggerProvider, level: int | None, body_bytes: int, counts
 
 
 def _comes_from_the_application(record: logging.LogRecord) -> bool:
-    if record.name.partition(".")[0] in _EXPORTER_LOGGERS:
+    if record.name.partition(".")[0] == _SDK_LOGGER:
         return False
     # The application uses urllib3 and requests too: only their records from inside an export are dropped.
     return not get_current().get(SUPPRESS_INSTRUMENTATION)

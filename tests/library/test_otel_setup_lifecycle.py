@@ -3,13 +3,10 @@
 import collections
 import signal
 import socket
-import threading
 
 import pytest
 
 import otel_setup
-from otel_setup.export import fork_barrier
-from otel_setup.export.fork_barrier import ForkBarrier
 from tests.library.otlp_receiver import DEADLINE, Receiver, app, attributes, run_app, unused_port
 
 # Nothing leaves before the end: what arrives is what the end of the process flushed.
@@ -234,48 +231,6 @@ def test_forking_while_exports_run_loses_nothing_of_the_children(protocol: str) 
         assert sorted(body for body in receiver.bodies() if body != "log spam") == sorted(
             f"log child {number}" for number in range(12)
         )
-
-
-def test_a_fork_waits_for_exports_under_way_and_holds_up_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    barrier = ForkBarrier()
-    inside, leave, closed, entered = (threading.Event() for _ in range(4))
-
-    def export() -> None:
-        with barrier.passing():
-            inside.set()
-            leave.wait(DEADLINE)
-
-    def fork() -> None:
-        barrier.close(wait=True)
-        closed.set()
-
-    def export_again() -> None:
-        with barrier.passing():
-            entered.set()
-
-    threads = [threading.Thread(target=target) for target in (export, fork, export_again)]
-    threads[0].start()
-    assert inside.wait(DEADLINE)
-    monkeypatch.setattr(fork_barrier, "LONGEST_WAIT", DEADLINE)
-    threads[1].start()
-    assert not closed.wait(0.05)
-    leave.set()
-    assert closed.wait(DEADLINE)
-    threads[2].start()
-    assert not entered.wait(0.05)
-    barrier.reopen()
-    assert entered.wait(DEADLINE)
-    for thread in threads:
-        thread.join(DEADLINE)
-
-
-def test_a_fork_does_not_wait_for_an_export_that_hangs() -> None:
-    barrier = ForkBarrier()
-    with barrier.passing():
-        barrier.close(wait=True)
-        barrier.reopen()
-        barrier.close(wait=False)
-        barrier.reopen()
 
 
 AWAY = """

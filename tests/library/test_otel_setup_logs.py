@@ -174,9 +174,9 @@ def test_the_console_of_the_application_still_works(delivered: tuple[Receiver, s
 
 FEEDBACK = r"""
 import logging, sys
-logging.getLogger().setLevel(logging.DEBUG)
+logging.basicConfig(level=logging.DEBUG)
 from otel_setup import configure_telemetry
-telemetry = configure_telemetry(endpoint=sys.argv[1], protocol=sys.argv[2])
+telemetry = configure_telemetry(endpoint=sys.argv[1], protocol=sys.argv[2], headers={"x-token": "secret value"})
 logging.getLogger("app").debug("seen")
 logging.getLogger("urllib3.mine").debug("the application's own use of a library")
 for _ in range(5):
@@ -188,7 +188,10 @@ for _ in range(5):
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_exporting_is_not_itself_exported(protocol: str) -> None:
     with Receiver() as receiver:
-        run_app(FEEDBACK, receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint, protocol)
+        endpoint = receiver.grpc_endpoint if protocol == "grpc" else receiver.http_endpoint
+        console = run_app(FEEDBACK, endpoint, protocol).stderr
+        assert "secret value" not in console
+        assert receiver.received[0][2]["x-token"] == "secret value"
         assert receiver.bodies() == ["seen", "the application's own use of a library"]
 
 

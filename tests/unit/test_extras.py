@@ -9,12 +9,14 @@ import pytest
 from otelgres.exporters.extras import EXTRAS, advice, installing
 
 PROJECT = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+# Distributions whose modules have another name.
+IMPORTED = {"grpcio": "grpc"}
 
 
 def packages(lines: list[str]) -> set[str]:
     """Names of distributions as their modules are spelt, our own left out."""
     names = {re.match(r"[\w.-]+", line)[0].lower() for line in lines}  # type: ignore[index]
-    return {re.sub(r"[-_.]+", "-", name) for name in names} - {"otelgres"}
+    return {re.sub(r"[-_.]+", "-", IMPORTED.get(name, name)) for name in names} - {"otelgres"}
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

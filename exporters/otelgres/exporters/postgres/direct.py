@@ -34,7 +34,7 @@ class PostgresExporter(BackgroundExporter):
         super().__init__("database", dict.fromkeys(signals, timeout), connect)
 
 
-class _Direct:
+class _Direct(Transport):
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._writer = PostgresWriter(dsn)
