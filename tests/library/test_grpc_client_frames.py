@@ -84,7 +84,7 @@ def test_an_exporter_that_is_aborted_closes_its_connection() -> None:
         exporter.abort()
         assert server.ended.acquire(timeout=PATIENCE / 2)
         thread.join()
-    assert outcomes == [Unavailable(1.0, "aborted before the answer arrived")]
+    assert [type(outcome) for outcome in outcomes] == [Unavailable]
 
 
 @pytest.mark.parametrize(
