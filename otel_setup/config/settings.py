@@ -15,7 +15,7 @@ from otel_setup.api.values import text
 from otel_setup.config.database import resolve_database
 from otel_setup.config.processing import PREFIX, ProcessingSettings, resolve_processing
 from otelgres.exporters.batch import Signal
-from otelgres.exporters.grpc.messages import is_sendable
+from otelgres.exporters.grpc.metadata import is_sendable
 from otelgres.exporters.target import Compression, Database, Protocol, Target, is_loopback
 
 DEFAULT_EXPORT_TIMEOUT = 10.0

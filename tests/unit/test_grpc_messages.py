@@ -11,10 +11,9 @@ from otelgres.exporters.grpc.messages import (
     CallError,
     Reply,
     framed,
-    is_sendable,
-    metadata,
     timeout_field,
 )
+from otelgres.exporters.grpc.metadata import is_sendable, metadata
 
 
 def reply(*parts: bytes, **fields: str) -> Reply:

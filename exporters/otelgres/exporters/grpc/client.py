@@ -11,7 +11,8 @@ import time
 
 from otelgres.exporters.grpc import sockets
 from otelgres.exporters.grpc.connection import Connection
-from otelgres.exporters.grpc.messages import CallError, Reply, framed, metadata, timeout_field
+from otelgres.exporters.grpc.messages import CallError, Reply, framed, timeout_field
+from otelgres.exporters.grpc.metadata import metadata
 from otelgres.exporters.target import Target
 
 

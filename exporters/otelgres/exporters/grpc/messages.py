@@ -1,4 +1,4 @@
-"""gRPC over HTTP/2 as data: the headers and the message of a unary request, and the meaning of its answer.
+"""gRPC over HTTP/2 as data: the message of a unary request, and the meaning of its answer.
 
 Knows no socket. By the gRPC over HTTP2 specification unless a comment says otherwise.
 """
@@ -6,7 +6,6 @@ Knows no socket. By the gRPC over HTTP2 specification unless a comment says othe
 import base64
 import gzip
 import math
-import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,11 +54,6 @@ _OF_RESET: Final = {
     11: "UNAVAILABLE",
     12: "PERMISSION_DENIED",
 }
-_NAME: Final = re.compile(r"[0-9a-z_.-]+")
-# Set by us, or not allowed in HTTP/2.
-_RESERVED: Final = frozenset(
-    {"connection", "content-type", "host", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"}
-)
 
 
 class CallError(Exception):
@@ -84,24 +78,6 @@ class Reply:
     details: str = ""
     trailers: Mapping[str, bytes | str] = field(default_factory=dict)
     body: bytes = b""
-
-
-def is_sendable(name: str, value: str) -> bool:
-    """Whether gRPC can send the header; ``name`` in lower case."""
-    allowed = _NAME.fullmatch(name) and name not in _RESERVED and not name.startswith("grpc-")
-    return bool(allowed) and (name.endswith("-bin") or (value.isascii() and value.isprintable()))
-
-
-def metadata(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """The headers as fields of HTTP/2. Raises ValueError with the name of one that cannot be sent."""
-    fields = []
-    for given, text in headers.items():
-        name, value = given.lower(), text.strip()
-        if not is_sendable(name, value):
-            raise ValueError(f"header {given!r} has a name or value that gRPC cannot send: remove it")
-        sent = base64.b64encode(value.encode()).rstrip(b"=") if name.endswith("-bin") else value.encode()
-        fields.append((name.encode(), sent))
-    return fields
 
 
 def timeout_field(seconds: float) -> bytes:
