@@ -11,6 +11,7 @@ from otel_setup.sdk_adapter import empty_metrics, update_resource
 
 def adopt(telemetry: Telemetry) -> None:
     """In the child: gives ``telemetry`` its own identity, connections, spool file and totals."""
+    telemetry.forked()
     if telemetry.counts is not None:
         telemetry.counts.forked()
     if telemetry.spool is not None:

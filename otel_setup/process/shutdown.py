@@ -4,6 +4,7 @@ The SDK's own shutdown may take 30 s per provider and cannot be shortened, so ea
 thread, which is abandoned at the deadline.
 """
 
+import _thread
 import contextlib
 import logging
 import threading
@@ -31,6 +32,8 @@ _logger = logging.getLogger("otel_setup")
 _COLLECTOR_SHARE: Final = 0.6
 # At shutdown the spool is replayed for at most this many seconds, if the collector answers.
 _LONGEST_REPLAY: Final = 1.0
+# After the deadline: closing files and connections, and a warning.
+_CLOSING_SECONDS: Final = 2.0
 
 
 @dataclass(eq=False)
@@ -48,8 +51,10 @@ class Telemetry:
     handler: logging.Handler | None = None
     shutdown_timeout: float = DEFAULT_SHUTDOWN_TIMEOUT
     ended: bool = False
-    _ending: list[threading.Thread] = field(default_factory=list)
-    _deadline: float = 0.0
+    _deadline: float | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _finished: bool = False
+    _in_time: bool = False
 
     def stats(self) -> dict[str, dict[str, int]]:
         """Counts of this process: for each signal the items by disposition, changed ``values``, ``spool`` bytes.
@@ -71,7 +76,7 @@ class Telemetry:
     def force_flush(self, timeout: float = DEFAULT_SHUTDOWN_TIMEOUT) -> bool:
         """Exports the queues; True if everything was exported or spooled within ``timeout`` seconds."""
         if self.ended:
-            return True
+            return self.shutdown(timeout)
         deadline = time.monotonic() + timeout
         providers = (self.meter_provider, self.tracer_provider, self.logger_provider)
         return _join(_start(provider.force_flush for provider in providers if provider is not None), deadline)
@@ -79,26 +84,62 @@ class Telemetry:
     def shutdown(self, timeout: float | None = None) -> bool:
         """Flushes and shuts down everything within ``timeout`` seconds (None: as configured).
 
-        True if it finished in time. Later records are dropped. A second call, also from a signal handler during the
-        first, waits for the first one until its deadline.
+        True if it finished in time. Later records are dropped. Further calls, also from a signal handler during the
+        first, wait until the first has finished, for no longer than its deadline.
         """
-        if not self.ended:
-            self.ended = True
-            timeout = self.shutdown_timeout if timeout is None else timeout
-            self._deadline = time.monotonic() + timeout
-            if self.handler is not None:
-                logging.getLogger().removeHandler(self.handler)
+        if self._deadline is None:
+            self._deadline = time.monotonic() + (self.shutdown_timeout if timeout is None else timeout)
+        self.ended = True
+        if self.handler is not None:
+            # Here and not on the thread below: a signal may have interrupted a thread that holds logging's lock.
+            logging.getLogger().removeHandler(self.handler)
+        finished = threading.Event()
+
+        def end(deadline: float) -> None:
+            self._end(deadline)
+            finished.set()
+
+        # A thread for each call: a signal handler may have interrupted the first call before it started one. Not a
+        # Thread: the handler may have interrupted the start of one, which holds a lock that a second would wait for.
+        try:
+            _thread.start_new_thread(end, (self._deadline,))
+        except RuntimeError:  # limits, or the interpreter's shutdown
+            self._end(self._deadline)
+        else:
+            finished.wait(max(0.0, self._deadline + _CLOSING_SECONDS - time.monotonic()))
+        return self._in_time
+
+    def forked(self) -> None:
+        """In the child: another thread may have held the lock; what the parent was flushing is not the child's."""
+        self._lock = threading.Lock()
+        self._finished = self.ended
+
+    def _end(self, deadline: float) -> None:
+        """Does the work of the first call; later ones wait for it."""
+        if not self._lock.acquire(timeout=max(0.0, deadline + _CLOSING_SECONDS - time.monotonic())):
+            return
+        try:
+            if not self._finished:
+                self._in_time = self._flush_and_close(deadline)
+        except Exception:
+            _logger.debug("the shutdown failed", exc_info=True)
+        finally:
+            self._finished = True
+            self._lock.release()
+
+    def _flush_and_close(self, deadline: float) -> bool:
+        for pipeline in self.pipelines:
+            pipeline.stop_retrying()
+        providers = (self.meter_provider, self.tracer_provider)
+        actions = [provider.shutdown for provider in providers if provider is not None]
+        threads = _start([*actions, self._end_logs])
+        left = max(0.0, deadline - time.monotonic())
+        if not _join(threads, deadline - left * (1 - _COLLECTOR_SHARE)):
             for pipeline in self.pipelines:
-                pipeline.stop_retrying()
-            providers = (self.meter_provider, self.tracer_provider)
-            ends = [provider.shutdown for provider in providers if provider is not None]
-            self._ending = _start([*ends, self._end_logs])
-            if not _join(self._ending, self._deadline - timeout * (1 - _COLLECTOR_SHARE)):
-                for pipeline in self.pipelines:
-                    pipeline.abort()
-        in_time = _join(self._ending, self._deadline)
+                pipeline.abort()
+        in_time = _join(threads, deadline)
         if self.replayer is not None:
-            self.replayer.finish(max(0.0, min(_LONGEST_REPLAY, self._deadline - time.monotonic())))
+            self.replayer.finish(max(0.0, min(_LONGEST_REPLAY, deadline - time.monotonic())))
         for pipeline in self.pipelines:
             if in_time:
                 pipeline.close()
@@ -109,7 +150,7 @@ class Telemetry:
         return in_time
 
     def _end_logs(self) -> None:
-        # On its own thread: the signal handler that shuts down may interrupt a thread that holds the queue's lock.
+        # On its own thread: the signal handler that shuts down may have interrupted one that holds the queue's lock.
         if self.liveness is not None:
             self.liveness.end()
         if self.logger_provider is not None:

@@ -1,6 +1,7 @@
 """The ends of real processes: exit, SIGTERM, fork, multiprocessing, and a collector that is not there."""
 
 import collections
+import os
 import signal
 import socket
 
@@ -11,6 +12,7 @@ from tests.library.otlp_receiver import DEADLINE, Receiver, app, attributes, run
 
 # Nothing leaves before the end: what arrives is what the end of the process flushed.
 LATE = {"OTEL_BLRP_SCHEDULE_DELAY": "600000", "OTEL_BSP_SCHEDULE_DELAY": "600000"}
+FORKS_HERE = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 PROTOCOLS = pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 
 START = """
@@ -86,6 +88,45 @@ def test_sigterm_in_the_middle_of_the_flush_at_exit_lets_it_finish() -> None:
 
         assert process.returncode == -signal.SIGTERM
         assert_delivered_once(receiver, "a")
+
+
+ENDS_WITHIN_AN_END = """
+import itertools
+def end_again_before(number):
+    steps = itertools.count()
+    def trace_steps(frame, event, argument):
+        if not frame.f_code.co_filename.endswith("shutdown.py"):
+            return None
+        if event == "line" and next(steps) == number:
+            sys.settrace(None)
+            telemetry.shutdown()
+            os._exit(0)
+        return trace_steps
+    sys.settrace(trace_steps)
+    telemetry.shutdown()
+    os._exit(1)
+number = 0
+while True:
+    if not os.fork():
+        everything(str(number))
+        end_again_before(number)
+    if os.waitstatus_to_exitcode(os.wait()[1]):
+        break
+    number += 1
+print(number)
+"""
+
+
+@FORKS_HERE
+def test_a_second_end_at_any_step_of_the_first_waits_for_it() -> None:
+    """As when a signal handler ends the process while its main thread is at the end already."""
+    with Receiver() as receiver:
+        done = run_app(START + ENDS_WITHIN_AN_END, receiver.grpc_endpoint, "grpc", **LATE)
+
+        steps = int(done.stdout)
+        assert steps > 8
+        # The last one ended once, after all steps.
+        assert_delivered_once(receiver, *(str(number) for number in range(steps + 1)))
 
 
 OWN_HANDLER = """
