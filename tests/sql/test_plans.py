@@ -19,6 +19,7 @@ from tests.sql.rows import Connection
 
 DAYS = 21
 TRACES_A_DAY = 120
+SPANS_A_TRACE = 5
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 # The flow that is looked for: one of ten days ago, far from midnight.
 DAY = TODAY - timedelta(days=10)
@@ -167,6 +168,9 @@ def test_a_time_filter_reads_only_its_days(plans: Connection, view: str, column:
 
     found = scans(plans, f"SELECT * FROM otel.{view} WHERE {column} > now() - interval '36 hours'", of=table)
     now = datetime.now(UTC)
+    # A hash join for each flow looks first whether the flow has such a span, but not after one that has. So the flow
+    # after the last of these is read too, and may be of the day before.
+    found = [scan for scan in found if scan.rows > SPANS_A_TRACE]
     assert days(found)
     assert days(found) <= days_from(now - timedelta(hours=36 + (24 if extra else 0)), now + timedelta(days=2))
 
