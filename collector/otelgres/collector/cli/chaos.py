@@ -8,8 +8,9 @@ import orjson
 from rich.console import Console
 
 from otelgres.collector.tools.chaos import report
+from otelgres.collector.tools.chaos.interrupts import interruptible
 from otelgres.collector.tools.chaos.overload import overload
-from otelgres.collector.tools.chaos.run import ChaosPlan, interruptible, run
+from otelgres.collector.tools.chaos.run import ChaosPlan, run
 from otelgres.collector.tools.chaos.speeds import speeds
 
 _FIGURES_FROM = 60.0

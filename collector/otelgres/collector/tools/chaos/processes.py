@@ -16,6 +16,7 @@ import psutil
 import psycopg
 
 from otelgres.collector.embedded import Cluster
+from otelgres.collector.tools.chaos.interrupts import uninterrupted
 from otelgres.collector.tools.chaos.proxy import Proxy
 
 _COMMAND: Final = "import otelgres.collector.cli; otelgres.collector.cli.main()"
@@ -62,7 +63,7 @@ class ReceiverProcess:
 
     def start(self) -> None:
         """Starts the process; it may not be listening yet when this returns."""
-        with self.log.open("ab") as log:
+        with uninterrupted(), self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._arguments,
                 env=self._environ,
@@ -145,8 +146,9 @@ class DatabaseProcess:
 
     def start(self) -> None:
         """Starts it, after any kind of exit."""
-        self._cluster.stop()
-        self._cluster.start()
+        with uninterrupted():
+            self._cluster.stop()
+            self._cluster.start()
         given = psycopg.conninfo.conninfo_to_dict(self._cluster.dsn)
         self._socket = Path(str(given["host"])) / f".s.PGSQL.{given['port']}"
 
