@@ -7,7 +7,7 @@ import pytest
 
 from otelgres.collector.embedded.binaries import DEFAULT_VERSION
 from tests import postgres
-from tests.acceptance.desk import LoopThread, loop_thread
+from tests.acceptance.stub_queue import LoopThread, loop_thread
 
 
 @pytest.fixture(scope="session")

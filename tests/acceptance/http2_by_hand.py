@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from tests.acceptance.desk import TIMEOUT
+from tests.acceptance.stub_queue import TIMEOUT
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 # What a stream may send before the server says a word (RFC 9113, 6.5.2).

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otelgres.collector.otlp.http_server import serve_http
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.otlp_json import request_to_json
-from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
+from tests.acceptance.stub_queue import TIMEOUT, LoopThread, StubQueue
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -32,8 +32,8 @@ async def always_ready() -> tuple[bool, Mapping[str, Any]]:
 
 
 @contextmanager
-def serving(loop: LoopThread, desk: Desk, **options: Any) -> Iterator[int]:
-    pipeline = desk.pipeline(max_bytes=LIMIT)
+def serving(loop: LoopThread, stub: StubQueue, **options: Any) -> Iterator[int]:
+    pipeline = stub.pipeline(max_bytes=LIMIT)
     server = loop.run(serve_http(pipeline, "127.0.0.1", 0, **{"ready": always_ready, **options}))
     try:
         yield server.port

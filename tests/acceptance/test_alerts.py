@@ -20,24 +20,24 @@ INSERT INTO _otel.losses (count, effect, source, signal, reason) VALUES (3, 'dro
 """
 
 
-class Desk:
+class WebhookReceiver:
     """An HTTP server that remembers what it was told, and says no as often as it is asked to."""
 
     def __init__(self) -> None:
         self.notified: list[dict[str, Any]] = []
         self.headers: list[str | None] = []
         self.refusals: list[int] = []
-        desk = self
+        webhook = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                desk.headers.append(self.headers["X-Key"])
-                if desk.refusals:
-                    self.send_response(desk.refusals.pop(0))
+                webhook.headers.append(self.headers["X-Key"])
+                if webhook.refusals:
+                    self.send_response(webhook.refusals.pop(0))
                     self.send_header("Location", "/elsewhere")
                 else:
-                    desk.notified.append(json.loads(body))
+                    webhook.notified.append(json.loads(body))
                     self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -59,11 +59,11 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk()
-    yield desk
-    desk.server.shutdown()
-    desk.server.server_close()
+def webhook() -> Iterator[WebhookReceiver]:
+    webhook = WebhookReceiver()
+    yield webhook
+    webhook.server.shutdown()
+    webhook.server.server_close()
 
 
 @pytest.fixture
@@ -93,42 +93,42 @@ def test_once(ready: str) -> None:
     assert "there is no rule" in invoke("alerts", "--disable", "nothing", OTELGRES_DSN=ready).stderr
 
 
-def test_a_webhook_gets_an_alert_once_until_it_ends(ready: str, desk: Desk, tmp_path: Path) -> None:
+def test_a_webhook_gets_an_alert_once_until_it_ends(ready: str, webhook: WebhookReceiver, tmp_path: Path) -> None:
     headers = tmp_path / "headers"
     headers.write_text("X-Key: secret\n")
     headers.chmod(0o600)
     state = tmp_path / "state.json"
-    arguments = ("alerts", "--watch", "--interval", "0.2", "--webhook", desk.url, "--state", str(state))
+    arguments = ("alerts", "--watch", "--interval", "0.2", "--webhook", webhook.url, "--state", str(state))
     # One answer that asks for another try at once, and three that spend all tries of a look.
-    desk.refusals = [503, 302]
+    webhook.refusals = [503, 302]
     with psycopg.connect(ready, autocommit=True) as connection:
         connection.execute(LOSE)
         with OtelgresProcess(*arguments, "--header-file", str(headers), OTELGRES_DSN=ready) as watch:
-            until(lambda: desk.notified, "the alert")
+            until(lambda: webhook.notified, "the alert")
             assert watch.errors.startswith("otelgres: watching the alert rules every 0.2 s")
             assert watch.stop() == 0
-        assert desk.headers[0] == "secret"
+        assert webhook.headers[0] == "secret"
         # It was told, and a restart knows that.
         with OtelgresProcess(*arguments, "--json", OTELGRES_DSN=ready) as watch:
             connection.execute("UPDATE _otel.losses SET at = at - interval '1 hour'")
             assert watch.process.stdout is not None
             assert json.loads(watch.process.stdout.readline())["status"] == "resolved"
             assert watch.stop() == 0
-    assert desk.alerts("firing") == ["losses"]
-    assert desk.alerts("resolved") == ["losses"]
-    first, last = desk.notified[0]["alerts"][0], desk.notified[-1]["alerts"][0]
+    assert webhook.alerts("firing") == ["losses"]
+    assert webhook.alerts("resolved") == ["losses"]
+    first, last = webhook.notified[0]["alerts"][0], webhook.notified[-1]["alerts"][0]
     assert first["fingerprint"] == last["fingerprint"]
     assert last["endsAt"] > last["startsAt"]
 
 
-def test_a_database_that_is_away_is_an_alert(desk: Desk, tmp_path: Path) -> None:
-    arguments = ("alerts", "--watch", "--interval", "0.2", "--webhook", desk.url, "--state", str(tmp_path / "state"))
+def test_a_database_that_is_away_is_an_alert(webhook: WebhookReceiver, tmp_path: Path) -> None:
+    arguments = ("alerts", "--watch", "--interval", "0.2", "--webhook", webhook.url, "--state", str(tmp_path / "state"))
     with OtelgresProcess(*arguments, OTELGRES_DSN="postgresql://x:geheim@127.0.0.1:1/y") as watch:
-        until(lambda: desk.notified, "the alert")
+        until(lambda: webhook.notified, "the alert")
         assert watch.stop() == 0
         assert "geheim" not in watch.errors
-    assert desk.alerts("firing") == ["database_unreachable"]
-    assert "geheim" not in json.dumps(desk.notified)
+    assert webhook.alerts("firing") == ["database_unreachable"]
+    assert "geheim" not in json.dumps(webhook.notified)
 
 
 def row(rule: str, *, firing: bool = True, hold: float = 60) -> dict[str, Any]:

@@ -19,9 +19,9 @@ import psutil
 import psycopg
 import pytest
 
+from otelgres.collector.tools.demo.comparison import problem
 from otelgres.collector.tools.demo.findings import Findings
 from otelgres.collector.tools.demo.system import SentItems
-from otelgres.collector.tools.demo.verdict import problem
 from tests.postgres import temporary_data
 
 OTELGRES = (sys.executable, "-c", "from otelgres.collector.cli import main; main()")

@@ -19,26 +19,26 @@ from otelgres.collector.otlp.http_server import serve_http
 from otelgres.collector.security.tls import Certificates, TlsFiles
 from otelgres.exporters.outcome import Accepted, Outcome, Unavailable
 from tests.acceptance.certificates import Authority
-from tests.acceptance.desk import Desk, LoopThread
 from tests.acceptance.http_cases import GONE, LEFT, LEFT_BEHIND, LENGTH, POST, QUEUED, SENT, STORED, WHOLE
 from tests.acceptance.http_client import PAYLOAD, always_ready, ask, post, raw, read_response, until_closed
 from tests.acceptance.http_client import serving as serving_port
+from tests.acceptance.stub_queue import LoopThread, StubQueue
 from tests.waiting import until
 
 Counts = Counter[tuple[str, str]]
 
 
 class Server:
-    """A server, the desk behind it, and the counts of its requests by (signal or page, reason)."""
+    """A server, the stub behind it, and the counts of its requests by (signal or page, reason)."""
 
-    def __init__(self, loop: LoopThread, port: int, desk: Desk) -> None:
+    def __init__(self, loop: LoopThread, port: int, stub: StubQueue) -> None:
         self.loop = loop
         self.port = port
-        self.desk = desk
+        self.stub = stub
 
     def counts(self) -> Counts:
         found: Counts = Counter()
-        for (name, labels), value in self.desk.metrics.numbers().items():
+        for (name, labels), value in self.stub.metrics.numbers().items():
             if name in ("otelcol_receiver_requests", "otelgres_page_requests_total") and value:
                 by = dict(labels)
                 found[by["signal"] if "signal" in by else by["path"], by["reason"]] += int(value)
@@ -69,7 +69,7 @@ class Server:
         def release() -> None:
             self.loop.loop.call_soon_threadsafe(gate.set)
 
-        self.desk.outcomes = [wait]
+        self.stub.outcomes = [wait]
         try:
             yield release
         finally:
@@ -78,9 +78,9 @@ class Server:
 
 @contextmanager
 def serving(loop: LoopThread, **limits: float) -> Iterator[Server]:
-    desk = Desk()
-    with serving_port(loop, desk, connection_limits=ConnectionLimits(**limits)) as port:  # type: ignore[arg-type]
-        yield Server(loop, port, desk)
+    stub = StubQueue()
+    with serving_port(loop, stub, connection_limits=ConnectionLimits(**limits)) as port:  # type: ignore[arg-type]
+        yield Server(loop, port, stub)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def shared(loop: LoopThread) -> Iterator[Server]:
 
 @pytest.fixture
 def server(shared: Server) -> Server:
-    shared.desk.clear()
+    shared.stub.clear()
     return shared
 
 
@@ -106,7 +106,7 @@ def test_first_on_a_connection(server: Server, name: str) -> None:
     with raw(server.port) as sock:
         sock.sendall(sent.data)
         assert statuses(until_closed(sock)) == sent.statuses
-    assert len(server.desk.batches) == sent.counted.count(STORED)
+    assert len(server.stub.batches) == sent.counted.count(STORED)
     server.check(expected)
 
 
@@ -119,7 +119,7 @@ def test_on_an_idle_connection(server: Server, name: str) -> None:
         assert read_response(sock).status == 200
         sock.sendall(sent.data)
         assert statuses(until_closed(sock)) == sent.statuses
-    assert len(server.desk.batches) == 1 + sent.counted.count(STORED)
+    assert len(server.stub.batches) == 1 + sent.counted.count(STORED)
     server.check(expected)
 
 
@@ -134,12 +134,12 @@ def test_behind_a_request_that_waits(server: Server, name: str, outcome: Outcome
     expected = server.counts() + Counter([("traces", reason), *sent.counted])
     with raw(server.port) as sock, server.held(outcome) as release:
         sock.sendall(WHOLE)
-        server.loop.run(server.desk.until(1))
+        server.loop.run(server.stub.until(1))
         sock.sendall(sent.data)
         server.has_read()
         release()
         assert statuses(until_closed(sock)) == (status, *sent.statuses)
-    assert len(server.desk.batches) == 1 + sent.counted.count(STORED)
+    assert len(server.stub.batches) == 1 + sent.counted.count(STORED)
     server.check(expected)
 
 
@@ -185,7 +185,7 @@ def test_a_client_that_leaves_before_its_answer(
     before = server.counts()
     with raw(server.port) as sock, server.held(Accepted()) as release:
         sock.sendall(WHOLE)
-        server.loop.run(server.desk.until(1))
+        server.loop.run(server.stub.until(1))
         sock.sendall(data)
         server.has_read()
         if end is half_close:
@@ -204,7 +204,7 @@ def test_a_client_that_leaves_before_its_answer(
         assert counted.total() == 1 + len(left)
         assert counted.keys() <= {STORED, GONE, ("", "client_gone")}
         if end is half_close:
-            assert statuses(answers).count(200) <= counted[STORED] <= len(server.desk.batches)
+            assert statuses(answers).count(200) <= counted[STORED] <= len(server.stub.batches)
     else:
         assert server.counts() == expected
     assert post(server.port).status == 200
@@ -213,7 +213,7 @@ def test_a_client_that_leaves_before_its_answer(
 def test_too_many_pipelined_requests(loop: LoopThread) -> None:
     with serving(loop, ahead=2) as server, raw(server.port) as sock, server.held(Accepted()) as release:
         sock.sendall(WHOLE * 6)
-        loop.run(server.desk.until(1))
+        loop.run(server.stub.until(1))
         server.has_read()
         release()
         assert statuses(until_closed(sock)) == (200, 200, 200, 503)
@@ -223,7 +223,7 @@ def test_too_many_pipelined_requests(loop: LoopThread) -> None:
 def test_headers_that_take_too_long(loop: LoopThread) -> None:
     with serving(loop, header_seconds=0.3) as server, raw(server.port) as sock, server.held(Accepted()) as release:
         sock.sendall(WHOLE)
-        loop.run(server.desk.until(1))
+        loop.run(server.stub.until(1))
         sock.sendall(POST)
         until(lambda: server.counts()["", "timeout"], "the timeout")
         release()
@@ -246,9 +246,9 @@ def test_a_request_that_began_before_an_answer_is_not_idle(loop: LoopThread) -> 
         return Accepted()
 
     with serving(loop, idle_seconds=0.2) as server, raw(server.port) as sock, server.held(Accepted()) as release:
-        server.desk.outcomes.append(slow)
+        server.stub.outcomes.append(slow)
         sock.sendall(WHOLE)
-        loop.run(server.desk.until(1))
+        loop.run(server.stub.until(1))
         sock.sendall(POST)
         server.has_read()
         release()
@@ -259,7 +259,7 @@ def test_a_request_that_began_before_an_answer_is_not_idle(loop: LoopThread) -> 
 
 
 def test_a_server_that_stops(loop: LoopThread) -> None:
-    desk = Desk()
+    stub = StubQueue()
     asked = asyncio.Event()
 
     async def never() -> Page:
@@ -267,9 +267,9 @@ def test_a_server_that_stops(loop: LoopThread) -> None:
         await asyncio.Event().wait()
         raise AssertionError
 
-    pipeline = desk.pipeline()
+    pipeline = stub.pipeline()
     running = loop.run(serve_http(pipeline, "127.0.0.1", 0, ready=always_ready, pages={"/slow": never}))
-    server = Server(loop, running.port, desk)
+    server = Server(loop, running.port, stub)
     with raw(server.port) as page, raw(server.port) as half, raw(server.port) as idle:
         page.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
         half.sendall(POST)
@@ -288,11 +288,11 @@ def test_a_server_that_stops(loop: LoopThread) -> None:
 def test_over_tls(loop: LoopThread, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ours")
     pair = authority.pair("server", "serverAuth")
-    desk = Desk()
-    pipeline = desk.pipeline()
+    stub = StubQueue()
+    pipeline = stub.pipeline()
     tls = Certificates(TlsFiles(pair.cert, pair.key)).http_context()
     running = loop.run(serve_http(pipeline, "127.0.0.1", 0, ready=always_ready, tls=tls))
-    server = Server(loop, running.port, desk)
+    server = Server(loop, running.port, stub)
     client = ssl.create_default_context(cafile=str(authority.cert))
 
     def secure() -> ssl.SSLSocket:
@@ -309,7 +309,7 @@ def test_over_tls(loop: LoopThread, tmp_path: Path) -> None:
     until(lambda: server.counts().total() >= 2, "the counts")
     with secure() as sock, server.held(Accepted()) as release:
         sock.sendall(WHOLE)
-        loop.run(desk.until(1))
+        loop.run(stub.until(1))
         sock.sendall(b"\0\0")
         until(lambda: server.counts()["", "malformed"], "the broken request")
         release()

@@ -24,9 +24,9 @@ from otelgres.collector.security.authenticator import Authenticator
 from otelgres.collector.security.token_file import TokenFile, changing
 from otelgres.collector.security.tokens import TokenScope, new_token
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, Unavailable
-from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http2_by_hand import FIELDS, TRACES, Http2, http2
 from tests.acceptance.http_client import JSON, LIMIT, PAYLOAD, PROTOBUF, always_ready, ask, post, raw, until_closed
+from tests.acceptance.stub_queue import TIMEOUT, LoopThread, StubQueue
 
 NOW = datetime.now(UTC)
 MESSAGE = b"\0" + len(PAYLOAD).to_bytes(4, "big") + PAYLOAD
@@ -49,8 +49,8 @@ class Servers:
         self.tokens = {name: f"Bearer {text}" for name, (text, _) in zip(("good", "read", "old"), made, strict=True)}
         self.good = self.tokens["good"]
         self.loop = loop
-        self.desk = Desk()
-        self.pipeline = self.desk.pipeline(
+        self.stub = StubQueue()
+        self.pipeline = self.stub.pipeline(
             authenticator=Authenticator(TokenFile(tokens), failures=AuthThrottle(failures)),
             processors=[TenantProcessor()],
             max_bytes=LIMIT,
@@ -81,7 +81,7 @@ class Servers:
         return Counter(
             {
                 (name, *dict(labels).values()): int(value)
-                for (name, labels), value in self.desk.metrics.numbers().items()
+                for (name, labels), value in self.stub.metrics.numbers().items()
                 if name in names and value
             }
         )
@@ -281,7 +281,7 @@ def _count(servers: Servers, kinds: Sequence[ItemKind]) -> None:
     sent: Counter[Any] = Counter()
     for kind in kinds:
         if kind.outcome is not None:
-            servers.desk.outcomes = [kind.outcome]
+            servers.stub.outcomes = [kind.outcome]
         kind.send(servers)
         _until(lambda: servers.requests().total() > sent.total(), kind.name)
         other = kind.or_counted is not None and servers.requests()[kind.or_counted] > sent[kind.or_counted]
@@ -344,16 +344,16 @@ def test_a_client_that_leaves_before_its_answer_is_counted_exactly_once(servers:
 
         return wait
 
-    servers.desk.outcomes = [held(released) for released in releases]
+    servers.stub.outcomes = [held(released) for released in releases]
     with http2(servers.grpc) as client:
         servers.open_call(client)
         client.send(1, MESSAGE, last=True)
-        servers.loop.run(servers.desk.until(1))
+        servers.loop.run(servers.stub.until(1))
         client.reset(1)
         _until(lambda: servers.requests().total() == 1, "the end of the call")
     with raw(servers.http) as sock:
         sock.sendall(servers.head(len(PAYLOAD)) + PAYLOAD)
-        servers.loop.run(servers.desk.until(2))
+        servers.loop.run(servers.stub.until(2))
     _until(lambda: not servers.over_http._server.server_state.connections, "the end of the connection")
     for released in releases:
         released.set()
@@ -367,7 +367,7 @@ def test_items_are_counted_by_transport_and_outcome(servers: Servers) -> None:
         three.resource_spans.add().scope_spans.add().spans.add()
     payload = three.SerializeToString()
     for outcome in (Accepted(), Accepted(1, "no id"), Invalid("no"), Overloaded(1, "busy")):
-        servers.desk.outcomes = [outcome, outcome]
+        servers.stub.outcomes = [outcome, outcome]
         servers.call(payload)
         servers.post(payload)
     spans = servers.counts(

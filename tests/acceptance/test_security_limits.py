@@ -22,22 +22,22 @@ from otelgres.collector.otlp.http_protocol import ConnectionLimits
 from otelgres.collector.security.tls import Certificates, TlsFiles
 from otelgres.exporters.outcome import Accepted, Outcome
 from tests.acceptance.certificates import Authority
-from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, Http2, http2
 from tests.acceptance.http_client import LIMIT, post, raw, read_response, serving, until_closed
+from tests.acceptance.stub_queue import TIMEOUT, LoopThread, StubQueue
 
 MIB = 1024 * 1024
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def stub() -> StubQueue:
+    return StubQueue()
 
 
 @contextmanager
-def grpc_receiver(loop: LoopThread, desk: Desk, **limits: Any) -> Iterator[int]:
-    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, limits=CallLimits(**limits)))
+def grpc_receiver(loop: LoopThread, stub: StubQueue, **limits: Any) -> Iterator[int]:
+    server = loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", 0, limits=CallLimits(**limits)))
     try:
         yield server.port
     finally:
@@ -58,8 +58,10 @@ def message(length: int) -> bytes:
 # --- OTLP/gRPC -------------------------------------------------------------------------------------------------------
 
 
-def test_a_message_that_does_not_arrive_is_given_up_and_its_place_is_free_again(loop: LoopThread, desk: Desk) -> None:
-    with grpc_receiver(loop, desk, receiving=1, receive_seconds=0.3) as port:
+def test_a_message_that_does_not_arrive_is_given_up_and_its_place_is_free_again(
+    loop: LoopThread, stub: StubQueue
+) -> None:
+    with grpc_receiver(loop, stub, receiving=1, receive_seconds=0.3) as port:
         for sent in (b"", message(100) + b"only this"):
             with http2(port) as slow:
                 slow.open_call(1, TRACES)
@@ -68,19 +70,21 @@ def test_a_message_that_does_not_arrive_is_given_up_and_its_place_is_free_again(
                 assert b"grpc-status\x0214" in trailers
                 assert b"retryinfo" in trailers
         assert call(port) == b""
-    assert len(desk.batches) == 1
+    assert len(stub.batches) == 1
 
 
-def test_a_call_without_a_message_is_invalid(loop: LoopThread, desk: Desk) -> None:
-    with grpc_receiver(loop, desk) as port, http2(port) as client:
+def test_a_call_without_a_message_is_invalid(loop: LoopThread, stub: StubQueue) -> None:
+    with grpc_receiver(loop, stub) as port, http2(port) as client:
         client.open_call(1, TRACES)
         client.end(1)
         assert b"grpc-status\x013" in client.trailers(1)
-    assert desk.batches == []
+    assert stub.batches == []
 
 
-def test_messages_are_received_a_few_at_a_time_and_the_others_hold_only_a_window(loop: LoopThread, desk: Desk) -> None:
-    with grpc_receiver(loop, desk, receiving=1) as port, http2(port) as first, http2(port) as second:
+def test_messages_are_received_a_few_at_a_time_and_the_others_hold_only_a_window(
+    loop: LoopThread, stub: StubQueue
+) -> None:
+    with grpc_receiver(loop, stub, receiving=1) as port, http2(port) as first, http2(port) as second:
         _announce_large(first, 20 * MIB)
         assert first.granted(1) > MIB, "the one being received gets what its message needs, step by step"
         _announce_large(second, 20 * MIB)
@@ -88,7 +92,7 @@ def test_messages_are_received_a_few_at_a_time_and_the_others_hold_only_a_window
         first.reset(1)
         while second.granted(1) == CallLimits().window_bytes:
             second.settle()
-    with grpc_receiver(loop, desk, receiving=1, waiting=1) as port, http2(port) as busy:
+    with grpc_receiver(loop, stub, receiving=1, waiting=1) as port, http2(port) as busy:
         for stream in (1, 3):
             busy.open_call(stream, TRACES)
             busy.send(stream, message(100))
@@ -97,7 +101,7 @@ def test_messages_are_received_a_few_at_a_time_and_the_others_hold_only_a_window
         assert b"grpc-status\x018" in trailers
         assert b"retryinfo" in trailers, "without it the client would throw its data away"
         assert not busy.ended & {1, 3}
-    assert desk.batches == []
+    assert stub.batches == []
 
 
 def _announce_large(client: Http2, length: int) -> None:
@@ -109,8 +113,8 @@ def _announce_large(client: Http2, length: int) -> None:
     client.settle()
 
 
-def test_an_idle_connection_is_closed_also_in_the_middle_of_headers(loop: LoopThread, desk: Desk) -> None:
-    with grpc_receiver(loop, desk, idle_seconds=0.3, handshake_seconds=0.3) as port:
+def test_an_idle_connection_is_closed_also_in_the_middle_of_headers(loop: LoopThread, stub: StubQueue) -> None:
+    with grpc_receiver(loop, stub, idle_seconds=0.3, handshake_seconds=0.3) as port:
         with http2(port) as idle:
             idle.until_closed()
             assert idle.goaway
@@ -123,44 +127,44 @@ def test_an_idle_connection_is_closed_also_in_the_middle_of_headers(loop: LoopTh
                 until_closed(silent)
 
 
-def test_a_grpc_client_that_reads_no_responses_is_disconnected(loop: LoopThread, desk: Desk) -> None:
-    desk.outcomes = [Accepted(1, "a partial success has a body")]
+def test_a_grpc_client_that_reads_no_responses_is_disconnected(loop: LoopThread, stub: StubQueue) -> None:
+    stub.outcomes = [Accepted(1, "a partial success has a body")]
     with (
-        grpc_receiver(loop, desk, age_seconds=0.3, age_grace_seconds=0.3) as port,
+        grpc_receiver(loop, stub, age_seconds=0.3, age_grace_seconds=0.3) as port,
         http2(port, initial_window=0) as client,
     ):
         client.open_call(1, TRACES)
         client.send(1, message(1) + b"x", last=True)
-        loop.run(desk.until(1))
+        loop.run(stub.until(1))
         client.until_closed()
         assert client.goaway
 
 
-def test_clients_do_not_notice_that_connections_age(loop: LoopThread, desk: Desk) -> None:
+def test_clients_do_not_notice_that_connections_age(loop: LoopThread, stub: StubQueue) -> None:
     released = asyncio.Event()
 
     async def wait() -> Outcome:
         await released.wait()
         return Accepted()
 
-    desk.outcomes = [wait]
+    stub.outcomes = [wait]
     with (
-        grpc_receiver(loop, desk, age_seconds=0.1, age_grace_seconds=TIMEOUT) as port,
+        grpc_receiver(loop, stub, age_seconds=0.1, age_grace_seconds=TIMEOUT) as port,
         grpc.insecure_channel(f"127.0.0.1:{port}") as opened,
     ):
         export = opened.unary_unary(TRACES)
         long = export.future(b"long", timeout=TIMEOUT)
-        loop.run(desk.until(1))
+        loop.run(stub.until(1))
         for _ in range(30):
             calls = [export.future(b"x" * 1000, timeout=TIMEOUT) for _ in range(50)]
             assert {one.result() for one in calls} == {b""}
         loop.loop.call_soon_threadsafe(released.set)
         assert long.result() == b""
-    assert len(desk.batches) == 1501
+    assert len(stub.batches) == 1501
 
 
-def test_streams_of_a_connection_are_bounded(loop: LoopThread, desk: Desk) -> None:
-    with grpc_receiver(loop, desk, streams=2) as port, http2(port) as many:
+def test_streams_of_a_connection_are_bounded(loop: LoopThread, stub: StubQueue) -> None:
+    with grpc_receiver(loop, stub, streams=2) as port, http2(port) as many:
         many.settle()
         assert many.max_concurrent_streams == 2
         for stream in range(1, 21, 2):
@@ -185,21 +189,23 @@ def _no_response(sock: socket.socket) -> bool:
     return bool(poll.poll(TIMEOUT * 1000))
 
 
-def test_an_http_client_that_reads_no_responses_is_disconnected(loop: LoopThread, desk: Desk, tmp_path: Path) -> None:
+def test_an_http_client_that_reads_no_responses_is_disconnected(
+    loop: LoopThread, stub: StubQueue, tmp_path: Path
+) -> None:
     limits = ConnectionLimits(answer_seconds=0.3)
     pair = Authority(tmp_path / "ca").pair("server", "serverAuth")
     tls = Certificates(TlsFiles(pair.cert, pair.key)).http_context()
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     pages = {"/long": _long_page}
-    with serving(loop, desk, pages=pages, connection_limits=limits) as port, raw(port) as sock:
+    with serving(loop, stub, pages=pages, connection_limits=limits) as port, raw(port) as sock:
         assert _no_response(sock)
-    with serving(loop, desk, pages=pages, connection_limits=limits, tls=tls) as port, raw(port) as sock:
+    with serving(loop, stub, pages=pages, connection_limits=limits, tls=tls) as port, raw(port) as sock:
         assert _no_response(context.wrap_socket(sock))
 
 
-def test_requests_sent_ahead_are_bounded(loop: LoopThread, desk: Desk) -> None:
-    with serving(loop, desk) as port:
+def test_requests_sent_ahead_are_bounded(loop: LoopThread, stub: StubQueue) -> None:
+    with serving(loop, stub) as port:
         with raw(port) as sock:
             sock.sendall(HEALTH * 50)
             answers = b""
@@ -212,8 +218,8 @@ def test_requests_sent_ahead_are_bounded(loop: LoopThread, desk: Desk) -> None:
             assert set(statuses[:-1]) <= {b"200"}
 
 
-def test_a_connection_without_a_next_request_is_closed(loop: LoopThread, desk: Desk) -> None:
-    with serving(loop, desk, connection_limits=ConnectionLimits(idle_seconds=0.3)) as port, raw(port) as sock:
+def test_a_connection_without_a_next_request_is_closed(loop: LoopThread, stub: StubQueue) -> None:
+    with serving(loop, stub, connection_limits=ConnectionLimits(idle_seconds=0.3)) as port, raw(port) as sock:
         sock.sendall(HEALTH)
         assert read_response(sock).status == 200
         assert until_closed(sock) == b""
@@ -235,9 +241,9 @@ def _zstd(body: bytes) -> bytes:
     ],
     ids=["zstd in gzip", "gzip in zstd", "deflate in zstd", "zstd in zstd", "large in between"],
 )
-def test_bombs_inside_of_one_another_are_413(loop: LoopThread, desk: Desk, coding: str, body: bytes) -> None:
+def test_bombs_inside_of_one_another_are_413(loop: LoopThread, stub: StubQueue, coding: str, body: bytes) -> None:
     assert len(body) < LIMIT
-    with serving(loop, desk) as port:
+    with serving(loop, stub) as port:
         assert post(port, body, Content_Encoding=coding).status == 413
         assert post(port, body, Content_Encoding=f"{coding}, gzip").status == 415
-    assert desk.batches == []
+    assert stub.batches == []

@@ -22,8 +22,8 @@ from otelgres.collector.otlp.http_protocol import ConnectionLimits
 from otelgres.collector.otlp.http_server import serve_http
 from otelgres.collector.security.tls import Certificates, TlsFiles, TlsUnusable
 from tests.acceptance.certificates import Authority, Pair
-from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http_client import always_ready, until_closed
+from tests.acceptance.stub_queue import TIMEOUT, LoopThread, StubQueue
 
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 
@@ -57,14 +57,14 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def stub() -> StubQueue:
+    return StubQueue()
 
 
 @contextmanager
-def grpc_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
+def grpc_receiver(loop: LoopThread, stub: StubQueue, certificates: Certificates, **options: Any) -> Iterator[int]:
     credentials = certificates.grpc_credentials
-    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0, credentials=credentials, **options))
+    server = loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", 0, credentials=credentials, **options))
     try:
         yield server.port
     finally:
@@ -72,9 +72,9 @@ def grpc_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **op
 
 
 @contextmanager
-def http_receiver(loop: LoopThread, desk: Desk, certificates: Certificates, **options: Any) -> Iterator[int]:
+def http_receiver(loop: LoopThread, stub: StubQueue, certificates: Certificates, **options: Any) -> Iterator[int]:
     context = certificates.http_context()
-    server = loop.run(serve_http(desk.pipeline(), "127.0.0.1", 0, ready=always_ready, tls=context, **options))
+    server = loop.run(serve_http(stub.pipeline(), "127.0.0.1", 0, ready=always_ready, tls=context, **options))
     try:
         yield server.port
     finally:
@@ -116,23 +116,29 @@ def export(exporter: Any) -> bool:
 
 @LISTENERS
 def test_exporters_send_over_tls_and_only_over_tls(
-    loop: LoopThread, desk: Desk, ca: Authority, server: Pair, foreign: Pair, listener: Make, exporter: Make
+    loop: LoopThread,
+    stub: StubQueue,
+    ca: Authority,
+    server: Pair,
+    foreign: Pair,
+    listener: Make,
+    exporter: Make,
 ) -> None:
-    with listener(loop, desk, Certificates(TlsFiles(server.cert, server.key))) as port:
+    with listener(loop, stub, Certificates(TlsFiles(server.cert, server.key))) as port:
         assert export(exporter(port, ca.cert, None))
-        assert len(desk.batches) == 1
+        assert len(stub.batches) == 1
         assert not export(exporter(port, foreign.cert, None)), "a client that does not know our CA must not send"
         plain = socket.create_connection(("127.0.0.1", port), TIMEOUT)
         plain.sendall(b"POST /v1/logs HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         assert b" 200 " not in until_closed(plain)
         plain.close()
-    assert len(desk.batches) == 1
+    assert len(stub.batches) == 1
 
 
 @LISTENERS
 def test_mutual_tls_wants_a_certificate_of_the_client_ca(
     loop: LoopThread,
-    desk: Desk,
+    stub: StubQueue,
     ca: Authority,
     server: Pair,
     client: Pair,
@@ -140,20 +146,20 @@ def test_mutual_tls_wants_a_certificate_of_the_client_ca(
     listener: Make,
     exporter: Make,
 ) -> None:
-    with listener(loop, desk, Certificates(TlsFiles(server.cert, server.key, ca.cert))) as port:
+    with listener(loop, stub, Certificates(TlsFiles(server.cert, server.key, ca.cert))) as port:
         assert export(exporter(port, ca.cert, client))
         assert not export(exporter(port, ca.cert, None))
         assert not export(exporter(port, ca.cert, foreign))
         # A certificate for servers is no proof of being a client.
         assert not export(exporter(port, ca.cert, server))
-    assert len(desk.batches) == 1
+    assert len(stub.batches) == 1
 
 
 @LISTENERS
 def test_versions_before_1_2_are_refused(
-    loop: LoopThread, desk: Desk, server: Pair, listener: Make, exporter: Make
+    loop: LoopThread, stub: StubQueue, server: Pair, listener: Make, exporter: Make
 ) -> None:
-    with listener(loop, desk, Certificates(TlsFiles(server.cert, server.key))) as port:
+    with listener(loop, stub, Certificates(TlsFiles(server.cert, server.key))) as port:
         for version, accepted in ((ssl.TLSVersion.TLSv1_2, True), (ssl.TLSVersion.TLSv1_1, False)):
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -191,13 +197,13 @@ def _pem(pair: Pair) -> str:
 
 @LISTENERS
 def test_changed_certificates_are_used_by_the_next_connection(
-    loop: LoopThread, desk: Desk, ca: Authority, tmp_path: Path, listener: Make, exporter: Make,
+    loop: LoopThread, stub: StubQueue, ca: Authority, tmp_path: Path, listener: Make, exporter: Make,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     first, second = (ca.pair(f"{listener.__name__}-{name}", "serverAuth") for name in ("first", "second"))
     used = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
     _replace(used, first)
-    with listener(loop, desk, Certificates(TlsFiles(used.cert, used.key))) as port:
+    with listener(loop, stub, Certificates(TlsFiles(used.cert, used.key))) as port:
         assert _subject_seen_by(port).strip() == _pem(first)
         shutil.copy(second.cert, used.cert)
         assert _subject_seen_by(port).strip() == _pem(first), "half of a pair must not be used"
@@ -212,13 +218,16 @@ def test_changed_certificates_are_used_by_the_next_connection(
 
 
 def test_a_client_ca_that_changes_shuts_out_the_old_one_s_clients(
-    loop: LoopThread, desk: Desk, ca: Authority, server: Pair, client: Pair, tmp_path: Path
+    loop: LoopThread, stub: StubQueue, ca: Authority, server: Pair, client: Pair, tmp_path: Path
 ) -> None:
     other = Authority(tmp_path / "next")
     trusted = tmp_path / "trusted.pem"
     shutil.copy(ca.cert, trusted)
     certificates = Certificates(TlsFiles(server.cert, server.key, trusted))
-    with grpc_receiver(loop, desk, certificates) as grpc_port, http_receiver(loop, desk, certificates) as http_port:
+    with (
+        grpc_receiver(loop, stub, certificates) as grpc_port,
+        http_receiver(loop, stub, certificates) as http_port,
+    ):
         exporters: Any = ((over_grpc, grpc_port), (over_http, http_port))
         assert all(export(exporter(port, ca.cert, client)) for exporter, port in exporters)
         shutil.copy(other.cert, trusted)
@@ -256,23 +265,23 @@ def test_files_that_cannot_be_used_are_named(
 
 
 def test_handshakes_that_never_end_are_ended_and_counted(
-    loop: LoopThread, desk: Desk, ca: Authority, server: Pair
+    loop: LoopThread, stub: StubQueue, ca: Authority, server: Pair
 ) -> None:
     certificates = Certificates(TlsFiles(server.cert, server.key))
     limits = ConnectionLimits(handshake_seconds=0.3)
-    with http_receiver(loop, desk, certificates, connection_limits=limits) as port:
+    with http_receiver(loop, stub, certificates, connection_limits=limits) as port:
         for sent in (b"", b"\x16\x03\x01\x02\x00\x01"):
             with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
                 sock.sendall(sent)
                 assert until_closed(sock) == b""
-    with grpc_receiver(loop, desk, certificates, limits=CallLimits(handshake_seconds=0.3)) as port:
+    with grpc_receiver(loop, stub, certificates, limits=CallLimits(handshake_seconds=0.3)) as port:
         for sent in (b"", b"\x16\x03\x01\x02\x00\x01"):
             with socket.create_connection(("127.0.0.1", port), TIMEOUT) as sock:
                 sock.sendall(sent)
                 until_closed(sock)
     # Two that do not shake hands take the two places; when they go, there is room again.
     two = ConnectionLimits(connections=2)
-    with http_receiver(loop, desk, certificates, connection_limits=two) as port:
+    with http_receiver(loop, stub, certificates, connection_limits=two) as port:
         idle = [socket.create_connection(("127.0.0.1", port), TIMEOUT) for _ in range(2)]
         with pytest.raises((ssl.SSLError, ConnectionError)):
             _subject_seen_by(port)
@@ -284,7 +293,7 @@ def test_handshakes_that_never_end_are_ended_and_counted(
                 break
             except (ssl.SSLError, ConnectionError):
                 continue  # the server has not read the end of the two yet
-    with grpc_receiver(loop, desk, certificates, max_connections=2) as port:
+    with grpc_receiver(loop, stub, certificates, max_connections=2) as port:
         idle = [socket.create_connection(("127.0.0.1", port), TIMEOUT) for _ in range(2)]
         with pytest.raises((ssl.SSLError, ConnectionError)):
             _subject_seen_by(port)

@@ -24,9 +24,9 @@ from otelgres.collector.security.authenticator import Authenticator
 from otelgres.collector.security.token_file import TokenFile, changing
 from otelgres.collector.security.tokens import TokenScope, new_token
 from otelgres.exporters.batch import Batch
-from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.http2_by_hand import TRACES, http2
 from tests.acceptance.http_client import JSON, LINE, PAYLOAD, PROTOBUF, always_ready, ask, post, raw, until_closed
+from tests.acceptance.stub_queue import TIMEOUT, LoopThread, StubQueue
 
 EXPORT = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 NOW = datetime.now(UTC)
@@ -46,7 +46,7 @@ class Tenants:
 class Guarded(NamedTuple):
     grpc: int
     http: int
-    desk: Desk
+    stub: StubQueue
     tenants: Tenants
     ingest: str
     read: str
@@ -68,8 +68,8 @@ def _guarded(loop: LoopThread, folder: Path, most: int) -> Iterator[Guarded]:
             new_token("old", [TokenScope.INGEST], now=NOW, expires=NOW - timedelta(seconds=1)),
         ]
         tokens += [token for _, token in made]
-    desk, tenants = Desk(), Tenants()
-    pipeline = desk.pipeline(
+    stub, tenants = StubQueue(), Tenants()
+    pipeline = stub.pipeline(
         authenticator=Authenticator(TokenFile(path), failures=AuthThrottle(most)), processors=[tenants]
     )
     over_grpc = loop.run(serve_grpc(pipeline, "127.0.0.1", 0))
@@ -79,7 +79,7 @@ def _guarded(loop: LoopThread, folder: Path, most: int) -> Iterator[Guarded]:
     )  # fmt: skip
     try:
         ingest, read, expired = (text for text, _ in made)
-        yield Guarded(over_grpc.port, over_http.port, desk, tenants, ingest, read, expired, path)
+        yield Guarded(over_grpc.port, over_http.port, stub, tenants, ingest, read, expired, path)
     finally:
         loop.run(over_grpc.stop(0))
         loop.run(over_http.stop(0))
@@ -119,10 +119,10 @@ def test_valid_tokens_are_accepted_and_identify_the_sender(guarded: Guarded) -> 
     for headers in ways:
         assert call(guarded.grpc, **headers) is grpc.StatusCode.OK
         assert post(guarded.http, **headers).status == 200
-    assert [batch.payload for batch in guarded.desk.batches] == [PAYLOAD] * 8
+    assert [batch.payload for batch in guarded.stub.batches] == [PAYLOAD] * 8
     assert guarded.tenants.seen == ["acme"] * 8
     assert ask(guarded.http, "GET", "/metrics", authorization=bearer(guarded.read)).body == b"up 1\n"
-    assert guarded.desk.requests() == {"": 8}
+    assert guarded.stub.requests() == {"": 8}
 
 
 def test_everything_else_is_401_with_a_status_and_a_challenge(guarded: Guarded) -> None:
@@ -144,7 +144,7 @@ def test_everything_else_is_401_with_a_status_and_a_challenge(guarded: Guarded) 
     assert ask(guarded.http, "GET", "/metrics").status == 401
     # Also where the request is wrong in other ways: nothing is said about those to strangers.
     assert post(guarded.http, b"", "a/b").status == 401
-    assert guarded.desk.batches == []
+    assert guarded.stub.batches == []
 
 
 def test_the_other_scope_is_403(guarded: Guarded) -> None:
@@ -154,8 +154,8 @@ def test_the_other_scope_is_403(guarded: Guarded) -> None:
     assert call(guarded.grpc, authorization=bearer(guarded.read)).code() is grpc.StatusCode.PERMISSION_DENIED
     page = ask(guarded.http, "GET", "/metrics", authorization=bearer(guarded.ingest))
     assert (page.status, page.error[0]) == (403, 7)
-    assert guarded.desk.requests() == {"wrong_scope": 2}
-    assert guarded.desk.batches == []
+    assert guarded.stub.requests() == {"wrong_scope": 2}
+    assert guarded.stub.batches == []
 
 
 def test_health_is_open_and_says_no_more_than_that(guarded: Guarded) -> None:
@@ -180,7 +180,7 @@ def test_the_sdk_s_exporters_with_tokens(guarded: Guarded, exporter: Any) -> Non
         sender = exporter(endpoint, headers={"authorization": bearer(token)})
         assert sender.export([span]) is result
         sender.shutdown()
-    assert len(guarded.desk.batches) == 1
+    assert len(guarded.stub.batches) == 1
 
 
 def test_after_too_many_failures_a_peer_is_asked_to_wait_but_a_good_token_is_not(strict: Guarded) -> None:
@@ -194,7 +194,7 @@ def test_after_too_many_failures_a_peer_is_asked_to_wait_but_a_good_token_is_not
         assert post(strict.http, authorization=bearer(strict.ingest)).status == 200
         assert call(strict.grpc, authorization=bearer(strict.ingest)) is grpc.StatusCode.OK
     assert ask(strict.http, "GET", "/healthz").status == 200
-    assert strict.desk.requests() == {"unknown_token": 2, "too_many_failures": 4, "": 6}
+    assert strict.stub.requests() == {"unknown_token": 2, "too_many_failures": 4, "": 6}
 
 
 def test_tokens_made_and_revoked_while_serving(guarded: Guarded) -> None:
@@ -228,12 +228,12 @@ def test_of_a_refused_request_no_more_is_taken_than_a_window(guarded: Guarded) -
         sock.sendall(bytes(8 << 20))
         sock.shutdown(socket.SHUT_WR)
         until_closed(sock)
-    assert guarded.desk.batches == []
+    assert guarded.stub.batches == []
 
 
 def test_where_no_token_is_needed_there_is_no_tenant(loop: LoopThread) -> None:
     tenants = Tenants()
-    server = loop.run(serve_http(Desk().pipeline(processors=[tenants]), "127.0.0.1", 0, ready=always_ready))
+    server = loop.run(serve_http(StubQueue().pipeline(processors=[tenants]), "127.0.0.1", 0, ready=always_ready))
     assert post(server.port, authorization=bearer("anything")).status == 200
     loop.run(server.stop(0))
     assert tenants.seen == [None]

@@ -9,8 +9,8 @@ import socket
 import sys
 from collections import Counter
 
-from tests.acceptance.desk import Desk, LoopThread
 from tests.acceptance.http_client import serving
+from tests.acceptance.stub_queue import LoopThread, StubQueue
 from tests.fuzz import corpus, mutate
 
 _SECONDS = 5.0
@@ -24,7 +24,7 @@ def fuzz_http(inputs: int, seed: int) -> Counter[int]:
     answered: Counter[int] = Counter()
     loop = LoopThread()
     try:
-        with serving(loop, Desk()) as port:
+        with serving(loop, StubQueue()) as port:
             for _ in range(inputs):
                 data = mutate.lines(rng.choice(corpus.HTTP), corpus.HTTP, rng)
                 for status in _exchange(port, data):

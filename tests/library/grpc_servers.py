@@ -110,7 +110,7 @@ class Scripted:
 
 
 @contextmanager
-def scripted(*scripts: Callable[[Peer], None]) -> Iterator[Scripted]:
+def stub(*scripts: Callable[[Peer], None]) -> Iterator[Scripted]:
     """Runs a script for each connection, in order, and closes it after the script; the last one is used again."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Scripted(listener.getsockname()[1])

@@ -20,8 +20,8 @@ from tests.library.grpc_servers import (
     block,
     client,
     headers,
-    scripted,
     settings,
+    stub,
 )
 
 Script = Callable[[Peer], None]
@@ -62,7 +62,7 @@ FIELD = block({"x-" + "y" * 100: "z" * 100})
          "http", "zeros"],
 )  # fmt: skip
 def test_what_never_ends_costs_neither_memory_nor_more_than_the_deadline(endless: Script) -> None:
-    with scripted(endless) as server:
+    with stub(endless) as server:
         one = client(server.port)
         tracemalloc.start()
         began = time.monotonic()
@@ -88,6 +88,6 @@ def test_a_response_has_a_limit() -> None:
             if kind == WINDOW_UPDATE and stream == 1:
                 credit += struct.unpack(">I", payload)[0]
 
-    with scripted(run) as server:
+    with stub(run) as server:
         reply = client(server.port).unary(METHOD, b"x", 60)
     assert reply == Reply("INTERNAL", f"the response is larger than {RESPONSE_BYTES} bytes")

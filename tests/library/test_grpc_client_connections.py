@@ -19,7 +19,7 @@ import pytest
 from otelgres.exporters.grpc.client import GrpcClient
 from otelgres.exporters.grpc.messages import Reply
 from tests.acceptance.certificates import Authority, Pair
-from tests.library.grpc_servers import PATIENCE, Peer, client, real_server, scripted
+from tests.library.grpc_servers import PATIENCE, Peer, client, real_server, stub
 from tests.library.otlp_receiver import run_app, unused_port
 
 METHOD = "/a.Service/Call"
@@ -156,7 +156,7 @@ def test_a_server_without_http2_is_named(server_pair: Pair, ca: Authority) -> No
     def run(peer: Peer) -> None:
         context.wrap_socket(peer.sock, server_side=True).recv(1)
 
-    with scripted(run) as server:
+    with stub(run) as server:
         reply = answer_of(tls(server.port, certificate=str(ca.cert)))
     assert reply.code == "UNAVAILABLE"
     assert reply.details.startswith("the server does not offer HTTP/2 (TLS ALPN)")
@@ -271,7 +271,7 @@ def test_a_proxy_that_does_not_answer_costs_the_deadline(monkeypatch: pytest.Mon
         while peer.sock.recv(1 << 16):
             pass
 
-    with scripted(silent) as server:
+    with stub(silent) as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.port}")
         reply = answer_of(client(port, loopback=False), 0.3)
         assert reply.code == "DEADLINE_EXCEEDED"

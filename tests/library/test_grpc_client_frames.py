@@ -1,4 +1,4 @@
-"""The gRPC client against scripted servers: rare answers, wrong ones, endless ones, and connections that end."""
+"""The gRPC client against stub servers: rare answers, wrong ones, endless ones, and connections that end."""
 
 import struct
 import threading
@@ -27,8 +27,8 @@ from tests.library.grpc_servers import (
     client,
     goaway,
     headers,
-    scripted,
     settings,
+    stub,
 )
 from tests.library.otlp_receiver import Receiver
 
@@ -50,7 +50,7 @@ def script(*frames: bytes) -> Script:
 
 
 def reply_to(*frames: bytes, timeout: float = 30) -> Reply:
-    with scripted(script(*frames)) as server:
+    with stub(script(*frames)) as server:
         one = client(server.port)
         reply = one.unary(METHOD, b"x", timeout)
         one.close()
@@ -73,7 +73,7 @@ def test_an_exporter_that_is_aborted_closes_its_connection() -> None:
         arrived.set()
         peer.read()
 
-    with scripted(run) as server:
+    with stub(run) as server:
         endpoint = f"http://127.0.0.1:{server.port}"
         target = Target("grpc", endpoint, insecure=True, loopback=True, headers={}, timeout=600, compression="none")
         exporter = OtlpExporter({Signal.LOGS: target})
@@ -104,9 +104,9 @@ def test_a_reset_has_the_status_of_the_specification(error: int, code: str) -> N
 
 def test_a_refused_stream_is_sent_once_more() -> None:
     refused = script(settings({}), frame(RST_STREAM, 0, 1, struct.pack(">I", 7)))
-    with scripted(refused, script(GOOD)) as server:
+    with stub(refused, script(GOOD)) as server:
         assert client(server.port).unary(METHOD, b"x", 30).body == b"good"
-    with scripted(refused) as server:
+    with stub(refused) as server:
         assert client(server.port).unary(METHOD, b"x", 30).code == "UNAVAILABLE"
         assert server.connections == 2
 
@@ -151,7 +151,7 @@ def test_pings_and_settings_are_answered_and_obeyed() -> None:
         stream, parts = peer.request()
         peer.send(answer(stream, str(max(map(len, parts))).encode()))
 
-    with scripted(run) as server:
+    with stub(run) as server:
         one = client(server.port)
         assert one.unary(METHOD, bytes(70_000), 30).code == "OK"
         assert one.unary(METHOD, bytes(350_000), 30).body == b"100000"
@@ -164,7 +164,7 @@ def answering_once(peer: Peer) -> None:
 
 
 def test_a_connection_that_the_server_closed_meanwhile_is_opened_again() -> None:
-    with scripted(answering_once) as server:
+    with stub(answering_once) as server:
         one = client(server.port)
         for number in range(1, 4):
             assert one.unary(METHOD, b"x", 30).body == b"good"
@@ -183,7 +183,7 @@ def dropping_the_second(*frames: bytes) -> Script:
 
 
 def test_what_an_old_connection_swallowed_is_sent_once_more() -> None:
-    with scripted(dropping_the_second()) as server:
+    with stub(dropping_the_second()) as server:
         one = client(server.port)
         assert [one.unary(METHOD, b"x", 30).code for _ in range(3)] == ["OK"] * 3
         assert server.connections == 3
@@ -191,7 +191,7 @@ def test_what_an_old_connection_swallowed_is_sent_once_more() -> None:
 
 
 def test_what_a_server_began_to_answer_is_not_sent_again() -> None:
-    with scripted(dropping_the_second(headers(3, GRPC))) as server:
+    with stub(dropping_the_second(headers(3, GRPC))) as server:
         one = client(server.port)
         assert one.unary(METHOD, b"x", 30).code == "OK"
         assert one.unary(METHOD, b"x", 30) == Reply("UNAVAILABLE", "the server closed the connection")
@@ -199,13 +199,13 @@ def test_what_a_server_began_to_answer_is_not_sent_again() -> None:
 
 
 def test_a_new_connection_that_ends_is_not_tried_again() -> None:
-    with scripted(lambda peer: None) as server:
+    with stub(lambda peer: None) as server:
         assert client(server.port).unary(METHOD, b"x", 30).code == "UNAVAILABLE"
         assert server.connections == 1
 
 
 def test_a_server_that_goes_away_ends_the_call_and_gets_no_other() -> None:
-    with scripted(script(goaway(1), GOOD)) as server:
+    with stub(script(goaway(1), GOOD)) as server:
         one = client(server.port)
         assert [one.unary(METHOD, b"x", 30).body for _ in range(2)] == [b"good"] * 2
         assert server.connections == 2
@@ -213,7 +213,7 @@ def test_a_server_that_goes_away_ends_the_call_and_gets_no_other() -> None:
 
 
 def test_a_call_that_a_leaving_server_did_not_look_at_is_sent_to_the_next() -> None:
-    with scripted(script(settings({}), goaway(0)), script(GOOD)) as server:
+    with stub(script(settings({}), goaway(0)), script(GOOD)) as server:
         one = client(server.port)
         assert one.unary(METHOD, b"x", 30).body == b"good"
         assert server.connections == 2
@@ -242,7 +242,7 @@ def test_halves_of_an_answer_are_errors() -> None:
         peer.request()
         peer.send(next(remaining))
 
-    with scripted(run) as server:
+    with stub(run) as server:
         for beginning in beginnings:
             reply = client(server.port).unary(METHOD, b"x", 30)
             assert reply.code == "UNAVAILABLE", beginning

@@ -1,19 +1,19 @@
-"""An OTLP/gRPC server for each test, and the desk behind it."""
+"""An OTLP/gRPC server for each test, and the queue behind it."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.acceptance.desk import Desk, LoopThread
 from tests.acceptance.grpc_receiver.serving import serving
+from tests.acceptance.stub_queue import LoopThread, StubQueue
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def stub() -> StubQueue:
+    return StubQueue()
 
 
 @pytest.fixture
-def port(loop: LoopThread, desk: Desk) -> Iterator[int]:
-    with serving(loop, desk) as port:
+def port(loop: LoopThread, stub: StubQueue) -> Iterator[int]:
+    with serving(loop, stub) as port:
         yield port

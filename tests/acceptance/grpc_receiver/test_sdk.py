@@ -21,10 +21,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, Unavailable
-from tests.acceptance.desk import Desk
+from tests.acceptance.stub_queue import StubQueue
 
 
-def test_the_sdk_s_exporters(port: int, desk: Desk) -> None:
+def test_the_sdk_s_exporters(port: int, stub: StubQueue) -> None:
     endpoint = f"http://127.0.0.1:{port}"
     tracing = TracerProvider(shutdown_on_exit=False)
     tracing.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint)))
@@ -39,7 +39,7 @@ def test_the_sdk_s_exporters(port: int, desk: Desk) -> None:
     logs.get_logger("l").emit(body="a record")
     logs.shutdown()
 
-    by_signal = {batch.signal: batch.payload for batch in desk.batches}
+    by_signal = {batch.signal: batch.payload for batch in stub.batches}
     spans = ExportTraceServiceRequest.FromString(by_signal[Signal.TRACES])
     assert spans.resource_spans[0].scope_spans[0].spans[0].name == "a span"
     metrics = ExportMetricsServiceRequest.FromString(by_signal[Signal.METRICS])
@@ -50,28 +50,28 @@ def test_the_sdk_s_exporters(port: int, desk: Desk) -> None:
 
 @pytest.mark.parametrize("refusal", [Overloaded(0.1, "busy"), Unavailable(0.1, "away"), RuntimeError("bug")], ids=str)
 def test_the_sdk_retries_retryable_errors_and_succeeds(
-    port: int, desk: Desk, refusal: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    port: int, stub: StubQueue, refusal: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Its filter would keep the second of two equal warnings from us.
     monkeypatch.setattr(logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter"), "filters", [])
-    desk.outcomes = [refusal, refusal]
+    stub.outcomes = [refusal, refusal]
     with caplog.at_level(logging.WARNING, "opentelemetry"):
         tracing = TracerProvider(shutdown_on_exit=False)
         tracing.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"http://127.0.0.1:{port}")))
         tracing.get_tracer("t").start_span("kept").end()
         tracing.shutdown()
-    assert len(desk.batches) == 3
-    assert len({batch.payload for batch in desk.batches}) == 1
+    assert len(stub.batches) == 3
+    assert len({batch.payload for batch in stub.batches}) == 1
     # The exporter says how long it waits: our word, not its own backoff with jitter.
     waits = [record.args[3] for record in caplog.records if "Transient error" in str(record.msg)]  # type: ignore[index]
     assert waits == pytest.approx([1.0 if isinstance(refusal, RuntimeError) else 0.1] * 2)
 
 
 @pytest.mark.parametrize("refusal", [Invalid("bad")], ids=str)
-def test_the_sdk_does_not_retry_what_is_final(port: int, desk: Desk, refusal: Outcome) -> None:
-    desk.outcomes = [refusal]
+def test_the_sdk_does_not_retry_what_is_final(port: int, stub: StubQueue, refusal: Outcome) -> None:
+    stub.outcomes = [refusal]
     tracing = TracerProvider(shutdown_on_exit=False)
     tracing.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"http://127.0.0.1:{port}")))
     tracing.get_tracer("t").start_span("dropped").end()
     tracing.shutdown()
-    assert len(desk.batches) == 1
+    assert len(stub.batches) == 1

@@ -22,8 +22,8 @@ from otelgres.collector.otlp.grpc_server import serve_grpc
 from otelgres.collector.system.listen import CannotListen
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
-from tests.acceptance.desk import TIMEOUT, Desk, LoopThread
 from tests.acceptance.grpc_receiver.serving import LIMIT, serving
+from tests.acceptance.stub_queue import TIMEOUT, LoopThread, StubQueue
 
 EXPORT = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -55,20 +55,20 @@ def refused(port: int, payload: bytes = b"") -> Any:
 
 @pytest.mark.parametrize("signal", Signal)
 @pytest.mark.parametrize("payload", [b"", b"\x0a\x00", b"anything at all \xff"], ids=["empty", "envelope", "junk"])
-def test_bytes_reach_submit_untouched(port: int, desk: Desk, signal: Signal, payload: bytes) -> None:
+def test_bytes_reach_submit_untouched(port: int, stub: StubQueue, signal: Signal, payload: bytes) -> None:
     assert call(port, payload, signal) == b""
-    assert desk.batches == [Batch(signal, payload)]
+    assert stub.batches == [Batch(signal, payload)]
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
-def test_compressed_calls(port: int, desk: Desk, compression: Any) -> None:
+def test_compressed_calls(port: int, stub: StubQueue, compression: Any) -> None:
     payload = b"telemetry " * 10_000
     assert call(port, payload, compression=compression) == b""
-    assert desk.batches[0].payload == payload
+    assert stub.batches[0].payload == payload
 
 
-def test_partial_success_is_in_the_response(port: int, desk: Desk) -> None:
-    desk.outcomes = [Accepted(2, "two spans without an id")]
+def test_partial_success_is_in_the_response(port: int, stub: StubQueue) -> None:
+    stub.outcomes = [Accepted(2, "two spans without an id")]
     partial = ExportTraceServiceResponse.FromString(call(port, b"")).partial_success
     assert (partial.rejected_spans, partial.error_message) == (2, "two spans without an id")
 
@@ -84,8 +84,8 @@ def test_partial_success_is_in_the_response(port: int, desk: Desk) -> None:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_refusals(port: int, desk: Desk, outcome: Any, code: Any, retry: float | None) -> None:
-    desk.outcomes = [outcome]
+def test_refusals(port: int, stub: StubQueue, outcome: Any, code: Any, retry: float | None) -> None:
+    stub.outcomes = [outcome]
     error = refused(port)
     trailers = dict(error.trailing_metadata())
     status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
@@ -101,9 +101,9 @@ def test_refusals(port: int, desk: Desk, outcome: Any, code: Any, retry: float |
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), KeyError("secret"), TimeoutError("secret")], ids=repr)
 def test_an_unexpected_error_is_unavailable_and_says_nothing(
-    port: int, desk: Desk, error: Exception, caplog: pytest.LogCaptureFixture
+    port: int, stub: StubQueue, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.outcomes = [error]
+    stub.outcomes = [error]
     with caplog.at_level(logging.ERROR):
         answer = refused(port)
     assert answer.code() is grpc.StatusCode.UNAVAILABLE
@@ -112,23 +112,23 @@ def test_an_unexpected_error_is_unavailable_and_says_nothing(
     assert any(record.exc_info for record in caplog.records if record.name == "otelgres.collector.otlp.export")
 
 
-def test_a_cancelled_submit_is_retryable(port: int, desk: Desk) -> None:
-    desk.outcomes = [asyncio.CancelledError()]
+def test_a_cancelled_submit_is_retryable(port: int, stub: StubQueue) -> None:
+    stub.outcomes = [asyncio.CancelledError()]
     assert refused(port).code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
-def test_over_the_limit_is_final(port: int, desk: Desk) -> None:
+def test_over_the_limit_is_final(port: int, stub: StubQueue) -> None:
     assert call(port, bytes(LIMIT)) == b""
     for payload, options in ((bytes(LIMIT + 1), {}), (bytes(50 * LIMIT), {"compression": grpc.Compression.Gzip})):
         with pytest.raises(grpc.RpcError) as caught:
             call(port, payload, **options)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         assert not dict(caught.value.trailing_metadata())
-    assert len(desk.batches) == 1
+    assert len(stub.batches) == 1
 
 
-def test_the_default_limit_is_64_mib(loop: LoopThread, desk: Desk) -> None:
-    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0))
+def test_the_default_limit_is_64_mib(loop: LoopThread, stub: StubQueue) -> None:
+    server = loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", 0))
     try:
         assert call(server.port, bytes(20 * 1024 * 1024)) == b""
         assert refused(server.port, bytes(64 * 1024 * 1024 + 1)).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -144,23 +144,23 @@ def test_unknown_services_and_methods(port: int) -> None:
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_many_calls_wait_at_the_same_time(loop: LoopThread, port: int, desk: Desk) -> None:
+def test_many_calls_wait_at_the_same_time(loop: LoopThread, port: int, stub: StubQueue) -> None:
     released = asyncio.Event()
 
     async def wait() -> Outcome:
         await released.wait()
         return Accepted()
 
-    desk.outcomes = [wait] * 100
+    stub.outcomes = [wait] * 100
     with channel(port) as opened:
         calls = [opened.unary_unary(EXPORT[Signal.LOGS]).future(b"%d" % i, timeout=TIMEOUT) for i in range(100)]
-        loop.run(desk.until(100))
+        loop.run(stub.until(100))
         loop.loop.call_soon_threadsafe(released.set)
         assert [c.result() for c in calls] == [b""] * 100
-    assert sorted(int(batch.payload) for batch in desk.batches) == list(range(100))
+    assert sorted(int(batch.payload) for batch in stub.batches) == list(range(100))
 
 
-def test_a_client_that_gives_up_cancels_its_submit_and_nothing_else(port: int, desk: Desk) -> None:
+def test_a_client_that_gives_up_cancels_its_submit_and_nothing_else(port: int, stub: StubQueue) -> None:
     cancelled = threading.Event()
 
     async def wait_forever() -> Outcome:
@@ -170,7 +170,7 @@ def test_a_client_that_gives_up_cancels_its_submit_and_nothing_else(port: int, d
             cancelled.set()
             raise
 
-    desk.outcomes = [wait_forever]
+    stub.outcomes = [wait_forever]
     with channel(port) as opened:
         with pytest.raises(grpc.RpcError) as caught:
             opened.unary_unary(EXPORT[Signal.LOGS])(b"", timeout=0.2)
@@ -179,27 +179,27 @@ def test_a_client_that_gives_up_cancels_its_submit_and_nothing_else(port: int, d
         assert opened.unary_unary(EXPORT[Signal.LOGS])(b"", timeout=TIMEOUT) == b""
 
 
-def test_a_port_in_use_is_an_error_that_names_it(loop: LoopThread, port: int, desk: Desk) -> None:
+def test_a_port_in_use_is_an_error_that_names_it(loop: LoopThread, port: int, stub: StubQueue) -> None:
     with pytest.raises(CannotListen, match=rf"OTLP/gRPC on 127\.0\.0\.1:{port}: the port is in use"):
-        loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", port))
+        loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", port))
     assert call(port, b"") == b""
 
 
-def test_workers_may_share_a_port(loop: LoopThread, desk: Desk) -> None:
-    with serving(loop, desk, reuse_port=True) as port:
-        second = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", port, reuse_port=True))
+def test_workers_may_share_a_port(loop: LoopThread, stub: StubQueue) -> None:
+    with serving(loop, stub, reuse_port=True) as port:
+        second = loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", port, reuse_port=True))
         assert second.port == port
         loop.run(second.stop(0))
 
 
-def test_an_address_that_is_not_ours(loop: LoopThread, desk: Desk) -> None:
+def test_an_address_that_is_not_ours(loop: LoopThread, stub: StubQueue) -> None:
     with pytest.raises(CannotListen, match=r"cannot serve OTLP/gRPC on 192\.0\.2\.1:0"):
-        loop.run(serve_grpc(desk.pipeline(), "192.0.2.1", 0))
+        loop.run(serve_grpc(stub.pipeline(), "192.0.2.1", 0))
 
 
-def test_ipv6(loop: LoopThread, desk: Desk) -> None:
+def test_ipv6(loop: LoopThread, stub: StubQueue) -> None:
     try:
-        server = loop.run(serve_grpc(desk.pipeline(), "::1", 0))
+        server = loop.run(serve_grpc(stub.pipeline(), "::1", 0))
     except CannotListen:
         pytest.skip("no IPv6 here")
     try:
@@ -209,41 +209,41 @@ def test_ipv6(loop: LoopThread, desk: Desk) -> None:
         loop.run(server.stop(0))
 
 
-def test_stop_waits_for_calls_in_flight(loop: LoopThread, desk: Desk) -> None:
+def test_stop_waits_for_calls_in_flight(loop: LoopThread, stub: StubQueue) -> None:
     released = asyncio.Event()
 
     async def wait() -> Outcome:
         await released.wait()
         return Accepted()
 
-    desk.outcomes = [wait]
-    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0))
+    stub.outcomes = [wait]
+    server = loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", 0))
     with channel(server.port) as opened:
         running = opened.unary_unary(EXPORT[Signal.LOGS]).future(b"x", timeout=TIMEOUT)
 
-        loop.run(desk.until(1))
+        loop.run(stub.until(1))
         stopping = loop.start(server.stop(TIMEOUT))
         loop.loop.call_soon_threadsafe(released.set)
         assert running.result() == b""
         stopping.result(TIMEOUT)
 
 
-def test_stop_ends_what_takes_too_long_so_that_it_is_retried(loop: LoopThread, desk: Desk) -> None:
+def test_stop_ends_what_takes_too_long_so_that_it_is_retried(loop: LoopThread, stub: StubQueue) -> None:
     async def wait_forever() -> Outcome:
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
 
-    desk.outcomes = [wait_forever]
-    server = loop.run(serve_grpc(desk.pipeline(), "127.0.0.1", 0))
+    stub.outcomes = [wait_forever]
+    server = loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", 0))
     with channel(server.port) as opened:
         running = opened.unary_unary(EXPORT[Signal.LOGS]).future(b"x", timeout=TIMEOUT)
 
-        loop.run(desk.until(1))
+        loop.run(stub.until(1))
         loop.run(server.stop(0.1))
         assert running.exception().code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
-def test_connections_are_bounded(loop: LoopThread, desk: Desk) -> None:
-    with serving(loop, desk, max_connections=2) as port, channel(port) as first, channel(port) as second:
+def test_connections_are_bounded(loop: LoopThread, stub: StubQueue) -> None:
+    with serving(loop, stub, max_connections=2) as port, channel(port) as first, channel(port) as second:
         for opened in (first, second):
             assert opened.unary_unary(EXPORT[Signal.LOGS])(b"", timeout=TIMEOUT) == b""
         assert refused(port).code() is grpc.StatusCode.UNAVAILABLE
@@ -292,21 +292,21 @@ def _call_frames(encoding: bytes, message: bytes) -> bytes:
     [(gzip.compress(bytes(50 * 1024 * 1024)), b"8"), (gzip.compress(b"x" * 999)[:-5], b"13"), (b"junk", b"13")],
     ids=["bomb", "truncated", "junk"],
 )
-def test_broken_compression_is_final(port: int, desk: Desk, message: bytes, status: bytes) -> None:
+def test_broken_compression_is_final(port: int, stub: StubQueue, message: bytes, status: bytes) -> None:
     with _http2(port) as sock:
         sock.sendall(_call_frames(b"gzip", message))
         trailers = next(payload for kind, _, payload in _frames(sock) if kind == 1)
     assert b"grpc-status" + bytes([len(status)]) + status in trailers
-    assert desk.batches == []
+    assert stub.batches == []
 
 
-def test_a_coding_that_grpc_does_not_know_is_final_and_named(port: int, desk: Desk) -> None:
+def test_a_coding_that_grpc_does_not_know_is_final_and_named(port: int, stub: StubQueue) -> None:
     with _http2(port) as sock:
         sock.sendall(_call_frames(b"zstd", zstandard.compress(b"")))
         answer = next(payload for kind, _, payload in _frames(sock) if kind == 1)
     assert b"grpc-status\x0213" in answer
     assert b"grpc-encoding" in answer
-    assert desk.batches == []
+    assert stub.batches == []
 
 
 def test_pings_on_an_idle_connection_do_not_end_it(port: int) -> None:

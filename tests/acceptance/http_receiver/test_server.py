@@ -18,7 +18,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import request_to_json
 from otelgres.exporters.outcome import Accepted, Invalid, Overloaded, TooLarge, Unavailable
-from tests.acceptance.desk import TIMEOUT, Desk
 from tests.acceptance.http_client import (
     JSON,
     LIMIT,
@@ -31,19 +30,20 @@ from tests.acceptance.http_client import (
     read_response,
     until_closed,
 )
+from tests.acceptance.stub_queue import TIMEOUT, StubQueue
 
 
 @pytest.mark.parametrize("signal", Signal)
-def test_protobuf_reaches_submit_untouched(port: int, desk: Desk, signal: Signal) -> None:
+def test_protobuf_reaches_submit_untouched(port: int, stub: StubQueue, signal: Signal) -> None:
     answer = post(port, b"anything \xff", path=f"/v1/{signal}")
     assert (answer.status, answer.headers["Content-Type"], answer.body) == (200, PROTOBUF, b"")
-    assert desk.batches == [Batch(signal, b"anything \xff")]
+    assert stub.batches == [Batch(signal, b"anything \xff")]
 
 
-def test_json_reaches_submit_as_protobuf(port: int, desk: Desk) -> None:
+def test_json_reaches_submit_as_protobuf(port: int, stub: StubQueue) -> None:
     answer = post(port, LINE, JSON)
     assert (answer.status, answer.headers["Content-Type"], answer.body) == (200, JSON, b"{}")
-    assert desk.batches == [Batch(Signal.TRACES, PAYLOAD)]
+    assert stub.batches == [Batch(Signal.TRACES, PAYLOAD)]
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,17 @@ def test_json_reaches_submit_as_protobuf(port: int, desk: Desk) -> None:
     ],
 )
 def test_media_types_with_parameters_in_any_case(
-    port: int, desk: Desk, content_type: str, own: str, body: bytes
+    port: int, stub: StubQueue, content_type: str, own: str, body: bytes
 ) -> None:
     answer = post(port, body, content_type)
     assert (answer.status, answer.headers["Content-Type"]) == (200, own)
-    assert desk.batches == [Batch(Signal.TRACES, PAYLOAD)]
+    assert stub.batches == [Batch(Signal.TRACES, PAYLOAD)]
 
 
-def test_empty_requests_are_valid(port: int, desk: Desk) -> None:
+def test_empty_requests_are_valid(port: int, stub: StubQueue) -> None:
     assert post(port, b"").status == 200
     assert post(port, b"{}", JSON).status == 200
-    assert [batch.payload for batch in desk.batches] == [b"", b""]
+    assert [batch.payload for batch in stub.batches] == [b"", b""]
 
 
 def _raw_deflate(data: bytes) -> bytes:
@@ -89,13 +89,13 @@ def _raw_deflate(data: bytes) -> bytes:
         ("zstd, gzip", lambda data: gzip.compress(zstandard.compress(data))),
     ],
 )
-def test_content_codings(port: int, desk: Desk, encoding: str, coding: str, compress: Any) -> None:
+def test_content_codings(port: int, stub: StubQueue, encoding: str, coding: str, compress: Any) -> None:
     body, content_type = (LINE, JSON) if encoding == "json" else (PAYLOAD, PROTOBUF)
     assert post(port, compress(body), content_type, Content_Encoding=coding).status == 200
-    assert desk.batches == [Batch(Signal.TRACES, PAYLOAD)]
+    assert stub.batches == [Batch(Signal.TRACES, PAYLOAD)]
 
 
-def test_chunked_bodies_and_large_ones(port: int, desk: Desk) -> None:
+def test_chunked_bodies_and_large_ones(port: int, stub: StubQueue) -> None:
     large = ExportTraceServiceRequest()
     large.resource_spans.add().schema_url = "x" * 200_000
     payload = large.SerializeToString()
@@ -105,10 +105,10 @@ def test_chunked_bodies_and_large_ones(port: int, desk: Desk) -> None:
     assert post(port, payload).status == 200
     assert post(port, line, JSON).status == 200
     assert post(port, [gzip.compress(line)], JSON, Content_Encoding="gzip").status == 200
-    assert [batch.payload for batch in desk.batches] == [payload] * 4
+    assert [batch.payload for batch in stub.batches] == [payload] * 4
 
 
-def test_one_connection_carries_many_requests(port: int, desk: Desk) -> None:
+def test_one_connection_carries_many_requests(port: int, stub: StubQueue) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     for method, path, body, headers, status in [
         ("POST", "/v1/traces", PAYLOAD, {"Content-Type": PROTOBUF}, 200),
@@ -126,7 +126,7 @@ def test_one_connection_carries_many_requests(port: int, desk: Desk) -> None:
     connection.close()
 
 
-def test_expect_100_continue(port: int, desk: Desk) -> None:
+def test_expect_100_continue(port: int, stub: StubQueue) -> None:
     with raw(port) as sock:
         head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\nExpect: 100-continue\r\n"
         sock.sendall(f"{head}Content-Length: 3\r\nConnection: close\r\n\r\n".encode())
@@ -136,10 +136,10 @@ def test_expect_100_continue(port: int, desk: Desk) -> None:
     with raw(port) as sock:
         sock.sendall(f"{head}Content-Length: {LIMIT + 1}\r\n\r\n".encode())
         assert read_response(sock).status == 413
-    assert [batch.payload for batch in desk.batches] == [b"abc"]
+    assert [batch.payload for batch in stub.batches] == [b"abc"]
 
 
-def test_an_offer_to_upgrade_is_ignored(port: int, desk: Desk) -> None:
+def test_an_offer_to_upgrade_is_ignored(port: int, stub: StubQueue) -> None:
     # Java's HTTP client makes it on every first request of a connection.
     upgrade = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
@@ -149,11 +149,11 @@ def test_an_offer_to_upgrade_is_ignored(port: int, desk: Desk) -> None:
         response.read()
         assert response.status == 200
     connection.close()
-    assert [batch.payload for batch in desk.batches] == [PAYLOAD] * 3
+    assert [batch.payload for batch in stub.batches] == [PAYLOAD] * 3
 
 
 @pytest.mark.parametrize("pieces", [1, 2, 3, 400])
-def test_an_offer_to_upgrade_is_ignored_however_it_arrives(port: int, desk: Desk, pieces: int) -> None:
+def test_an_offer_to_upgrade_is_ignored_however_it_arrives(port: int, stub: StubQueue, pieces: int) -> None:
     head = f"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: {PROTOBUF}\r\n"
     offer = f"{head}Connection: close, Upgrade\r\nUpgrade: h2c\r\n".encode()
     request = offer + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"
@@ -163,12 +163,12 @@ def test_an_offer_to_upgrade_is_ignored_however_it_arrives(port: int, desk: Desk
         for at in range(0, len(request), size):
             sock.sendall(request[at : at + size])
         assert until_closed(sock).startswith(b"HTTP/1.1 200 ")
-    assert desk.batches == [Batch(Signal.TRACES, b"abcdef")]
+    assert stub.batches == [Batch(Signal.TRACES, b"abcdef")]
 
 
 @pytest.mark.parametrize(("content_type", "body"), [(PROTOBUF, PAYLOAD), (JSON, LINE)])
-def test_partial_success(port: int, desk: Desk, content_type: str, body: bytes) -> None:
-    desk.outcomes = [Accepted(2, "two without an id")]
+def test_partial_success(port: int, stub: StubQueue, content_type: str, body: bytes) -> None:
+    stub.outcomes = [Accepted(2, "two without an id")]
     answer = post(port, body, content_type)
     assert (answer.status, answer.headers["Content-Type"]) == (200, content_type)
     if content_type == JSON:
@@ -192,9 +192,16 @@ def test_partial_success(port: int, desk: Desk, content_type: str, body: bytes) 
     ids=str,
 )
 def test_refusals(
-    port: int, desk: Desk, outcome: Any, status: int, code: int, retry_after: str | None, content_type: str, body: bytes
+    port: int,
+    stub: StubQueue,
+    outcome: Any,
+    status: int,
+    code: int,
+    retry_after: str | None,
+    content_type: str,
+    body: bytes,
 ) -> None:
-    desk.outcomes = [outcome]
+    stub.outcomes = [outcome]
     answer = post(port, body, content_type)
     assert (answer.status, answer.headers["Content-Type"]) == (status, content_type)
     assert answer.headers["Retry-After"] == retry_after
@@ -203,9 +210,9 @@ def test_refusals(
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), TimeoutError("secret"), asyncio.CancelledError()], ids=repr)
 def test_an_unexpected_error_is_503_and_says_nothing(
-    port: int, desk: Desk, error: BaseException, caplog: pytest.LogCaptureFixture
+    port: int, stub: StubQueue, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.outcomes = [error, error]
+    stub.outcomes = [error, error]
     for content_type, body in ((JSON, LINE), (PROTOBUF, PAYLOAD)):
         answer = post(port, body, content_type)
         assert (answer.status, answer.headers["Retry-After"], answer.headers["Content-Type"]) == (
@@ -254,12 +261,12 @@ def test_a_query_string_is_no_other_path(port: int) -> None:
 
 @pytest.mark.parametrize(("content_type", "body"), [(PROTOBUF, PAYLOAD), (JSON, LINE)])
 @pytest.mark.parametrize("coding", ["br", "gzip, br", "gzip, gzip, gzip"])
-def test_other_content_codings(port: int, desk: Desk, content_type: str, body: bytes, coding: str) -> None:
+def test_other_content_codings(port: int, stub: StubQueue, content_type: str, body: bytes, coding: str) -> None:
     answer = post(port, body, content_type, Content_Encoding=coding)
     assert (answer.status, answer.headers["Content-Type"]) == (415, content_type)
     assert answer.headers["Accept-Encoding"] == "gzip, deflate, zstd"
     assert answer.error[0] == 3
-    assert desk.batches == []
+    assert stub.batches == []
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
@@ -268,19 +275,19 @@ def test_other_content_codings(port: int, desk: Desk, content_type: str, body: b
     [b"", b"junk", gzip.compress(PAYLOAD)[:-3], zlib.compress(PAYLOAD)[:-3]],
     ids=["empty", "junk", "cut gzip", "cut zlib"],
 )
-def test_broken_compression_is_400(port: int, desk: Desk, coding: str, body: bytes) -> None:
+def test_broken_compression_is_400(port: int, stub: StubQueue, coding: str, body: bytes) -> None:
     answer = post(port, body, JSON, Content_Encoding=coding)
     assert (answer.status, answer.error[0]) == (400, 3)
-    assert desk.batches == []
+    assert stub.batches == []
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"resourceSpans":3}', b"[" * 50_000, b"\xff"], ids=lambda b: repr(b[:9])
 )
-def test_broken_json_is_400(port: int, desk: Desk, body: bytes) -> None:
+def test_broken_json_is_400(port: int, stub: StubQueue, body: bytes) -> None:
     answer = post(port, body, JSON)
     assert (answer.status, answer.headers["Content-Type"], answer.error[0]) == (400, JSON, 3)
-    assert desk.batches == []
+    assert stub.batches == []
 
 
 def test_a_bad_id_says_where(port: int) -> None:

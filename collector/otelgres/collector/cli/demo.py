@@ -19,10 +19,10 @@ from otelgres.collector.cli.options import data_option
 from otelgres.collector.system.data_folder import default_data_dir
 from otelgres.collector.tools.demo import report
 from otelgres.collector.tools.demo.child import ChildError
+from otelgres.collector.tools.demo.comparison import problem
 from otelgres.collector.tools.demo.findings import Findings, read_findings
 from otelgres.collector.tools.demo.receiving import receiving
 from otelgres.collector.tools.demo.system import Endpoints, SentItems, missing_packages, run_system
-from otelgres.collector.tools.demo.verdict import problem
 from otelgres.exporters.extras import installing
 from otelgres.exporters.plural import counted
 

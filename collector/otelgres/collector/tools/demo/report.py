@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from otelgres.collector.tools.demo.comparison import answered
 from otelgres.collector.tools.demo.findings import Findings
 from otelgres.collector.tools.demo.system import SentItems
-from otelgres.collector.tools.demo.verdict import answered
 from otelgres.exporters.plural import counted
 
 Row: TypeAlias = Mapping[str, Any]

@@ -1,6 +1,6 @@
-"""What stands behind a server under test: a loop of its own in a thread, and a desk that takes batches and answers.
+"""What stands behind a server under test: a loop of its own in a thread, and a queue that answers as scripted.
 
-The desk is the queue, scripted; everything in front of it is real.
+Only the queue is scripted; everything in front of it is real.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ T = TypeVar("T")
 TIMEOUT = 60.0
 
 
-class Desk:
+class StubQueue:
     """Records each batch; answers with ``outcomes`` in turn and with ``Accepted()`` when they are used up."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Desk:
         self.outcomes: list[Outcome | BaseException | Callable[[], Awaitable[Outcome]]] = []
 
     def pipeline(self, **options: Any) -> Pipeline:
-        """What servers are given, with this desk as its queue."""
+        """What servers are given, with this as the queue."""
         return Pipeline(self, self.metrics, self.rejections, **options)
 
     def requests(self) -> dict[str, int]:
