@@ -262,7 +262,8 @@ def test_a_kill_during_replay_duplicates_nothing(database: str, tmp_path: Path) 
     with proxied(database) as (proxy, dsn), receiving(dsn, tmp_path) as receiver:
         receiver.until_ready()
         proxy.refuse()
-        sent = [fresh(1000) for _ in range(16)]
+        # Several transactions of the replayer, with seconds between the first and the last.
+        sent = [fresh(1000) for _ in range(48)]
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             answers = pool.map(lambda numbers: send(Grpc(receiver.grpc), ItemKind.LOG_WITHOUT_UID, numbers), sent)
         assert all(answer.accepted for answer in answers)
