@@ -72,7 +72,8 @@ $(DEMO): EXTRAS := server,embedded,demo
 $(STAMP): EXTRAS := dev
 
 $(RUNNING) $(DEMO) $(STAMP): pyproject.toml
-	@test -x $(BIN)/python || { echo "Making $(VENV) ..."; $(PYTHON) -m venv $(VENV); } || \
+	@# pip is the last that venv installs: without it, an earlier make was interrupted.
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV) ..."; $(PYTHON) -m venv --clear $(VENV); } || \
 		{ echo "The venv module is missing: install it (Debian: apt install python3-venv)." >&2; exit 1; }
 	@echo "Installing otelgres[$(EXTRAS)] into $(VENV) ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]'

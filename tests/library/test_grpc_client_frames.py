@@ -123,6 +123,7 @@ def test_a_refused_stream_is_sent_once_more() -> None:
         ("503", "UNAVAILABLE"),
         ("504", "UNAVAILABLE"),
         ("500", "UNKNOWN"),
+        ("302", "UNAVAILABLE"),
     ],
 )
 def test_answers_of_http_have_the_status_of_the_specification(status: str, code: str) -> None:
@@ -132,7 +133,7 @@ def test_answers_of_http_have_the_status_of_the_specification(status: str, code:
 
 def test_a_page_is_no_answer() -> None:
     page = headers(1, {":status": "200", "content-type": "text/html"}) + frame(DATA, END_STREAM, 1, b"<html>")
-    assert reply_to(page) == Reply("UNKNOWN", "content-type 'text/html' instead of an answer of gRPC")
+    assert reply_to(page) == Reply("UNAVAILABLE", "content-type 'text/html' instead of an answer of gRPC")
 
 
 def test_pings_and_settings_are_answered_and_obeyed() -> None:

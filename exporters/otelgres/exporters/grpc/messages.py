@@ -35,6 +35,7 @@ _CODES: Final = (
     "DATA_LOSS",
     "UNAUTHENTICATED",
 )
+_BY_NUMBER: Final = {str(number): code for number, code in enumerate(_CODES)}
 _OF_HTTP: Final = {
     "400": "INTERNAL",
     "401": "UNAUTHENTICATED",
@@ -123,18 +124,22 @@ class Answer:
         status = self._fields.get("grpc-status")
         if status is None:
             return self._without_status()
-        code = _CODES[int(status)] if status.isdecimal() and int(status) < len(_CODES) else "UNKNOWN"
+        code = _BY_NUMBER.get(status, "UNKNOWN")
         details = unquote(self._fields.get("grpc-message", ""), errors="replace")
         trailers = {name: _decoded(name, value) for name, value in self._fields.items()}
         return Reply(code, details, trailers, self._message() if code == "OK" else b"")
 
     def _without_status(self) -> Reply:
+        """The specification says UNKNOWN for most of these, and OTLP drops data for it. A redirect or an answer that is
+        not gRPC's says nothing about the data: it is UNAVAILABLE.
+        """
         http, content = self._fields.get(":status", ""), self._fields.get("content-type", "")
         if http != "200":
-            return Reply(_OF_HTTP.get(http, "UNKNOWN"), f"HTTP {http} instead of an answer of gRPC")
+            code = "UNAVAILABLE" if http.startswith("3") else _OF_HTTP.get(http, "UNKNOWN")
+            return Reply(code, f"HTTP {http} instead of an answer of gRPC")
         if not content.startswith("application/grpc"):
-            return Reply("UNKNOWN", f"content-type {content!r} instead of an answer of gRPC")
-        return Reply("UNKNOWN", "an answer without grpc-status")
+            return Reply("UNAVAILABLE", f"content-type {content!r} instead of an answer of gRPC")
+        return Reply("UNAVAILABLE", "an answer without grpc-status")
 
     def _message(self) -> bytes:
         """The message; empty if it cannot be read, since the status already says that the request was accepted."""
