@@ -4,6 +4,7 @@ A signal handler of the application stays in effect.
 """
 
 import atexit
+import contextlib
 import multiprocessing.util
 import os
 import signal
@@ -47,7 +48,9 @@ def _handle_sigterm(telemetry: Telemetry) -> None:
 
     def flush_in_background(signum: int, frame: FrameType | None) -> None:
         # Does not wait: the application's handler decides how to end, and atexit flushes again.
-        threading.Thread(target=telemetry.force_flush, daemon=True).start()
+        # Where no thread can be started (gevent's event loop, a limit), atexit alone flushes.
+        with contextlib.suppress(Exception):
+            threading.Thread(target=telemetry.force_flush, daemon=True).start()
         previous(signum, frame)
 
     signal.signal(signal.SIGTERM, flush_and_exit if previous is signal.SIG_DFL else flush_in_background)

@@ -150,6 +150,25 @@ def test_an_own_sigterm_handler_is_called_and_decides() -> None:
         assert_delivered_once(receiver, "a")
 
 
+# As in the event loop of gevent, or at the limit of threads.
+NO_THREADS = """
+def start(thread):
+    raise AssertionError("Impossible to call blocking function in the event loop callback")
+threading.Thread.start = start
+"""
+
+
+def test_an_own_sigterm_handler_is_called_where_no_thread_can_be_started() -> None:
+    source = OWN_HANDLER.format(end="os._exit(5)") + START + NO_THREADS + SIGTERM
+    with Receiver() as receiver, app(source, receiver.grpc_endpoint, "grpc", **LATE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.terminate()
+
+        assert process.communicate(timeout=DEADLINE) == ("mine 15\n", "")
+        assert process.returncode == 5
+
+
 def test_signal_handlers_can_be_left_alone_and_threads_do_not_touch_them() -> None:
     source = """
 import signal, sys, threading
