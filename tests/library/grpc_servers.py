@@ -20,7 +20,7 @@ DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION =
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # How long a script waits for the client, in seconds.
-PATIENCE = 60.0
+TIMEOUT = 60.0
 GRPC = {":status": "200", "content-type": "application/grpc"}
 
 
@@ -130,7 +130,7 @@ def _serve(listener: socket.socket, server: Scripted, scripts: "tuple[Callable[[
             sock, _ = listener.accept()
         except OSError:
             return
-        sock.settimeout(PATIENCE)
+        sock.settimeout(TIMEOUT)
         script = scripts[min(server.connections, len(scripts) - 1)]
         server.connections += 1
         with sock, contextlib.suppress(OSError, EOFError):

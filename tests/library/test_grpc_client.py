@@ -15,7 +15,7 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.outcome import Accepted, Overloaded, TooLarge, Unavailable
 from otelgres.exporters.target import Target
-from tests.library.grpc_servers import PATIENCE, client, real_server
+from tests.library.grpc_servers import TIMEOUT, client, real_server
 from tests.library.otlp_receiver import Receiver, run_app, unused_port
 
 METHOD = "/a.Service/Call"
@@ -39,7 +39,7 @@ def export(message: bytes, context: Any) -> bytes:
     if word == b"wait":
         gone = threading.Event()
         context.add_callback(gone.set)
-        gone.wait(PATIENCE)
+        gone.wait(TIMEOUT)
     if word == b"abort":
         context.abort(getattr(grpc.StatusCode, rest.decode()), "trop chargé: 100%\n")
     if word == b"details":

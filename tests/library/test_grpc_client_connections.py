@@ -19,7 +19,7 @@ import pytest
 from otelgres.exporters.grpc.client import GrpcClient
 from otelgres.exporters.grpc.messages import Reply
 from tests.acceptance.certificates import Authority, Pair
-from tests.library.grpc_servers import PATIENCE, Peer, client, real_server, stub
+from tests.library.grpc_servers import TIMEOUT, Peer, client, real_server, stub
 from tests.library.otlp_receiver import run_app, unused_port
 
 METHOD = "/a.Service/Call"
@@ -216,7 +216,7 @@ class Proxy:
 
 def _copy(one: socket.socket, two: socket.socket) -> None:
     while True:
-        for ready in select.select([one, two], [], [], PATIENCE)[0]:
+        for ready in select.select([one, two], [], [], TIMEOUT)[0]:
             data = ready.recv(65536)
             if not data:
                 return
@@ -307,7 +307,7 @@ def test_another_thread_ends_a_call(listener: Callable[[], Any], secure: bool) -
         threading.Event().wait(0.2)  # so that it most likely waits in the system; without it the test passes as well
         began = time.monotonic()
         one.close()
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         assert time.monotonic() - began < 20
         assert replies == [Reply("CANCELLED", "closed before the answer arrived")]
         assert one.unary(METHOD, b"", 10).code == "CANCELLED"

@@ -17,10 +17,10 @@ from tests.library.grpc_servers import (
     DATA,
     END_STREAM,
     GRPC,
-    PATIENCE,
     PING,
     RST_STREAM,
     SETTINGS,
+    TIMEOUT,
     WINDOW_UPDATE,
     Peer,
     answer,
@@ -80,9 +80,9 @@ def test_an_exporter_that_is_aborted_closes_its_connection() -> None:
         outcomes: list[Outcome] = []
         thread = threading.Thread(target=lambda: outcomes.extend(exporter.write([Batch(Signal.LOGS, b"x")])))
         thread.start()
-        assert arrived.wait(PATIENCE)
+        assert arrived.wait(TIMEOUT)
         exporter.abort()
-        assert server.ended.acquire(timeout=PATIENCE / 2)
+        assert server.ended.acquire(timeout=TIMEOUT / 2)
         thread.join()
     assert [type(outcome) for outcome in outcomes] == [Unavailable]
 
