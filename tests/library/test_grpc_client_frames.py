@@ -225,7 +225,10 @@ def test_the_wrong_port_is_named() -> None:
     advice = "use the gRPC port (usually 4317), or protocol http/protobuf"
     with Receiver() as receiver:
         reply = client(receiver.http_port).unary(METHOD, b"x", 30)
-    assert reply == Reply("UNAVAILABLE", f"this port speaks HTTP/1, not gRPC: {advice}")
+    # Some servers of HTTP/1 answer with a status line, which is shown.
+    assert reply.code == "UNAVAILABLE"
+    assert reply.details.startswith("this port speaks HTTP/1, not gRPC")
+    assert reply.details.endswith(advice)
     reply = reply_to(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
     assert reply == Reply("UNAVAILABLE", f"this port speaks HTTP/1, not gRPC (HTTP/1.1 400 Bad Request): {advice}")
     assert reply_to(b"SSH-2.0-x\r\n").details == "the answer is not HTTP/2: is this the gRPC port (usually 4317)?"
