@@ -50,11 +50,15 @@ class Telemetry:
     counts: "Counts | None" = None
     handler: logging.Handler | None = None
     shutdown_timeout: float = DEFAULT_SHUTDOWN_TIMEOUT
-    ended: bool = False
     _deadline: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _finished: bool = False
     _in_time: bool = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether a shutdown has begun."""
+        return self._deadline is not None
 
     def stats(self) -> dict[str, dict[str, int]]:
         """Counts of this process: for each signal the items by disposition, changed ``values``, ``spool`` bytes.
@@ -89,7 +93,6 @@ class Telemetry:
         """
         if self._deadline is None:
             self._deadline = time.monotonic() + (self.shutdown_timeout if timeout is None else timeout)
-        self.ended = True
         if self.handler is not None:
             # Here and not on the thread below: a signal may have interrupted a thread that holds logging's lock.
             logging.getLogger().removeHandler(self.handler)

@@ -13,7 +13,7 @@ CHILDREN = 50
 # Each export connects again: the circuit breaker would let the parent rest. While a child is forked, the parent's
 # threads are anywhere in an export.
 FORKS = """
-import logging, os, random, sys, threading, time
+import logging, os, random, select, sys, threading, time
 from otel_setup import checkpoint, configure_telemetry, shutdown_telemetry
 from otel_setup.export.circuit_breaker import CircuitBreaker
 CircuitBreaker.record = lambda self, outcome: None
@@ -24,18 +24,19 @@ def work():
         log.warning("parent"); checkpoint("PARENT"); time.sleep(0.001)
 threading.Thread(target=work, daemon=True).start()
 children = []
+# Open for writing in each child until it ends.
+ends, open_in_children = os.pipe()
 for number in range(int(sys.argv[3])):
     child = os.fork()
     if not child:
         log.warning("child"); checkpoint("CHILD"); shutdown_telemetry(0.3); os._exit(0)
     children.append(child)
     time.sleep(random.random() / 50)
-until = time.monotonic() + 40
-while children and time.monotonic() < until:
-    children = [child for child in children if os.waitpid(child, os.WNOHANG)[0] == 0]
-    time.sleep(0.02)
-for child in children: os.kill(child, 9)
-print(len(children), "hang")
+os.close(open_in_children)
+if not select.select([ends], [], [], 40)[0]:
+    for child in children: os.kill(child, 9)
+hang = sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0 for child in children)
+print(hang, "hang")
 """
 
 

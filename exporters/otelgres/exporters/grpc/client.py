@@ -47,7 +47,9 @@ class GrpcClient:
         self._closed = False
 
     def unary(self, path: str, message: bytes, timeout: float) -> Reply:
-        """Calls method ``path``; ``timeout`` is seconds for everything. Errors are replies with a gRPC status.
+        """Calls method ``path``; Errors are replies with a gRPC status.
+
+        ``timeout`` is seconds for everything but the name's resolution, which the system does not let us end.
 
         The request is sent a second time if the server says that it has not looked at it, or if a connection that was
         open before turns out to be closed and nothing has arrived since. In the second case a server that stopped at
