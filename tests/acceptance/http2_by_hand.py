@@ -77,6 +77,10 @@ class Http2:
             self._sock.sendall(frame(_DATA, int(last and number == len(pieces)), stream, piece))
         self._sent[stream] += len(data)
 
+    def raw(self, data: bytes) -> None:
+        """Sends bytes as they are."""
+        self._sock.sendall(data)
+
     def end(self, stream: int) -> None:
         self._sock.sendall(frame(_DATA, 1, stream, b""))
 
