@@ -8,7 +8,7 @@ RUNNING := $(VENV)/.running
 DEMO := $(VENV)/.demo
 STAMP := $(VENV)/.installed
 
-.PHONY: run demo test lint types contracts tests audit test-interop test-restarts test-lowest test-matrix bench docs picture secrets fuzz build clean
+.PHONY: run demo test lint types contracts tests audit test-interop test-restarts test-lowest test-matrix attack bench docs picture secrets fuzz build clean
 
 run: $(RUNNING)  ## PostgreSQL and the receiver, until Ctrl-C
 	@$(BIN)/otelgres up
@@ -50,6 +50,9 @@ fuzz: $(STAMP)  ## FUZZ_SECONDS (60) of each kind of fuzzing
 	$(BIN)/python -m tests.fuzz.run --seconds $${FUZZ_SECONDS:-60} --seed $${FUZZ_SEED:-1}
 	$(BIN)/python -m tests.fuzz.http $$(( $${FUZZ_SECONDS:-60} * 300 ))
 	$(BIN)/python -m tests.fuzz.rows $$(( $${FUZZ_SECONDS:-60} * 100 ))
+
+attack: $(STAMP)  ## amplifiers, floods, greedy senders, every routine as every login: what held
+	$(BIN)/python -m tests.attack.run
 
 bench: $(RUNNING)
 	$(BIN)/otelgres bench ingest

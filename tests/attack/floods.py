@@ -21,7 +21,7 @@ from tests.acceptance.http2_by_hand import TRACES, frame, http2
 from tests.attack.result import Result
 
 GROUP: Final = "floods"
-_SECONDS: Final = 8.0
+SECONDS: Final = 8.0
 _PAUSE: Final = 0.05
 # Of the receiver, above what it had before: a limit of docs/security.md, less than a tenth of the worst case there.
 _MEMORY: Final = 256 << 20
@@ -41,20 +41,21 @@ class Receiver(NamedTuple):
 
 def attack(receiver: Receiver) -> Iterator[Result]:
     """Each flood in turn."""
-    for name, flood in FLOODS.items():
-        yield _flooded(receiver, name, flood)
+    for name in FLOODS:
+        yield flooded(receiver, name, SECONDS)
 
 
-def _flooded(receiver: Receiver, name: str, flood: Callable[[Receiver, Callable[[], bool]], int]) -> Result:
+def flooded(receiver: Receiver, name: str, seconds: float) -> Result:
+    """One of :data:`FLOODS`, for ``seconds``."""
     _reset_peak(receiver.pid)
     before = _memory(receiver.pid, "VmRSS")
-    ends = time.monotonic() + _SECONDS
+    ends = time.monotonic() + seconds
     done = threading.Event()
     answers: list[tuple[int, float]] = []
     client = threading.Thread(target=_send_spans, args=(receiver, done, answers))
     client.start()
     try:
-        count = flood(receiver, lambda: time.monotonic() < ends)
+        count = FLOODS[name](receiver, lambda: time.monotonic() < ends)
     finally:
         done.set()
         client.join()
@@ -66,7 +67,7 @@ def _flooded(receiver: Receiver, name: str, flood: Callable[[Receiver, Callable[
         statuses == {200} and grown < _MEMORY and slowest < _SLOWEST and _send_span(receiver, httpx.Client())[0] == 200
     )
     figures = (
-        f"{count:,} times in {_SECONDS:.0f} s; spans beside it: {len(answers)} sent, statuses {sorted(statuses)}, "
+        f"{count:,} times in {seconds:.0f} s; spans beside it: {len(answers)} sent, statuses {sorted(statuses)}, "
         f"median {median * 1000:.0f} ms, slowest {slowest * 1000:.0f} ms; memory +{grown >> 20} MiB"
     )
     return Result(GROUP, name, figures, held)

@@ -7,6 +7,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,9 @@ def _privileges() -> Iterator[Result]:
         yield from privileges.attack(cluster)
 
 
-def _floods() -> Iterator[Result]:
+@contextmanager
+def guarded_receiver() -> Iterator[floods.Receiver]:
+    """A receiver that asks for tokens, on a database of its own."""
     with (
         tempfile.TemporaryDirectory() as folder,
         postgres.fast_cluster(postgres.version(None)) as cluster,
@@ -41,7 +44,12 @@ def _floods() -> Iterator[Result]:
         with OtelgresProcess("serve", "--json", **settings) as process:
             ready = process.ready()
             grpc, http = (int(ready[name].rpartition(":")[2]) for name in ("grpc", "http"))
-            yield from floods.attack(floods.Receiver(grpc, http, ready["pid"], made.stdout.split()[-1]))
+            yield floods.Receiver(grpc, http, ready["pid"], made.stdout.split()[-1])
+
+
+def _floods() -> Iterator[Result]:
+    with guarded_receiver() as receiver:
+        yield from floods.attack(receiver)
 
 
 GROUPS: Final[dict[str, Callable[[], Iterable[Result]]]] = {
