@@ -34,14 +34,15 @@ def guarded_receiver() -> Iterator[floods.Receiver]:
         made = invoke("token", "new", "--name", "modest", "--scope", "ingest", OTELGRES_TOKENS_FILE=str(tokens))
         if made.returncode:
             raise RuntimeError(made.stderr)
-        settings = {
-            "OTELGRES_DSN": dsn,
-            "OTELGRES_SPOOL": f"{folder}/spool",
-            "OTELGRES_TOKENS_FILE": str(tokens),
-            "OTELGRES_GRPC": "127.0.0.1:0",
-            "OTELGRES_HTTP": "127.0.0.1:0",
-        }
-        with OtelgresProcess("serve", "--json", **settings) as process:
+        with OtelgresProcess(
+            "serve",
+            "--json",
+            OTELGRES_DSN=dsn,
+            OTELGRES_SPOOL=f"{folder}/spool",
+            OTELGRES_TOKENS_FILE=str(tokens),
+            OTELGRES_GRPC="127.0.0.1:0",
+            OTELGRES_HTTP="127.0.0.1:0",
+        ) as process:
             ready = process.ready()
             grpc, http = (int(ready[name].rpartition(":")[2]) for name in ("grpc", "http"))
             yield floods.Receiver(grpc, http, ready["pid"], made.stdout.split()[-1])
