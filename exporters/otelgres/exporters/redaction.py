@@ -22,6 +22,8 @@ _ANYWHERE: Final = (
 # Only at the end of a name: auth.token, but not token.count or gen_ai.usage.output_tokens.
 _AT_THE_END: Final = r"token|jwt|otp|api_?token|bearer"
 _NAME: Final = re.compile(rf"(?:^|[_.])(?:{_ANYWHERE})(?:[_.]|$)|(?:^|[_.])(?:{_AT_THE_END})$")
+# What is said about a secret: aws.secretsmanager.secret.arn, password.length.
+_ABOUT: Final = re.compile(r"[_.](?:arn|count|length|size)$")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SEPARATORS: Final = re.compile(r"[^a-z0-9.]+")
 
@@ -83,7 +85,8 @@ class Redaction:
     def _looks_secret(self, name: str) -> bool:
         if any(pattern.search(name) for pattern in self._own_names):
             return True
-        return self._defaults and bool(_NAME.search(_SEPARATORS.sub("_", _CAMEL.sub("_", name).lower())))
+        plain = _SEPARATORS.sub("_", _CAMEL.sub("_", name).lower())
+        return self._defaults and _NAME.search(plain) is not None and _ABOUT.search(plain) is None
 
 
 def rules(given: Mapping[Any, Any]) -> Redaction:

@@ -26,7 +26,7 @@ _ESCAPED_QUOTE: Final = r"(?:\\++(?:[\"']|u002[27])|&(?:quot|\#3[49]|apos);|%2[2
 _QUOTE: Final = rf"(?:[\"']|{_ESCAPED_QUOTE})"
 # The letters stand before a literal of Python: b'…'.
 _LITERAL: Final = r"(?:[bruf]{1,2}(?=[\"']))?+"
-_IS: Final = rf"{_QUOTE}?+\s*+(?:=>|:=|[:=]|%3[ad])\s*+{_LITERAL}"
+_IS: Final = rf"{_QUOTE}?+\s*+(?>=>|:=|[:=]|%3[ad])\s*+{_LITERAL}"
 _DONE: Final = r"(?!\[redacted\])"
 # A quoted value without its quotes. In escaped quotes it ends at a quote that is escaped as often.
 _QUOTED: Final = (
@@ -102,13 +102,13 @@ SHAPES: Final[tuple[Shape, ...]] = (
         rf"(?:{_QUOTE}\s{{0,4}},\s{{0,4}}(?={_QUOTE})|[ \t]++(?!-){_PROSE})){_VALUE}",
     ),
     # Options that are a password for these programs only.
-    _after(("mysql", "mariadb"), rf"((?<![\w-])(?:mysql|mariadb)[\w-]{{0,20}}\s[^\n|;&]{{0,120}}?(?<=\s)-p){_DONE}[^\s\"']++"),
+    _after(("mysql", "mariadb"), rf"((?<![\w-])(?:mysql|mariadb)[\w-]{{0,20}}\s[^\n|;&]{{0,60}}?(?<=\s)-p){_DONE}[^\s\"']++"),
     _after(("sshpass",), rf"(sshpass\s{{1,4}}-p\s{{0,4}}){_VALUE}"),
-    _after(("redis-cli",), rf"(redis-cli\s[^\n|;&]{{0,120}}?(?<=\s)-a\s{{1,4}}){_VALUE}"),
-    _after(("login",), rf"((?<![\w-])login\s[^\n|;&]{{0,120}}?(?<=\s)-p\s{{1,4}}){_VALUE}"),
+    _after(("redis-cli",), rf"(redis-cli\s[^\n|;&]{{0,60}}?(?<=\s)-a\s{{1,4}}){_VALUE}"),
+    _after(("login",), rf"((?<![\w-])login\s[^\n|;&]{{0,60}}?(?<=\s)-p\s{{1,4}}){_VALUE}"),
     _after(
         ("curl", "wget"),
-        r"((?<![\w-])(?:curl|wget)\s[^\n|;&]{0,120}?(?<=\s)(?:-u|--user)[\s=]{0,4}[\"']?[^\s:\"']{1,64}:)"
+        r"((?<![\w-])(?:curl|wget)\s[^\n|;&]{0,60}?(?<=\s)(?:-u|--user)[\s=]{0,4}[\"']?[^\s:\"']{1,32}:)"
         rf"{_DONE}[^\s\"']++",
     ),
     # ALTER ROLE x PASSWORD '…', IDENTIFIED BY '…', PASSWORD $$…$$
