@@ -7,6 +7,8 @@ import struct
 from collections import Counter
 from typing import Any, Final
 
+from google.protobuf import message_factory
+
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.descriptors import is_repeated
 from otelgres.exporters.raw_messages import message_class
