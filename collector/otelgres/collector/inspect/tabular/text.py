@@ -103,5 +103,5 @@ class JsonWriter:
 
 def _harmless(text: str) -> str:
     """Text in which no spreadsheet finds a formula, and no terminal a sequence. A number in a text stays a number."""
-    text = escaped(text)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    formula = _FORMULA.match(text) and not _NUMBER.fullmatch(text)
+    return f"'{escaped(text)}" if formula else escaped(text)
