@@ -139,7 +139,8 @@ def _poison(dsn: str) -> int:
             SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
             WHERE c.relnamespace = '_otel'::regnamespace AND c.relkind IN ('r', 'p')
               AND NOT c.relispartition
-              AND a.attnum > 0 AND a.atttypid = 'text'::regtype AND a.attgenerated = '' AND c.relname NOT IN ('migrations', 'alert_rules')
+              AND a.attnum > 0 AND a.atttypid = 'text'::regtype AND a.attgenerated = ''
+              AND c.relname NOT IN ('migrations', 'alert_rules')
             ORDER BY 1, 2
         """).fetchall()
         for table, column in columns:

@@ -69,7 +69,7 @@ def _line(result: ReplayResult, folder: Path) -> str:
     name = os.path.relpath(result.path, os.path.realpath(folder))
     name = str(folder) if name == os.curdir else name
     # Names of files and answers of receivers can contain anything.
-    return clean(f"{name}: {_what_happened(result)}")
+    return clean(f"{name}: {_what_happened(result)}", "?")
 
 
 def _what_happened(result: ReplayResult) -> str:

@@ -26,9 +26,9 @@ def stripped(text: str) -> str:
     return _INTERPRETED.sub("", text)
 
 
-def clean(text: str) -> str:
-    """``text`` on one line: a space for each character that is not printable."""
-    return text if text.isprintable() else "".join(one if one.isprintable() else " " for one in text)
+def clean(text: str, instead: str = " ") -> str:
+    """``text`` on one line, with ``instead`` for each character that is not printable."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else instead for one in text)
 
 
 def guard_streams() -> None:
