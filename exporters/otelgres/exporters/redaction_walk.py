@@ -75,7 +75,8 @@ class MessageRedactor:
             self._walks[name] = lambda message: (self._walks[name] or _nothing)(message)
             steps = {field.name: step for field in descriptor.fields if (step := self._step(field)) is not None}
             if name == _PAIR:
-                self._walks[name] = self._pair(steps)
+                value = self._walk(descriptor.fields_by_name["value"].message_type)
+                self._walks[name] = self._pair(steps, value or _nothing)
             elif len(descriptor.oneofs) == 1 and len(descriptor.oneofs[0].fields) == len(descriptor.fields):
                 self._walks[name] = _one_of(descriptor.oneofs[0].name, steps)
             else:
@@ -97,10 +98,10 @@ class MessageRedactor:
             return _for_each(name, each)
         return _if_set(name, walk)
 
-    def _pair(self, steps: dict[str, _Walk]) -> _Walk:
-        """Attributes, and the entries of a map."""
-        del steps["key"]
-        keys, in_turn = self._keys, _in_turn(tuple(steps.values()))
+    def _pair(self, steps: dict[str, _Walk], value: _Walk) -> _Walk:
+        """Attributes, and the entries of a map. ``value`` is what redacts their values."""
+        keys = self._keys
+        others = tuple(step for name, step in steps.items() if name not in ("key", "value"))
 
         def walk(pair: Any) -> None:
             key = pair.key
@@ -111,7 +112,9 @@ class MessageRedactor:
             if kind == _SECRET:
                 self._hide(pair.value)
             elif kind == _OPEN or not _is_uid(pair.value):
-                in_turn(pair)
+                value(pair.value)
+            for step in others:
+                step(pair)
 
         return walk
 
