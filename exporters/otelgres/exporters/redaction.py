@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from otelgres.exporters.redaction_shapes import CARD, CARD_START, REDACTED, SHAPES, Shape
+from otelgres.exporters.redaction_shapes import CARD, CARD_START, REDACTED, SHAPES
 
 # Names repeat, so the result for each is cached. Bounded: an application may generate names without end.
 _REMEMBERED_NAMES: Final = 4096
@@ -39,7 +39,7 @@ class Redaction:
         self._own_names = tuple(names)
         self._own_values = tuple(values)
         self._defaults = defaults
-        self._shapes: tuple[Shape, ...] = SHAPES if defaults else ()
+        self._shapes = tuple((shape.needles, shape) for shape in SHAPES) if defaults else ()
         self._cards = defaults
         self._names: dict[str, bool] = {}
 
@@ -60,10 +60,10 @@ class Redaction:
             return text
         if self._shapes:
             lower = text.lower()
-            for needles, pattern, replace in self._shapes:
+            for needles, shape in self._shapes:
                 for needle in needles:
                     if needle in lower:
-                        text = pattern.sub(replace, text)
+                        text = shape.pattern.sub(shape.replace, text)
                         break
         if self._cards and CARD_START.search(text):
             text = CARD.pattern.sub(CARD.replace, text)

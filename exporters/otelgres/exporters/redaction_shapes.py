@@ -10,7 +10,8 @@ Case is ignored in ASCII only, as in the needles.
 
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from functools import cached_property
+from typing import Final
 
 REDACTED: Final = "[redacted]"
 
@@ -47,12 +48,21 @@ _PROSE: Final = (
 )
 
 
-class Shape(NamedTuple):
+class Shape:
     """``pattern`` is tried on a text that contains one of ``needles`` in lower case."""
 
-    needles: tuple[str, ...]
-    pattern: re.Pattern[str]
-    replace: Callable[[re.Match[str]], str]
+    def __init__(
+        self, needles: tuple[str, ...], pattern: str, flags: re.RegexFlag, replace: Callable[[re.Match[str]], str]
+    ) -> None:
+        self.needles = needles
+        self.replace = replace
+        self._pattern = pattern
+        self._flags = flags
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """Compiled when it is first needed: to compile all takes longer than the rest of the import."""
+        return re.compile(self._pattern, self._flags)
 
 
 def _keep_start(found: re.Match[str]) -> str:
@@ -73,12 +83,12 @@ def _hide_card(found: re.Match[str]) -> str:
 
 def _after(needles: tuple[str, ...], pattern: str) -> Shape:
     """What follows group 1 is the secret."""
-    return Shape(needles, re.compile(pattern, re.IGNORECASE | re.ASCII | re.DOTALL), _keep_start)
+    return Shape(needles, pattern, re.IGNORECASE | re.ASCII | re.DOTALL, _keep_start)
 
 
 def _whole(needles: tuple[str, ...], pattern: str) -> Shape:
     """All of the match is the secret; its case is part of its form."""
-    return Shape(needles, re.compile(pattern, re.ASCII | re.DOTALL), _hide)
+    return Shape(needles, pattern, re.ASCII | re.DOTALL, _hide)
 
 
 _KEYED: Final = (
@@ -167,13 +177,11 @@ SHAPES: Final[tuple[Shape, ...]] = (
 # Visa, Mastercard, American Express, Discover, JCB and Diners Club, unformatted or grouped as on the card.
 CARD: Final = Shape(
     (),
-    re.compile(
-        r"(?<![\w.-])(?:"
-        r"(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|64[4-9]\d|65\d{2}|35[2-8]\d)(?P<gap>[ -]?)\d{4}(?:(?P=gap)\d{4}){2}"
-        r"|3[47]\d{2}(?P<amex>[ -]?)\d{6}(?P=amex)\d{5}|3(?:0[0-5]|[68]\d)\d{11}|4\d{12}|4\d{18}"
-        r")(?![\w-])",
-        re.ASCII,
-    ),
+    r"(?<![\w.-])(?:"
+    r"(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6011|64[4-9]\d|65\d{2}|35[2-8]\d)(?P<gap>[ -]?)\d{4}(?:(?P=gap)\d{4}){2}"
+    r"|3[47]\d{2}(?P<amex>[ -]?)\d{6}(?P=amex)\d{5}|3(?:0[0-5]|[68]\d)\d{11}|4\d{12}|4\d{18}"
+    r")(?![\w-])",
+    re.ASCII,
     _hide_card,
 )
 CARD_START: Final = re.compile(r"[2-6]\d{3}[ -]?\d{4}", re.ASCII)
