@@ -89,7 +89,9 @@ def build(settings: TelemetrySettings) -> Telemetry:
             connection(signal), replayer, 0 if replayer else target.timeout, batches.attempts if batches else None
         )
         fallback = _fallback(processing, spool, batches, signal)
-        pipelines[signal] = ExportPipeline(signal, target, collector_step, fallback, replayer, counts, outage)
+        pipelines[signal] = ExportPipeline(
+            signal, target, collector_step, fallback, replayer, counts, outage, processing.redaction
+        )
     # Metrics first: the other two providers report their own metrics to it.
     meter_provider = _meter_provider(resource, pipelines.get(Signal.METRICS), settings.metric_interval)
     own_work = counting_own_work(meter_provider)
@@ -206,7 +208,7 @@ def _delay(variable: str) -> float | None:
 
 
 def _scrubber(processing: ProcessingSettings, counts: Counts) -> Sanitizer:
-    return Sanitizer(processing.redaction, processing.attribute_bytes, processing.body_bytes, counts)
+    return Sanitizer(processing.attribute_bytes, processing.body_bytes, counts)
 
 
 def _spool(processing: ProcessingSettings, service_name: str) -> SpoolExporter | None:

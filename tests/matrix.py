@@ -29,6 +29,7 @@ LIBRARY: Final = (
     "tests/unit/test_otel_setup_*.py",
     "tests/unit/test_grpc_messages.py",
     "tests/unit/test_operations_*.py",
+    "tests/unit/test_redaction.py",
     "tests/sinks/test_*.py",
     "tests/compat/test_logger*.py",
     "tests/compat/test_pipelines.py",
@@ -40,6 +41,7 @@ QUICK: Final = (
     "tests/library/test_otel_setup_flows.py",
     "tests/library/test_otel_setup_receiver.py",
     "tests/library/test_otel_setup_redact.py",
+    "tests/unit/test_redaction.py",
     "tests/unit/test_otel_setup_values.py",
     "tests/sinks/test_postgres_delivery.py",
 )

@@ -1,94 +1,55 @@
 """OTLP's messages with every string as bytes, and what makes two requests equal.
 
-The classes are made from the descriptors of opentelemetry-proto itself, so a field that a newer version adds is here at
-once. Strings are bytes because a sender may put there what is not UTF-8.
+See ``otelgres.exporters.raw_messages``, where the classes are made.
 """
 
 import struct
 from collections import Counter
 from typing import Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
-from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
+from google.protobuf import message_factory
 
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.descriptors import is_repeated
+from otelgres.exporters.raw_messages import message_class
 
 _P: Final = "opentelemetry.proto."
 
 
-def _pool() -> descriptor_pool.DescriptorPool:
-    pool = descriptor_pool.DescriptorPool()
-    added: set[str] = set()
-
-    def add(file: Any) -> None:
-        if file.name in added:
-            return
-        added.add(file.name)
-        for dependency in file.dependencies:
-            add(dependency)
-        proto = descriptor_pb2.FileDescriptorProto()
-        file.CopyToProto(proto)
-        for message in proto.message_type:
-            _strings_as_bytes(message)
-        pool.Add(proto)
-
-    for module in (trace_service_pb2, metrics_service_pb2, logs_service_pb2):
-        add(module.DESCRIPTOR)
-    return pool
-
-
-def _strings_as_bytes(message: descriptor_pb2.DescriptorProto) -> None:
-    for field in message.field:
-        if field.type == field.TYPE_STRING:
-            field.type = field.TYPE_BYTES
-    for nested in message.nested_type:
-        _strings_as_bytes(nested)
-
-
-_POOL = _pool()
-
-
-def _message(name: str) -> Any:
-    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(_P + name))
-
-
-TracesRequest = _message("collector.trace.v1.ExportTraceServiceRequest")
-MetricsRequest = _message("collector.metrics.v1.ExportMetricsServiceRequest")
-LogsRequest = _message("collector.logs.v1.ExportLogsServiceRequest")
-ResourceSpans = _message("trace.v1.ResourceSpans")
-ScopeSpans = _message("trace.v1.ScopeSpans")
-Span = _message("trace.v1.Span")
-Event = _message("trace.v1.Span.Event")
-Link = _message("trace.v1.Span.Link")
-Status = _message("trace.v1.Status")
-ResourceLogs = _message("logs.v1.ResourceLogs")
-ScopeLogs = _message("logs.v1.ScopeLogs")
-LogRecord = _message("logs.v1.LogRecord")
-ResourceMetrics = _message("metrics.v1.ResourceMetrics")
-ScopeMetrics = _message("metrics.v1.ScopeMetrics")
-Metric = _message("metrics.v1.Metric")
-Gauge = _message("metrics.v1.Gauge")
-Sum = _message("metrics.v1.Sum")
-Histogram = _message("metrics.v1.Histogram")
-ExponentialHistogram = _message("metrics.v1.ExponentialHistogram")
-Summary = _message("metrics.v1.Summary")
-NumberDataPoint = _message("metrics.v1.NumberDataPoint")
-HistogramDataPoint = _message("metrics.v1.HistogramDataPoint")
-ExponentialHistogramDataPoint = _message("metrics.v1.ExponentialHistogramDataPoint")
-Buckets = _message("metrics.v1.ExponentialHistogramDataPoint.Buckets")
-SummaryDataPoint = _message("metrics.v1.SummaryDataPoint")
-ValueAtQuantile = _message("metrics.v1.SummaryDataPoint.ValueAtQuantile")
-Exemplar = _message("metrics.v1.Exemplar")
-Resource = _message("resource.v1.Resource")
-EntityRef = _message("common.v1.EntityRef")
-Scope = _message("common.v1.InstrumentationScope")
-KeyValue = _message("common.v1.KeyValue")
-KeyValueList = _message("common.v1.KeyValueList")
-ArrayValue = _message("common.v1.ArrayValue")
-AnyValue = _message("common.v1.AnyValue")
+TracesRequest = message_class("collector.trace.v1.ExportTraceServiceRequest")
+MetricsRequest = message_class("collector.metrics.v1.ExportMetricsServiceRequest")
+LogsRequest = message_class("collector.logs.v1.ExportLogsServiceRequest")
+ResourceSpans = message_class("trace.v1.ResourceSpans")
+ScopeSpans = message_class("trace.v1.ScopeSpans")
+Span = message_class("trace.v1.Span")
+Event = message_class("trace.v1.Span.Event")
+Link = message_class("trace.v1.Span.Link")
+Status = message_class("trace.v1.Status")
+ResourceLogs = message_class("logs.v1.ResourceLogs")
+ScopeLogs = message_class("logs.v1.ScopeLogs")
+LogRecord = message_class("logs.v1.LogRecord")
+ResourceMetrics = message_class("metrics.v1.ResourceMetrics")
+ScopeMetrics = message_class("metrics.v1.ScopeMetrics")
+Metric = message_class("metrics.v1.Metric")
+Gauge = message_class("metrics.v1.Gauge")
+Sum = message_class("metrics.v1.Sum")
+Histogram = message_class("metrics.v1.Histogram")
+ExponentialHistogram = message_class("metrics.v1.ExponentialHistogram")
+Summary = message_class("metrics.v1.Summary")
+NumberDataPoint = message_class("metrics.v1.NumberDataPoint")
+HistogramDataPoint = message_class("metrics.v1.HistogramDataPoint")
+ExponentialHistogramDataPoint = message_class("metrics.v1.ExponentialHistogramDataPoint")
+Buckets = message_class("metrics.v1.ExponentialHistogramDataPoint.Buckets")
+SummaryDataPoint = message_class("metrics.v1.SummaryDataPoint")
+ValueAtQuantile = message_class("metrics.v1.SummaryDataPoint.ValueAtQuantile")
+Exemplar = message_class("metrics.v1.Exemplar")
+Resource = message_class("resource.v1.Resource")
+EntityRef = message_class("common.v1.EntityRef")
+Scope = message_class("common.v1.InstrumentationScope")
+KeyValue = message_class("common.v1.KeyValue")
+KeyValueList = message_class("common.v1.KeyValueList")
+ArrayValue = message_class("common.v1.ArrayValue")
+AnyValue = message_class("common.v1.AnyValue")
 
 REQUESTS: Final[dict[Signal, Any]] = {
     Signal.TRACES: TracesRequest,

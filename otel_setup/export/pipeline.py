@@ -19,6 +19,8 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.chain import Chain, Exporter, is_retryable
 from otelgres.exporters.items import count_items
 from otelgres.exporters.outcome import Accepted, Outcome, Unavailable
+from otelgres.exporters.redaction import Redaction
+from otelgres.exporters.redaction_walk import MessageRedactor
 from otelgres.exporters.target import Database, Target
 
 _logger = logging.getLogger("otel_setup")
@@ -104,8 +106,10 @@ class ExportPipeline:
         replayer: CollectorReplayer | None,
         counts: Counts,
         outage: OutageLog,
+        redaction: Redaction | None,
     ) -> None:
         self.signal = signal
+        self._redactor = MessageRedactor(redaction) if redaction is not None else None
         self._target = target
         self._collector = collector_step
         self._chain = Chain({COLLECTOR: collector_step, **fallback}, self._on_outcome)
@@ -126,7 +130,8 @@ class ExportPipeline:
         An item that cannot be encoded is dropped alone. Never raises.
         """
         try:
-            payload: bytes = encode(items).SerializeToString()
+            message = encode(items)
+            payload: bytes = message.SerializeToString()
         except Exception:
             if len(items) > 1:
                 return self._export_halves(items, encode)
@@ -135,6 +140,10 @@ class ExportPipeline:
             return False
         if len(payload) > _LARGEST_REQUEST and len(items) > 1:
             return self._export_halves(items, encode)
+        # What is encoded has everything that leaves the process: names, resources and metrics too.
+        if self._redactor is not None and (changes := self._redactor.redact(message)):
+            self._counts.changed("redacted", changes)
+            payload = message.SerializeToString()
         return self._write(Batch(self.signal, payload))
 
     def stop_retrying(self) -> None:

@@ -1,6 +1,6 @@
-"""Sanitizes the items of one export: repairs values that cannot be encoded, redacts secrets, truncates large values.
+"""Sanitizes the items of one export: repairs values that cannot be encoded, truncates large values.
 
-Runs on the export thread, so that an invalid value never fails the whole batch.
+Runs on the export thread, so that an invalid value never fails the whole batch. The pipeline redacts what is encoded.
 """
 
 import itertools
@@ -22,15 +22,10 @@ from otel_setup.sdk_adapter import (
     rename_event,
     set_attributes,
 )
-from otelgres.exporters.redaction import REDACTED, Redaction
 
-# Written by this library: they contain no secrets.
-_OURS: Final = frozenset({"log.record.uid", "code.file.path", "code.function.name", "thread.name", "asyncio.task.name"})
-# Values of these types are small and match no redaction pattern.
+# Values of these types are small.
 _PLAIN: Final = frozenset({int, float, bool, type(None)})
 _Attributes = Mapping[str, Any]
-# Kinds of attribute names: not encodable, this library's, secret, any other.
-_BAD, _OWN, _SECRET, _OPEN = "bad", "own", "secret", "open"
 # Limits memory for applications that generate attribute names.
 _REMEMBERED_NAMES: Final = 4096
 
@@ -38,13 +33,11 @@ _REMEMBERED_NAMES: Final = 4096
 class Sanitizer:
     """For one signal. ``attribute_bytes`` and ``body_bytes`` are the limits of one value in UTF-8."""
 
-    def __init__(self, redaction: Redaction | None, attribute_bytes: int, body_bytes: int, counts: Counts) -> None:
-        self._redaction = redaction
+    def __init__(self, attribute_bytes: int, body_bytes: int, counts: Counts) -> None:
         self._attribute_bytes = attribute_bytes
         self._body_bytes = body_bytes
         self._counts = counts
-        self._names: dict[Any, str] = {}
-        self._redacted = 0
+        self._names: set[str] = set()
         self._truncated = 0
 
     def spans(self, spans: Sequence[ReadableSpan]) -> list[ReadableSpan]:
@@ -65,7 +58,7 @@ class Sanitizer:
         scope = _scope(span.instrumentation_scope)
         given = attributes_of(span)
         attributes = self._attributes(given)
-        description = self._text(span.status.description or "")
+        description = text(span.status.description or "")
         sound = (
             _is_clean_text(span.name)
             and attributes is given
@@ -108,11 +101,13 @@ class Sanitizer:
         known = self._names
         changed: dict[str, Any] | None = None
         for key, value in items.items():
-            kind = known.get(key) or self._look_at(key)
+            sound = key in known or self._is_sound(key)
             # Fast path: nearly every attribute has a known name and needs no change.
-            fit = clean(value) if kind is _OWN else self._attribute(kind, clean(value))
+            fit = clean(value)
+            if type(fit) not in _PLAIN:
+                fit = self._value(fit, self._attribute_bytes)
             if changed is None:
-                if fit is value and kind is not _BAD:
+                if fit is value and sound:
                     continue
                 changed = _until(key, items)
             if name := text(key):
@@ -121,85 +116,31 @@ class Sanitizer:
             return attributes
         return bounded_attributes(changed, getattr(attributes, "dropped", 0))
 
-    def _look_at(self, name: Any) -> str:
-        """The kind of a name, cached because names repeat."""
+    def _is_sound(self, name: Any) -> bool:
+        """Whether a name can be encoded as it is, cached because names repeat."""
         if not name or not _is_clean_text(name):
-            return _BAD
+            return False
         if len(self._names) >= _REMEMBERED_NAMES:
             self._names.clear()
-        secret = self._redaction is not None and self._redaction.hides(name)
-        kind = _OWN if name in _OURS else _SECRET if secret else _OPEN
-        self._names[name] = kind
-        return kind
-
-    def _attribute(self, kind: str, value: Any) -> Any:
-        if kind is _SECRET and self._hide(value):
-            return REDACTED
-        return value if type(value) in _PLAIN else self._value(value, self._attribute_bytes)
-
-    def _hide(self, value: Any) -> bool:
-        # Whether a secret is set is not secret itself.
-        if value is None or value is True or value is False:
-            return False
-        self._redacted += 1
+        self._names.add(name)
         return True
 
     def _value(self, value: Any, limit: int) -> Any:
         kind = type(value)
-        if kind is str:
-            return self._cut_text(self._text(value) if len(value) <= limit else value, limit)
         if kind in _PLAIN:
             return value
-        if self._redaction is not None:
-            value = self._contents(value)
+        # UTF-8 has at most four bytes per character: a short text need not be measured.
+        if kind is str and len(value) * 4 <= limit:
+            return value
         cutter = Truncator(limit)
         fit = cutter.fit(value)
         self._truncated += cutter.cuts
         return fit
 
-    def _cut_text(self, value: str, limit: int) -> str:
-        # UTF-8 has at most four bytes per character: a short text need not be measured.
-        if len(value) * 4 <= limit:
-            return value
-        cutter = Truncator(limit)
-        fit: str = cutter.fit(value)
-        self._truncated += cutter.cuts
-        # Redact after truncating: searching megabytes takes longer than sending them.
-        return self._text(fit) if cutter.cuts else fit
-
-    def _contents(self, value: Any) -> Any:
-        """A container with its secrets replaced; itself if it has none."""
-        if type(value) is str:
-            return self._text(value)
-        if isinstance(value, Mapping):
-            changed = {key: self._entry(key, item) for key, item in value.items()}
-            return value if all(changed[key] is item for key, item in value.items()) else changed
-        if isinstance(value, list | tuple):
-            items = [self._contents(item) for item in value]
-            return value if all(a is b for a, b in zip(value, items, strict=True)) else items
-        return value
-
-    def _entry(self, key: str, value: Any) -> Any:
-        assert self._redaction is not None
-        return REDACTED if self._redaction.hides(key) and self._hide(value) else self._contents(value)
-
-    def _text(self, value: str) -> str:
-        """``value`` as valid UTF-8 and without secrets; itself if nothing changes."""
-        fit = value if _is_clean_text(value) else text(value)
-        if self._redaction is not None:
-            shown = self._redaction.text(fit)
-            # An unchanged text may be returned as an equal copy.
-            if shown is not fit and shown != fit:
-                self._redacted += 1
-                return shown
-        return fit
-
     def _report(self) -> None:
-        if self._redacted:
-            self._counts.changed("redacted", self._redacted)
         if self._truncated:
             self._counts.changed("truncated", self._truncated)
-        self._redacted = self._truncated = 0
+        self._truncated = 0
 
 
 def _until(name: Any, items: _Attributes) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otelgres.collector.outcomes import Rejected
 from otelgres.collector.processors.redaction import Redactor, load_redaction
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.redaction import Redaction
+from tests import otlp_raw
 from tests.acceptance.receiver_process import OtelgresProcess, post, rows
 from tests.waiting import until
 
@@ -75,7 +77,17 @@ def test_secrets_are_gone_everywhere_and_the_rest_stays(signal: Signal) -> None:
     assert CARD.encode() not in batch.payload
     assert batch.payload.count(b"stays") == payload.count(b"stays")
     assert redactor.redacted(batch) == (batch, 0)
-    assert redactor.redacted(Batch(signal, b"\xff")) == (Batch(signal, b"\xff"), 0)
+    with pytest.raises(Rejected):
+        redactor.redacted(Batch(signal, b"\xff"))
+
+
+@pytest.mark.parametrize("signal", list(Signal), ids=str)
+def test_text_that_is_not_utf8_keeps_nothing_from_being_looked_at(signal: Signal) -> None:
+    request = otlp_raw.REQUESTS[signal].FromString(REQUESTS[signal]().SerializeToString())
+    otlp_raw.resources(request)[0].resource.attributes.add(key=b"\xff").value.string_value = b"\xff stays"
+    batch, _ = Redactor(Redaction()).redacted(otlp_raw.batch(request))
+    assert SECRET.encode() not in batch.payload
+    assert b"\xff stays" in batch.payload
 
 
 def test_rules_come_from_a_file(tmp_path: Path) -> None:

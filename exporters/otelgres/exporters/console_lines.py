@@ -14,7 +14,13 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SEVERITIES: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _STATUSES: Final = ("", " OK", " ERROR")
 _LONGEST: Final = 2000
-_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {10: "\\n", 9: "\\t"}
+# Those of Unicode reorder the text around them.
+_BIDIRECTIONAL: Final = (0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+_CONTROLS: Final = (
+    {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+    | {code: f"\\u{code:04x}" for code in _BIDIRECTIONAL}
+    | {10: "\\n", 9: "\\t"}
+)
 
 
 def lines(batch: Batch) -> list[str] | None:

@@ -14,18 +14,18 @@ from typing import Any, Final
 import click
 import psycopg
 from psycopg.rows import dict_row
-from rich.console import Console
 from rich.text import Text
 
 from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.embedded.cluster import running_dsn
 from otelgres.collector.inspect.alerts.state import ActiveAlert, AlertState, Row
 from otelgres.collector.inspect.alerts.webhook import NotDelivered, Webhook
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
-from otelgres.collector.inspect.waterfall.draw import clean
 from otelgres.collector.security.private_file import InsecureFileMode, read_private
 from otelgres.collector.service.settings import load
 from otelgres.collector.system.data_folder import default_data_dir
+from otelgres.collector.system.terminal import clean
 from otelgres.sql.queries import query
 
 _FIRES: Final = 2
@@ -198,7 +198,7 @@ class _Out:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._console = Console(highlight=False)
+        self._console = TerminalConsole(highlight=False)
 
     def row(self, row: Row) -> None:
         if self._as_json:

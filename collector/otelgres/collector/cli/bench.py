@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import click
 import orjson
 import psycopg
-from rich.console import Console
 
 from otelgres.collector.cli.progress import progress
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.security.dsn import InvalidDsn, check_dsn, hide_from_command_line
 from otelgres.collector.tools.bench import application, deduplication, drain, ingest, latency, tables, tailing
 from otelgres.collector.tools.bench.processes import ProcessError
@@ -217,5 +217,5 @@ def _print_json(values: Any) -> None:
 
 def _print_table(table: Any) -> None:
     # A pipe has no width; cells must not be cut there.
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    console = TerminalConsole() if sys.stdout.isatty() else TerminalConsole(width=200)
     console.print(table)

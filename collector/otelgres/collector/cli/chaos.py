@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import click
 import orjson
-from rich.console import Console
 
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.tools.chaos import report
 from otelgres.collector.tools.chaos.interrupts import interruptible
 from otelgres.collector.tools.chaos.overload import overload
@@ -39,7 +39,7 @@ def chaos(seconds: float, seed: int, kills: int, overload_seconds: float | None,
     if sys.platform == "win32":
         raise click.ClickException("chaos runs on Linux and macOS only.")
     plan = ChaosPlan(seconds=seconds, seed=seed, kills=kills)
-    console = Console(stderr=True)
+    console = TerminalConsole(stderr=True)
     try:
         with interruptible(), console.status("") as status:
             if overload_seconds is not None:
@@ -54,7 +54,7 @@ def chaos(seconds: float, seed: int, kills: int, overload_seconds: float | None,
     if as_json:
         click.echo(report.as_json(plan, result, measured))
     else:
-        report.show(Console(soft_wrap=True), plan, result, measured)
+        report.show(TerminalConsole(soft_wrap=True), plan, result, measured)
     if not result.right:
         sys.exit(1)
 

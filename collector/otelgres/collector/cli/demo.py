@@ -12,10 +12,10 @@ from typing import NoReturn
 
 import click
 import psycopg
-from rich.console import Console
 from rich.status import Status
 
 from otelgres.collector.cli.options import data_option
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.system.data_folder import default_data_dir
 from otelgres.collector.tools.demo import report
 from otelgres.collector.tools.demo.child import ChildError
@@ -48,7 +48,7 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool) -> Non
         return
     out = report.console()
     # With --json stdout has the findings only.
-    progress = Console(stderr=True) if as_json else out
+    progress = TerminalConsole(stderr=True) if as_json else out
     try:
         with progress.status("starting PostgreSQL and a receiver") as status:
             sent, findings, was_running = _run(seconds, data, status)

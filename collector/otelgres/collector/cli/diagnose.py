@@ -10,12 +10,13 @@ from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
 from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.diagnose import Finding, Severity
 from otelgres.collector.inspect.diagnose.checks import diagnose as walk
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
-from otelgres.collector.inspect.waterfall.draw import clean
 from otelgres.collector.service.runfile import running
 from otelgres.collector.service.settings import ReceiverSettings, load
+from otelgres.collector.system.terminal import clean
 
 _WORDS: Final = {
     Severity.FINE: ("ok", "green"),
@@ -58,7 +59,7 @@ def diagnose(
     found = running(data)
     defaults = ReceiverSettings()
     worst = Severity.FINE
-    console = Console(highlight=False)
+    console = TerminalConsole(highlight=False)
     for finding in walk(
         load({"dsn": dsn}).dsn or running_dsn(data),
         http or (found.http if found else f"http://{defaults.http}"),

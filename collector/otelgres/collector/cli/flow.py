@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 import psycopg
-from rich.console import Console
 
 from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.cli.reading import output_file
 from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.waterfall.draw import draw
 from otelgres.collector.inspect.waterfall.read import FlowPicture, flow_id_of, read
@@ -54,12 +54,12 @@ def flow(flow: str, dsn: str | None, data: Path, as_json: bool, svg: Path | None
     elif as_json:
         click.echo(json_of(dataclasses.asdict(picture)))
     else:
-        draw(Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH), picture)
+        draw(TerminalConsole() if sys.stdout.isatty() else TerminalConsole(width=_PIPE_WIDTH), picture)
 
 
 def _image(picture: FlowPicture) -> str:
     """The waterfall as SVG."""
-    console = Console(file=io.StringIO(), width=_IMAGE_WIDTH, record=True, force_terminal=True, highlight=False)
+    console = TerminalConsole(file=io.StringIO(), width=_IMAGE_WIDTH, record=True, force_terminal=True, highlight=False)
     draw(console, picture)
     # rich links web fonts; opening the image must not load anything.
     return re.sub(r"@font-face \{[^}]*\}", "", console.export_svg(title=f"otelgres flow {picture.flow_id}"))

@@ -10,6 +10,7 @@ import click
 from otelgres.collector.embedded.errors import EmbeddedPostgresError
 from otelgres.collector.service.settings import SettingError
 from otelgres.collector.system.listen import CannotListen
+from otelgres.collector.system.terminal import guard_streams
 from otelgres.sql.migrate import SchemaError
 
 COMMANDS: Final = (
@@ -58,6 +59,7 @@ def cli() -> None:
 
 def run() -> None:
     """Runs a command. Errors that the user can fix are one line on stderr, without a traceback."""
+    guard_streams()
     try:
         cli()
     except (EmbeddedPostgresError, CannotListen, SettingError, SchemaError) as error:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
 from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.monitor.read import read
 from otelgres.collector.inspect.monitor.screen import screen
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
@@ -40,7 +41,7 @@ def monitor(watch: bool, every: float, as_json: bool, dsn: str | None, data: Pat
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
-    console = Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+    console = TerminalConsole() if sys.stdout.isatty() else TerminalConsole(width=_PIPE_WIDTH)
     try:
         if as_json or not (watch and console.is_terminal):
             _lines(target, console, every, watch=watch, as_json=as_json)

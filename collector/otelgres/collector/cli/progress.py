@@ -54,9 +54,10 @@ def progress(title: str, total: float | None = None) -> Iterator[Advance]:
         yield Advance(title, total, None)
         return
     # Only here: a command in a pipe shall not wait for what draws.
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+
+    from otelgres.collector.inspect.console import TerminalConsole
 
     bar = Bar(
         TextColumn("{task.description}"),
@@ -65,7 +66,7 @@ def progress(title: str, total: float | None = None) -> Iterator[Advance]:
         TaskProgressColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=TerminalConsole(stderr=True),
         transient=True,
     )
     with bar:

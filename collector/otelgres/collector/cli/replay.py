@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from otelgres.collector.cli.progress import progress
+from otelgres.collector.system.terminal import clean
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.otlp import OtlpExporter
 from otelgres.exporters.otlp_endpoint import target
@@ -68,7 +69,7 @@ def _line(result: ReplayResult, folder: Path) -> str:
     name = os.path.relpath(result.path, os.path.realpath(folder))
     name = str(folder) if name == os.curdir else name
     # Names of files and answers of receivers can contain anything.
-    return "".join(one if one.isprintable() else "?" for one in f"{name}: {_what_happened(result)}")
+    return clean(f"{name}: {_what_happened(result)}", "?")
 
 
 def _what_happened(result: ReplayResult) -> str:

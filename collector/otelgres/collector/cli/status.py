@@ -10,10 +10,13 @@ import psycopg
 from psycopg.rows import dict_row
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
 from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.service.settings import load
+from otelgres.collector.system.terminal import clean
 from otelgres.sql.queries import query
 
 _QUERIES = ("status_receivers", "status_rejected", "status_losses", "status_partitions")
@@ -37,7 +40,7 @@ def status(dsn: str | None, data: Path, as_json: bool) -> None:
         click.echo(orjson.dumps({name.removeprefix("status_"): rows for name, rows in found.items()}, default=str))
     else:
         # A pipe has no width; cells must not be cut there.
-        console = Console() if sys.stdout.isatty() else Console(width=200)
+        console = TerminalConsole() if sys.stdout.isatty() else TerminalConsole(width=200)
         _show(console, "receivers", found["status_receivers"], "none")
         _show(console, "rejected since these receivers started", found["status_rejected"], "none")
         _show(console, "losses, last 24 hours", found["status_losses"], "none")
@@ -47,7 +50,7 @@ def status(dsn: str | None, data: Path, as_json: bool) -> None:
 
 
 def _show(console: Console, title: str, rows: list[dict[str, Any]], nothing: str) -> None:
-    console.print(f"[bold]{title}[/bold]" + ("" if rows else f": {nothing}"))
+    console.print(Text.assemble((title, "bold"), "" if rows else f": {nothing}"))
     if not rows:
         return
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -57,5 +60,5 @@ def _show(console: Console, title: str, rows: list[dict[str, Any]], nothing: str
         )
     for row in rows:
         table.add_row(*["" if value is None else f"{value:,}" if isinstance(value, int) and not isinstance(value, bool)
-                        else str(value) for value in row.values()])  # fmt: skip
+                        else clean(str(value)) for value in row.values()])  # fmt: skip
     console.print(table)

@@ -9,10 +9,10 @@ from typing import Any, Final, LiteralString
 
 import click
 import psycopg
-from rich.console import Console
 
 from otelgres.collector.cli.options import data_option, length_of_time
 from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.tail.follow import TailFollower
 from otelgres.collector.inspect.tail.lines import line
@@ -62,7 +62,7 @@ def tail(
     target = load({"dsn": dsn}).dsn or running_dsn(data)
     if target is None:
         raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
-    console = Console(highlight=False)
+    console = TerminalConsole(highlight=False)
     follower = TailFollower(target, _QUERIES[what], filters, _lost, time.sleep)
     if console.is_terminal:
         click.echo(f"otelgres: printing {what} as they are stored, until Ctrl-C", err=True)

@@ -15,7 +15,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.waterfall.draw import status_text
+from otelgres.collector.system.terminal import clean
 from otelgres.collector.telemetry.metrics import Numbers
 from otelgres.exporters.plural import counted
 
@@ -66,7 +68,7 @@ def start_live(
     totals: Callable[[], Totals], recent_flows: RecentFlows, header: str, stop: threading.Event
 ) -> threading.Thread:
     """Starts the thread, which ends soon after ``stop`` is set."""
-    console = Console(file=sys.stdout)
+    console = TerminalConsole(file=sys.stdout)
     show = _on_terminal if console.is_terminal else _as_lines
     thread = threading.Thread(target=show, args=(console, totals, recent_flows, header, stop), name="live", daemon=True)
     thread.start()
@@ -118,8 +120,8 @@ def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine
     for flow in flows:
         table.add_row(
             f"{flow.start.astimezone():%H:%M:%S}",
-            flow.name,
-            flow.service,
+            clean(flow.name),
+            clean(flow.service),
             Text(status_text(flow.status), style="red" if flow.status == "ERROR" else ""),
             f"{flow.duration_ms:,.1f}",
             f"{flow.spans:,}",

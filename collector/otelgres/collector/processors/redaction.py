@@ -5,25 +5,18 @@ It is off by default, because every request must then be parsed and serialised a
 
 import asyncio
 import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
 
 import yaml
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otelgres.collector.outcomes import Reason, Rejected
 from otelgres.collector.telemetry.rejections import RejectionCounters
-from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.redaction import REDACTED, Redaction, rules
-
-_REQUESTS: Final[dict[Signal, Any]] = {
-    Signal.TRACES: ExportTraceServiceRequest,
-    Signal.METRICS: ExportMetricsServiceRequest,
-    Signal.LOGS: ExportLogsServiceRequest,
-}
+from otelgres.exporters.batch import Batch
+from otelgres.exporters.outcome import Invalid
+from otelgres.exporters.raw_messages import request_class
+from otelgres.exporters.redaction import Redaction, rules
+from otelgres.exporters.redaction_walk import MessageRedactor
 
 
 def load_redaction(setting: str) -> Redaction | None:
@@ -49,7 +42,7 @@ class RedactionProcessor:
         self._lock = asyncio.Lock()
 
     async def process(self, batch: Batch, tenant: str | None) -> Batch:
-        """The redacted batch; the rules are the same for every ``tenant``."""
+        """The redacted batch; the rules are the same for every ``tenant``. Raises Rejected."""
         async with self._lock:
             batch, count = await asyncio.to_thread(self._redactor.redacted, batch)
         if count:
@@ -58,88 +51,20 @@ class RedactionProcessor:
 
 
 class Redactor:
-    """Redacts requests by ``rules``. Not thread-safe: the rules cache names."""
+    """Redacts requests by ``rules``. Not thread-safe."""
 
     def __init__(self, rules: Redaction) -> None:
-        self._rules = rules
-        self._count = 0
+        self._messages = MessageRedactor(rules)
 
     def redacted(self, batch: Batch) -> tuple[Batch, int]:
-        """The redacted batch and the number of changed values. A malformed batch is returned unchanged."""
+        """The redacted batch and the number of changes. Raises Rejected if it is not a request of its signal."""
+        # With strings as bytes: one that is not UTF-8 must not keep the rest of the request from being looked at.
         try:
-            request = _REQUESTS[batch.signal].FromString(batch.payload)
-        except DecodeError:
+            request = request_class(batch.signal).FromString(batch.payload)
+        except DecodeError as error:
+            malformed = Invalid(f"the body is not an OTLP {batch.signal} request: {error}")
+            raise Rejected(Reason.MALFORMED, malformed) from None
+        count = self._messages.redact(request)
+        if not count:
             return batch, 0
-        self._count = 0
-        match batch.signal:
-            case Signal.TRACES:
-                self._traces(request)
-            case Signal.LOGS:
-                self._logs(request)
-            case Signal.METRICS:
-                self._metrics(request)
-        if not self._count:
-            return batch, 0
-        return Batch(batch.signal, request.SerializeToString(deterministic=True)), self._count
-
-    def _traces(self, request: Any) -> None:
-        for group in request.resource_spans:
-            self._pairs(group.resource.attributes)
-            for scope in group.scope_spans:
-                self._pairs(scope.scope.attributes)
-                for span in scope.spans:
-                    self._field(span, "name")
-                    self._field(span.status, "message")
-                    self._pairs(span.attributes)
-                    for event in span.events:
-                        self._field(event, "name")
-                        self._pairs(event.attributes)
-                    for link in span.links:
-                        self._pairs(link.attributes)
-
-    def _logs(self, request: Any) -> None:
-        for group in request.resource_logs:
-            self._pairs(group.resource.attributes)
-            for scope in group.scope_logs:
-                self._pairs(scope.scope.attributes)
-                for record in scope.log_records:
-                    self._value(record.body)
-                    self._pairs(record.attributes)
-
-    def _metrics(self, request: Any) -> None:
-        for group in request.resource_metrics:
-            self._pairs(group.resource.attributes)
-            for scope in group.scope_metrics:
-                self._pairs(scope.scope.attributes)
-                for metric in scope.metrics:
-                    data = metric.WhichOneof("data")
-                    for point in getattr(metric, data).data_points if data else ():
-                        self._pairs(point.attributes)
-                        for exemplar in getattr(point, "exemplars", ()):
-                            self._pairs(exemplar.filtered_attributes)
-
-    def _pairs(self, pairs: Iterable[Any]) -> None:
-        for pair in pairs:
-            if self._rules.hides(pair.key):
-                if pair.value.WhichOneof("value") is not None and pair.value.string_value != REDACTED:
-                    pair.value.string_value = REDACTED
-                    self._count += 1
-            else:
-                self._value(pair.value)
-
-    def _value(self, value: Any) -> None:
-        match value.WhichOneof("value"):
-            case "string_value":
-                self._field(value, "string_value")
-            case "array_value":
-                for one in value.array_value.values:
-                    self._value(one)
-            case "kvlist_value":
-                self._pairs(value.kvlist_value.values)
-
-    def _field(self, holder: Any, name: str) -> None:
-        before = getattr(holder, name)
-        after = self._rules.text(before)
-        if after != before:
-            setattr(holder, name, after)
-            self._count += 1
+        return Batch(batch.signal, request.SerializeToString(deterministic=True)), count

@@ -13,10 +13,12 @@ import threading
 from otelgres.collector.service.log_output import log_to_stderr
 from otelgres.collector.service.run import run
 from otelgres.collector.service.settings import ReceiverSettings
+from otelgres.collector.system.terminal import guard_streams
 
 
 def main() -> None:
     """Serves until SIGTERM, SIGINT or the end of stdin."""
+    guard_streams()
     log_to_stderr()
     given = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()

@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otelgres.collector.inspect.monitor.read import Rows
-from otelgres.collector.inspect.waterfall.draw import clean, milliseconds
+from otelgres.collector.inspect.waterfall.draw import milliseconds
+from otelgres.collector.system.terminal import clean
 from otelgres.exporters.plural import counted
 
 # An incomplete flow without new telemetry for this long is shown as stalled.

@@ -38,7 +38,7 @@ def _write_text(report: Report, out: IO[str]) -> None:
 def _write_csv(report: Report, out: IO[str]) -> None:
     names = [section.plan.name for section in report.sections]
     section = report.sections[names.index(report.kind.main) if report.kind.main in names else 0]
-    with CsvWriter(section.columns, out, guarded=True) as table:
+    with CsvWriter(section.columns, out) as table:
         for row in section.rows:
             table.write(row)
 

@@ -1,31 +1,36 @@
 """Rows as a text table, CSV or JSON."""
 
 import csv
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import IO, Any, Final, Self
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.tabular.plain import as_json, as_text
+from otelgres.collector.system.terminal import clean, escaped
 from otelgres.exporters.plural import counted
 
 MOST_IN_A_TABLE: Final = 500
 _NUMBERS: Final = {"int2", "int4", "int8", "float4", "float8", "numeric"}
 _PIPE_WIDTH: Final = 10_000
+# In some spreadsheets a formula also begins after white space, a quote or a byte order mark.
+_FORMULA: Final = re.compile(r"[\s\"'\ufeff\u200b]*+[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+_NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 class TableWriter:
     """A table as wide as the terminal; in a pipe as wide as needed."""
 
     def __init__(self, columns: Sequence[Column], out: IO[str]) -> None:
-        self._console = Console(file=out, width=None if out.isatty() else _PIPE_WIDTH)
+        self._console = TerminalConsole(file=out, width=None if out.isatty() else _PIPE_WIDTH)
         self._table = Table(box=None, pad_edge=False, header_style="bold" if out.isatty() else "")
         for column in columns:
-            self._table.add_column(Text(column.name), justify="right" if column.type in _NUMBERS else "left")
+            self._table.add_column(Text(clean(column.name)), justify="right" if column.type in _NUMBERS else "left")
         self._rows = 0
 
     def __enter__(self) -> Self:
@@ -36,7 +41,7 @@ class TableWriter:
         self._rows += 1
         if self._rows <= MOST_IN_A_TABLE:
             # Text, because rich would interpret brackets in a string as markup.
-            self._table.add_row(*[Text(_printable(as_text(value))) for value in row])
+            self._table.add_row(*[Text(clean(as_text(value))) for value in row])
 
     def __exit__(self, *error: object) -> None:
         if error[0] is not None:
@@ -48,27 +53,24 @@ class TableWriter:
 
 
 class CsvWriter:
-    """RFC 4180 with a header line; NULL is an empty field.
+    r"""RFC 4180 with a header line; NULL is an empty field.
 
-    ``guarded`` is for files opened in a spreadsheet: text that looks like a formula is prefixed with '.
+    CSV is what spreadsheets open: text that looks like a formula is prefixed with ', and control characters are written
+    as \u001b. JSON and Parquet have the text as it is.
     """
 
-    def __init__(self, columns: Sequence[Column], out: IO[str], *, guarded: bool = False) -> None:
+    def __init__(self, columns: Sequence[Column], out: IO[str]) -> None:
         self._csv = csv.writer(out)
-        self._guarded = guarded
-        self._csv.writerow([column.name for column in columns])
+        self._csv.writerow([_harmless(column.name) for column in columns])
 
     def __enter__(self) -> Self:
         return self
 
     def write(self, row: Sequence[Any]) -> None:
         """Writes one row."""
-        cells = [as_text(value) for value in row]
-        if self._guarded:
-            cells = [
-                cell if isinstance(value, int | float | Decimal) else _no_formula(cell)
-                for value, cell in zip(row, cells, strict=True)
-            ]
+        cells = [
+            as_text(value) if isinstance(value, int | float | Decimal) else _harmless(as_text(value)) for value in row
+        ]
         self._csv.writerow(cells)
 
     def __exit__(self, *error: object) -> None:
@@ -99,11 +101,7 @@ class JsonWriter:
             self._out.write("\n]\n")
 
 
-def _no_formula(text: str) -> str:
-    """Text that no spreadsheet evaluates: formulas start with these, in some spreadsheets after a tab or newline."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
-
-
-def _printable(text: str) -> str:
-    """Text without control characters, which a terminal would interpret."""
-    return "".join(one if one.isprintable() else " " for one in text)
+def _harmless(text: str) -> str:
+    """Text in which no spreadsheet finds a formula, and no terminal a sequence. A number in a text stays a number."""
+    formula = _FORMULA.match(text) and not _NUMBER.fullmatch(text)
+    return f"'{escaped(text)}" if formula else escaped(text)

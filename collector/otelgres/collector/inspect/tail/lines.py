@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from otelgres.collector.inspect.waterfall.draw import clean, milliseconds, status_text
+from otelgres.collector.inspect.waterfall.draw import milliseconds, status_text
+from otelgres.collector.system.terminal import clean
 from otelgres.exporters.plural import counted
 
 _LEVELS: Final = ((21, "FATAL", "bold red"), (17, "ERROR", "red"), (13, "WARN", "yellow"), (9, "INFO", "green"))

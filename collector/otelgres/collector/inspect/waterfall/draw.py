@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from otelgres.collector.inspect.waterfall.read import MOST, FlowPicture, Row, absent_parent
+from otelgres.collector.system.terminal import clean
 from otelgres.exporters.plural import counted
 
 _ON_PATH: Final = "█"
@@ -193,8 +194,3 @@ def _cut(text: str, width: int) -> str:
 
 def _ended(text: str, width: int) -> str:
     return text[: width - 1] + "…" if len(text) > width else text
-
-
-def clean(text: str) -> str:
-    """Text without control characters, which a terminal would interpret."""
-    return "".join(one if one.isprintable() else " " for one in text)

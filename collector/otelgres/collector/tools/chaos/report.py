@@ -6,6 +6,7 @@ from dataclasses import asdict
 import orjson
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from otelgres.collector.tools.chaos.run import ChaosPlan, ChaosResult
 from otelgres.collector.tools.chaos.speeds import Speeds
@@ -38,7 +39,7 @@ def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds 
         f"{counted(result.clean_stops, 'clean shutdown')}, {result.hung_stops} hung, "
         f"{counted(len(result.crashes), 'crash', 'crashes')}"
     )
-    print_line(f"tracebacks in its log: {_counts(result.log_errors)}", markup=False)
+    print_line(f"tracebacks in its log: {_counts(result.log_errors)}")
     if speeds:
         share = speeds.replay / speeds.ingest if speeds.ingest else 0.0
         print_line(
@@ -52,7 +53,7 @@ def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds 
     if not result.disk_limited:
         print_line("the spool's disk was not limited: that needs Linux and root with permission to mount")
     for unexpected in result.unexpected[:10] + result.crashes[:10]:
-        print_line(f"  wrong: {unexpected}", markup=False)
+        print_line(f"  wrong: {unexpected}")
     for kind, line in reconciliation.lines.items():
         if line.examples:
             print_line(f"  {kind.value}: numbers {', '.join(map(str, line.examples))} …")
@@ -61,9 +62,9 @@ def show(console: Console, plan: ChaosPlan, result: ChaosResult, speeds: Speeds 
     if not result.replayed:
         print_line("  timeout: the spool was not empty")
     print_line(
-        "[green]nothing acknowledged was lost except what was destroyed on the disk; nothing was duplicated[/green]"
+        Text("nothing acknowledged was lost except what was destroyed on the disk; nothing was duplicated", "green")
         if result.right
-        else "[red]failed: see the lines above[/red]"
+        else Text("failed: see the lines above", "red")
     )
 
 

@@ -5,10 +5,10 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.tools.demo.comparison import answered
 from otelgres.collector.tools.demo.findings import Findings
 from otelgres.collector.tools.demo.system import SentItems
@@ -64,7 +64,7 @@ def as_json(sent: SentItems, findings: Findings) -> str:
 
 def console() -> Console:
     """A console on stdout: up to 120 columns on a terminal, 100 in a pipe."""
-    out = Console(highlight=False)
+    out = TerminalConsole(highlight=False)
     out.width = min(out.width, _WIDEST) if out.is_terminal else _PIPED
     return out
 
@@ -74,9 +74,11 @@ def show(out: Console, sent: SentItems, findings: Findings, psql: str) -> None:
     spans, logs = (sum(row[what] for row in findings.found) for what in ("spans", "logs"))
     orders, measured = sum(answered(sent).values()), sum(row["orders"] for row in findings.orders)
     out.print(
-        f"\n[bold]{counted(sent.records, 'record')} sent, {findings.records:,} found[/bold]"
-        f" ({counted(spans, 'span')}, {counted(logs, 'log record')})\n"
-        f"{counted(orders, 'order')} answered, {measured:,} counted by the metric shop.orders"
+        Text.assemble(
+            (f"\n{counted(sent.records, 'record')} sent, {findings.records:,} found", "bold"),
+            f" ({counted(spans, 'span')}, {counted(logs, 'log record')})\n"
+            f"{counted(orders, 'order')} answered, {measured:,} counted by the metric shop.orders",
+        )
     )
     _section(out, "Slowest flows", "otel.flows", _SLOWEST, findings.slowest)
     _section(out, "Where incomplete flows stopped", "otel.flows, otel.logs", _INCOMPLETE, findings.incomplete)
@@ -91,7 +93,7 @@ def show(out: Console, sent: SentItems, findings: Findings, psql: str) -> None:
     _title(out, "Queries to try", psql)
     for statement in next_queries(findings):
         # Not wrapped, so that it can be copied.
-        out.print(f"\n{escape(statement)}", soft_wrap=True)
+        out.print(f"\n{statement}", soft_wrap=True)
 
 
 def next_queries(findings: Findings) -> list[str]:
@@ -229,4 +231,4 @@ def _section(out: Console, title: str, source: str, columns: Sequence[ReportColu
 
 
 def _title(out: Console, title: str, source: str) -> None:
-    out.print(f"\n[bold]{escape(title)}[/bold] [dim]· {escape(source)}[/dim]", soft_wrap=True)
+    out.print(Text.assemble("\n", (title, "bold"), " ", (f"· {source}", "dim")), soft_wrap=True)
