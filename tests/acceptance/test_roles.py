@@ -137,12 +137,12 @@ def test_a_writer_may_do_nothing_else(logins: Logins) -> None:
     # What it may call drops no more than the owner has set.
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SELECT _otel.make_partition('spans', now() - interval '40 days')")
-        connection.execute("SELECT _otel.drop_expired()")
+        connection.execute("SELECT _otel.drop_expired('spans')")
     left = rows(logins.owner, "SELECT partitions FROM otel.partitions WHERE table_name = 'spans'")
     with psycopg.connect(logins.owner, autocommit=True) as connection:
         connection.execute("INSERT INTO _otel.retention VALUES ('spans', '30 days') ON CONFLICT DO NOTHING")
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("SELECT _otel.drop_expired()")
+        connection.execute("SELECT _otel.drop_expired('spans')")
     now = rows(logins.owner, "SELECT partitions FROM otel.partitions WHERE table_name = 'spans'")
     assert now[0]["partitions"] < left[0]["partitions"]
 
@@ -182,7 +182,7 @@ def test_a_reader_reads_every_view_and_nothing_else(logins: Logins) -> None:
         "SELECT * FROM _otel.spans",
         "SELECT * FROM _otel.tenants",
         "SELECT _otel.make_partition('spans', now())",
-        "SELECT _otel.drop_expired()",
+        "SELECT _otel.drop_expired('spans')",
         "CREATE TABLE otel.mine (n int)",
         "SET ROLE otelgres_owner",
         "SELECT compat.map_column('sync_operations', 'x', 'y')",

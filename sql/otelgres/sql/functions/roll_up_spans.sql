@@ -23,9 +23,9 @@ BEGIN
     -- leave both unlinked. So writing to another week than the current one, or near the change of weeks, is exclusive.
     IF v_first < v_week OR v_last >= v_week + interval '7 days'
         OR now() < v_week + interval '10 minutes' OR now() > v_week + interval '6 days 23 hours 50 minutes' THEN
-        PERFORM pg_advisory_xact_lock(hashtext('_otel.flow_parts'));
+        LOCK TABLE ONLY _otel.lock_flow_parts IN EXCLUSIVE MODE;
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(hashtext('_otel.flow_parts'));
+        LOCK TABLE ONLY _otel.lock_flow_parts IN ROW EXCLUSIVE MODE;
     END IF;
 
     WITH part AS (
