@@ -1,4 +1,4 @@
-"""The rights on everything in our schemas, as text: ``python -m tests.sql.privileges`` writes them to privileges.txt."""
+"""The rights on everything in our schemas as text; ``python -m tests.sql.privileges`` writes privileges.txt."""
 
 from pathlib import Path
 
@@ -55,7 +55,8 @@ _SECTIONS = {
     "types that anybody may use": f"""
         SELECT t.oid::regtype::text, {_grants("t.typacl", "'T'", "t.typowner")}
         FROM pg_type t WHERE t.typnamespace {_OURS} AND t.typelem = 0
-            AND EXISTS (SELECT FROM aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) g WHERE g.grantee <> t.typowner)""",
+            AND EXISTS (SELECT FROM aclexplode(coalesce(t.typacl, acldefault('T', t.typowner))) g
+                        WHERE g.grantee <> t.typowner)""",
     "objects that the owner creates later": f"""
         SELECT format('%s in %s', d.defaclobjtype, d.defaclnamespace::regnamespace),
                {_grants("d.defaclacl", "d.defaclobjtype", "d.defaclrole")}

@@ -54,8 +54,8 @@ class Partitions:
 def drop_expired(connection: psycopg.Connection[Any]) -> list[str]:
     """Drops the partitions beyond the owner's retention; returns the tables that are in use and must be tried again.
 
-    ``connection`` must be in autocommit mode. A table in use delays those who write to it by 0.3 s, and does not prevent
-    the others from being done. Raises ``psycopg.Error``.
+    ``connection`` must be in autocommit mode. A table in use delays those who write to it by 0.3 s; the other tables
+    are done all the same. Raises ``psycopg.Error``.
     """
     used: list[str] = []
     for (table,) in connection.execute("SELECT name FROM _otel.partitioned ORDER BY name").fetchall():
