@@ -264,8 +264,8 @@ def test_rows_that_are_inserted_are_values_when_our_trigger_sees_them(attackers:
     writer.ran_as.clear()
     writer.run("SELECT _otel.make_partition(t, now()) FROM unnest(ARRAY['spans', 'flow_parts', 'span_stats']) t")
     writer.run(
-        "INSERT INTO _otel.spans (start_time, start_time_unix_nano, end_time_unix_nano, trace_id, resource_id, scope_id, "
-        "flags, kind, dropped_attributes_count, dropped_events_count, dropped_links_count, span_id, name) "
+        "INSERT INTO _otel.spans (start_time, start_time_unix_nano, end_time_unix_nano, trace_id, resource_id, "
+        "scope_id, flags, kind, dropped_attributes_count, dropped_events_count, dropped_links_count, span_id, name) "
         "SELECT ROW('now')::@.t_timestamptz, ROW('1')::@.t_bigint, 1, gen_random_uuid()::@.d_uuid, 1, 1, 0, 0, 0, 0, "
         "0, '\\x01'::@.d_bytea, 'x'::@.d_text"
     )

@@ -151,6 +151,12 @@ BEGIN
 END
 $$;
 
-DROP TRIGGER IF EXISTS roll_up_spans ON _otel.spans;
-CREATE TRIGGER roll_up_spans AFTER INSERT ON _otel.spans
-    REFERENCING NEW TABLE AS new_spans FOR EACH STATEMENT EXECUTE FUNCTION _otel.roll_up_spans();
+-- Only if it is missing: to create it again would stop readers and writers until the end of the migration.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = '_otel.spans'::regclass AND tgname = 'roll_up_spans') THEN
+        CREATE TRIGGER roll_up_spans AFTER INSERT ON _otel.spans
+            REFERENCING NEW TABLE AS new_spans FOR EACH STATEMENT EXECUTE FUNCTION _otel.roll_up_spans();
+    END IF;
+END
+$$;
