@@ -145,6 +145,7 @@ def test_expired_partitions_of_other_tables_are_dropped(dsns: dict[str, str], pr
         owner.execute(
             "SELECT _otel.make_partition(t, now() - interval '300 days') FROM unnest(ARRAY['logs', 'spans']) t"
         )
+        owner.execute("SELECT _otel.make_partition('logs', now())")
         owner.execute("INSERT INTO _otel.retention VALUES ('logs', '290 days'), ('spans', '290 days')")
         with psycopg.connect(dsns["reader"]) as reader:
             reader.execute("SELECT count(*) FROM otel.logs")
@@ -153,7 +154,10 @@ def test_expired_partitions_of_other_tables_are_dropped(dsns: dict[str, str], pr
                 with psycopg.connect(dsns["writer"], autocommit=True) as other:
                     while not dropping.done():
                         began = time.monotonic()
-                        insert(other, timedelta())
+                        other.execute(
+                            "INSERT INTO _otel.logs (time, time_unix_nano, observed_time_unix_nano, resource_id, "
+                            "scope_id, severity_number, flags, dropped_attributes_count) VALUES (now(), 0, 0, 1, 1, 0, 0, 0)"
+                        )
                         assert time.monotonic() - began < 2
                 assert dropping.result() == ["logs"]
             assert expired(owner) == ["logs"]
@@ -185,8 +189,10 @@ def test_what_depends_on_a_partition_keeps_that_one_only(prepared: str) -> None:
 
 def test_a_migration_that_waits_for_a_reader_holds_no_writer_up(dsns: dict[str, str], prepared: str) -> None:
     with psycopg.connect(prepared, autocommit=True) as owner, psycopg.connect(dsns["reader"]) as reader:
-        reader.execute("SELECT count(*) FROM otel.spans")
+        # So that the migration locks a table that the writer needs, before it waits for the reader.
+        owner.execute("DROP TRIGGER roll_up_spans ON _otel.spans")
         owner.execute("UPDATE _otel.repeatable_migrations SET checksum = 'older'")
+        reader.execute("SELECT count(*) FROM otel.spans")
         with (
             psycopg.connect(dsns["writer"], autocommit=True) as writer,
             ThreadPoolExecutor(1) as pool,
