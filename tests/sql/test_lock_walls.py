@@ -155,8 +155,9 @@ def test_expired_partitions_of_other_tables_are_dropped(dsns: dict[str, str], pr
                     while not dropping.done():
                         began = time.monotonic()
                         other.execute(
-                            "INSERT INTO _otel.logs (time, time_unix_nano, observed_time_unix_nano, resource_id, "
-                            "scope_id, severity_number, flags, dropped_attributes_count) VALUES (now(), 0, 0, 1, 1, 0, 0, 0)"
+                            "INSERT INTO _otel.logs (time, time_unix_nano, observed_time_unix_nano, "
+                            "resource_id, scope_id, severity_number, flags, dropped_attributes_count) "
+                            "VALUES (now(), 0, 0, 1, 1, 0, 0, 0)"
                         )
                         assert time.monotonic() - began < 2
                 assert dropping.result() == ["logs"]
