@@ -141,7 +141,7 @@ def test_a_writer_may_do_nothing_else(logins: Logins) -> None:
         "CREATE TRIGGER mine AFTER INSERT ON _otel.spans EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "ALTER TABLE _otel.spans DISABLE TRIGGER USER",
         "UPDATE _otel.spans SET name = 'x'",
-        "INSERT INTO _otel.resources (hash) SELECT hash FROM _otel.resources ON CONFLICT (hash) DO UPDATE SET hash = NULL",
+        "INSERT INTO _otel.scopes (hash) VALUES (gen_random_uuid()) ON CONFLICT (hash) DO UPDATE SET hash = NULL",
         "DROP TABLE _otel.spans",
         "INSERT INTO _otel.flow_parts SELECT * FROM _otel.flow_parts",
         "UPDATE _otel.receivers SET last_seen = now()",
@@ -176,7 +176,8 @@ def test_what_a_writer_calls_has_bounds(logins: Logins) -> None:
     dsn = logins.create("bounded_writer", "--kind", "writer")
     state = (
         "SELECT (SELECT until FROM _otel.open_starts_checked) AS checked, "
-        "(SELECT count(*) FROM _otel.hour_stats) AS hours, (SELECT count(*) FROM pg_inherits) AS partitions, (SELECT array_agg(hour) FROM _otel.rollup_hours_changed "
+        "(SELECT count(*) FROM _otel.hour_stats) AS hours, "
+        "(SELECT count(*) FROM pg_inherits) AS partitions, (SELECT array_agg(hour) FROM _otel.rollup_hours_changed "
         "WHERE hour > now() - interval '1 hour') AS changed"
     )
     writer = PostgresWriter(dsn)
@@ -221,8 +222,8 @@ def test_what_a_writer_calls_has_bounds(logins: Logins) -> None:
             "SELECT _otel.publish_receiver(gen_random_uuid(), repeat('h', 1000), n, 'v', now(), '[]') "
             "FROM generate_series(1, 1100) n"
         )
-        found = rows(logins.owner, "SELECT count(*) AS n, max(length(host)) AS length FROM _otel.receivers")
-        assert found == [{"n": 1000, "length": 255}]
+        published = rows(logins.owner, "SELECT count(*) AS n, max(length(host)) AS length FROM _otel.receivers")
+        assert published == [{"n": 1000, "length": 255}]
         connection.execute("SELECT pg_notify('otelgres', '')")
     with psycopg.connect(logins.owner, autocommit=True) as connection:
         connection.execute("DELETE FROM _otel.receivers WHERE version = 'v'")

@@ -17,6 +17,7 @@ from otelgres.collector.database.maintenance import roll_up_hours
 from otelgres.collector.embedded import Cluster
 from otelgres.exporters.postgres.partitions import drop_expired
 from otelgres.sql.migrate import SchemaError, migrate
+from otelgres.sql.queries import query
 from tests import postgres
 from tests.sql import rows
 from tests.sql.logins import logins
@@ -233,3 +234,25 @@ def test_a_migration_that_nobody_lets_through_says_who(
         with pytest.raises(SchemaError, match=f"pid {reader.info.backend_pid}, login {reader.info.user}"):
             migrate(prepared)
     assert migrate(prepared) == []
+
+
+def test_idle_readers_are_ended_by_those_who_may(dsns: dict[str, str], prepared: str) -> None:
+    ended = query("end_idle_readers")
+    with (
+        psycopg.connect(prepared, autocommit=True) as owner,
+        psycopg.connect(dsns["writer"], autocommit=True) as writer,
+        psycopg.connect(dsns["writer"]) as busy,
+        psycopg.connect(dsns["reader"]) as reader,
+        psycopg.connect(dsns["stranger"]) as stranger,
+    ):
+        reader.execute("SELECT count(*) FROM otel.logs")
+        busy.execute("SELECT count(*) FROM _otel.digests")
+        stranger.execute("SELECT 1")
+        assert writer.execute(ended, {"minutes": 0}).fetchall() == [], "may not"
+        assert owner.execute(ended, {"minutes": 5}).fetchall() == [], "not yet"
+        found = owner.execute(ended, {"minutes": 0}).fetchall()
+        assert [row[:2] for row in found] == [(reader.info.backend_pid, reader.info.user)]
+        with pytest.raises(psycopg.OperationalError):
+            reader.execute("SELECT 1")
+        busy.execute("SELECT 1")
+        stranger.execute("SELECT 1")
