@@ -202,7 +202,7 @@ def test_what_a_writer_calls_has_bounds(logins: Logins) -> None:
             with pytest.raises(psycopg.errors.NoDataFound):
                 connection.execute("SELECT _otel.make_partition(%s, now())", [table])
             with pytest.raises(psycopg.errors.DataError):
-                connection.execute("SELECT _otel.other_content(%s, '{a}', '[]')", [table])
+                connection.execute("SELECT _otel.other_content(%s, '[]')", [table])
         connection.execute("SELECT _otel.refresh_open_starts('-100 years'), _otel.refresh_open_starts('0')")
         connection.execute("SELECT _otel.refresh_open_starts(NULL), _otel.add_started_flows(NULL)")
         connection.execute("SELECT _otel.add_started_flows('1000 years'), _otel.add_started_flows('-1000 years')")

@@ -158,7 +158,7 @@ def functions(attacked: str) -> list[tuple[str, list[str], bool]]:
 
 
 VALUES = {
-    "text": "spans", "text[]": '{span_id,name}', "uuid": "00000000-0000-0000-0000-000000000001", "integer": "1",
+    "text": "spans", "uuid": "00000000-0000-0000-0000-000000000001", "integer": "1",
     "bigint": "1", "timestamp with time zone": "now", "interval": "1 hour", "boolean": "true", "pg_snapshot": "1:1:",
     "jsonb": '[{"name": "x"}]',
 }  # fmt: skip

@@ -36,13 +36,13 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
         # In portions, because a jsonb value is limited to 256 MB.
         cursor.execute(
             _statement(
-                "SELECT sum(_otel.other_content(%s, %s, p.rows))::bigint FROM ("
+                "SELECT sum(_otel.other_content(%s, p.rows))::bigint FROM ("
                 "SELECT jsonb_agg(to_jsonb(s)) AS rows FROM ("
                 "SELECT s, (row_number() OVER () - 1) / %s AS portion FROM {stage} s) s GROUP BY portion) p",
                 table,
                 columns,
             ),
-            (table, list(columns), _PORTION),
+            (table, _PORTION),
         )
         row = cursor.fetchone()
         if row and row[0]:

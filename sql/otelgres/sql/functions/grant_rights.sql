@@ -71,7 +71,7 @@ BEGIN
             _otel.drop_expired(text),
             _otel.hours_to_roll_up(timestamptz),
             _otel.make_partition(text, timestamptz),
-            _otel.other_content(text, text[], jsonb),
+            _otel.other_content(text, jsonb),
             _otel.publish_receiver(uuid, text, integer, text, timestamptz, jsonb),
             _otel.refresh_open_starts(interval),
             _otel.roll_up_hour(timestamptz, bigint),

@@ -1,6 +1,7 @@
 -- Counts those of the given rows (an array of objects, column -> value) whose key is stored in _otel.<p_table> with other
--- values in p_columns. For writers, which cannot read stored rows.
-CREATE OR REPLACE FUNCTION _otel.other_content(p_table text, p_columns text[], p_rows jsonb) RETURNS bigint
+-- values in any column but received_at. For writers, which cannot read stored rows: whoever guesses has to guess all
+-- columns at once.
+CREATE OR REPLACE FUNCTION _otel.other_content(p_table text, p_rows jsonb) RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 DECLARE
     v_key text;
@@ -21,7 +22,7 @@ BEGIN
     FROM pg_attribute a
     CROSS JOIN LATERAL (SELECT CASE a.atttypid WHEN 'jsonb'::regtype THEN 'nullif(%I.%I, ''null'')' ELSE '%I.%I' END AS form) f
     WHERE a.attrelid = format('_otel.%I', p_table)::regclass AND a.attnum > 0 AND NOT a.attisdropped
-        AND a.attname = ANY (p_columns);
+        AND a.attgenerated = '' AND a.attname <> 'received_at';
     -- LIMIT forces an index lookup for each key. While a new partition has no statistics, the planner would choose a join
     -- that reads whole partitions.
     EXECUTE format(
