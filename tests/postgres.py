@@ -87,6 +87,11 @@ def database_dsn(cluster: Cluster, name: str) -> str:
     return cluster.dsn.replace("/otelgres?", f"/{name}?", 1)
 
 
+def as_role(dsn: str, role: str) -> str:
+    """The DSN of the same database, with the rights of another role."""
+    return f"{dsn}&options=-c%20role%3D{role}"
+
+
 def _execute(cluster: Cluster, statement: sql.Composed) -> None:
     with psycopg.connect(database_dsn(cluster, "postgres"), autocommit=True) as connection:
         connection.execute(statement)

@@ -15,6 +15,7 @@ from opentelemetry.context import attach, detach, set_value
 from otel_setup.sdk_adapter import SUPPRESS_INSTRUMENTATION
 from otelgres.exporters.postgres.direct import prepare
 from otelgres.exporters.postgres.errors import advice
+from otelgres.exporters.postgres.partitions import drop_expired
 from otelgres.exporters.target import Database
 
 _logger = logging.getLogger("otel_setup")
@@ -90,7 +91,7 @@ class LoggerMaintenance:
             if self._stores:
                 if not problem:
                     self._keep(connection)
-                connection.execute("SELECT _otel.drop_expired()")
+                drop_expired(connection)
         return problem
 
     def _make_view(self, connection: psycopg.Connection) -> str:

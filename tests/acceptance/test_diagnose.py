@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 
 from otelgres.collector.embedded import Cluster
 from otelgres.collector.inspect.diagnose.database import data_folder
+from otelgres.exporters.postgres.partitions import drop_expired
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, Serving, invoke, served
 from tests.sql import rows
@@ -229,3 +230,48 @@ def test_redis_where_it_is_configured(receiver: Serving) -> None:
     with listening(b"+PONG\r\n") as port:
         _, found = of(receiver, "--redis", f"redis://127.0.0.1:{port}")
     assert severities(found, "redis") == ["fine"]
+
+
+def test_what_is_open_to_every_login_is_told_with_what_closes_it(receiver: Serving, database: str) -> None:
+    _, found = of(receiver, dsn=database)
+    assert set(severities(found, "public")) == {"fine"}
+    told = {finding["what"]: finding["fix"].partition(": ")[2] for finding in found["public"]}
+    assert len(told) == 3
+    assert (
+        "ALTER SYSTEM SET reserved_connections" in told["other logins may use up the connections that receivers need"]
+    )
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+        _, found = of(receiver, dsn=database)
+        for finding in found["public"]:
+            statements = finding["fix"].partition(": ")[2]
+            if "ALTER SYSTEM" not in statements:
+                connection.execute(statements.encode())
+        # Writers make temporary tables, for rows that may be stored already.
+        row = connection.execute(
+            "SELECT has_database_privilege('otelgres_writer', current_database(), 'TEMPORARY'), "
+            "has_database_privilege('otelgres_reader', current_database(), 'TEMPORARY')"
+        ).fetchone()
+        assert row == (True, False)
+    _, found = of(receiver, dsn=database)
+    assert [finding["what"] for finding in found["public"]] == [
+        "other logins may use up the connections that receivers need"
+    ]
+
+
+def test_whoever_keeps_expired_partitions_is_named(receiver: Serving, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("INSERT INTO _otel.retention VALUES ('logs', '30 days')")
+        connection.execute("SELECT _otel.make_partition('logs', now() - interval '40 days')")
+        with psycopg.connect(database) as reader:
+            reader.execute("SELECT count(*) FROM otel.logs")
+            _, found = of(receiver, dsn=database)
+            (finding,) = found["retention"]
+            assert finding["severity"] == "warning"
+            assert (
+                f"logs are not dropped; sessions that use the tables: pid {reader.info.backend_pid}" in finding["what"]
+            )
+            assert drop_expired(connection) == ["logs"]
+        assert drop_expired(connection) == []
+    _, found = of(receiver, dsn=database)
+    assert severities(found, "retention") == ["fine"]

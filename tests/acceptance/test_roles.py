@@ -115,16 +115,36 @@ def test_a_writer_stores_repeats_and_clashes_as_an_owner_does(logins: Logins) ->
     assert rows(logins.owner, "SELECT count(*) AS n FROM otel.spans WHERE flow_id = %s", flow) == [{"n": 2}]
 
 
+TELEMETRY = (
+    "spans", "logs", "number_points", "histogram_points", "exponential_histogram_points", "summary_points"
+)  # fmt: skip
+PRIVATE = (*TELEMETRY, "losses", "receivers", "flow_parts", "span_stats", "tenants", "retention", "open_starts")
+
+
 def test_a_writer_may_do_nothing_else(logins: Logins) -> None:
     dsn = logins.create("c_writer", "--kind", "writer")
     refused(
         dsn,
+        *(f"SELECT * FROM _otel.{table}" for table in PRIVATE),
+        *(f"SELECT received_at FROM _otel.{table}" for table in TELEMETRY),
+        *(f"COPY _otel.{table} TO STDOUT" for table in PRIVATE),
+        *(f"SELECT attributes FROM _otel.{table}" for table in ("resources", "scopes", "series")),
+        *(f"DELETE FROM _otel.{table}" for table in (*PRIVATE, "digests", "resources", "identity", "migrations")),
+        *(f"TRUNCATE _otel.{table}" for table in (*PRIVATE, "digests")),
+        *(
+            f"DO $$ BEGIN LOCK TABLE _otel.{table} IN SHARE MODE; END $$"
+            for table in (*PRIVATE, "lock_flow_parts", "migrations")
+        ),
+        *(f"INSERT INTO _otel.{table} DEFAULT VALUES RETURNING *" for table in TELEMETRY),
+        "CREATE TEMP TABLE mine (LIKE _otel.spans)",
+        "CREATE TEMP TABLE mine (s _otel.spans)",
+        "CREATE TRIGGER mine AFTER INSERT ON _otel.spans EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "ALTER TABLE _otel.spans DISABLE TRIGGER USER",
         "UPDATE _otel.spans SET name = 'x'",
-        "DELETE FROM _otel.logs",
-        "TRUNCATE _otel.spans",
+        "INSERT INTO _otel.scopes (hash) VALUES (gen_random_uuid()) ON CONFLICT (hash) DO UPDATE SET hash = NULL",
         "DROP TABLE _otel.spans",
         "INSERT INTO _otel.flow_parts SELECT * FROM _otel.flow_parts",
-        "DELETE FROM _otel.losses",
+        "UPDATE _otel.receivers SET last_seen = now()",
         "UPDATE _otel.resources SET service_name = 'x'",
         "SELECT _otel.drop_partitions('spans', now())",
         "INSERT INTO _otel.retention VALUES ('spans', '1 second')",
@@ -133,18 +153,80 @@ def test_a_writer_may_do_nothing_else(logins: Logins) -> None:
         "CREATE TABLE _otel.mine (n int)",
         "SELECT compat.map_column('sync_operations', 'x', 'y')",
         "SELECT _otel.grant_rights()",
+        "SELECT * FROM otel.flows",
+        "SELECT * FROM otel_tenant.spans",
+        "SET ROLE otelgres_owner",
+        "SET ROLE otelgres_reader",
     )
     # What it may call drops no more than the owner has set.
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SELECT _otel.make_partition('spans', now() - interval '40 days')")
-        connection.execute("SELECT _otel.drop_expired()")
+        connection.execute("SELECT _otel.drop_expired('spans')")
     left = rows(logins.owner, "SELECT partitions FROM otel.partitions WHERE table_name = 'spans'")
     with psycopg.connect(logins.owner, autocommit=True) as connection:
         connection.execute("INSERT INTO _otel.retention VALUES ('spans', '30 days') ON CONFLICT DO NOTHING")
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("SELECT _otel.drop_expired()")
+        connection.execute("SELECT _otel.drop_expired('spans')")
     now = rows(logins.owner, "SELECT partitions FROM otel.partitions WHERE table_name = 'spans'")
     assert now[0]["partitions"] < left[0]["partitions"]
+
+
+def test_what_a_writer_calls_has_bounds(logins: Logins) -> None:
+    """A stolen password of a writer adds rows, and spoils nothing that the owner's functions keep."""
+    dsn = logins.create("bounded_writer", "--kind", "writer")
+    state = (
+        "SELECT (SELECT until FROM _otel.open_starts_checked) AS checked, "
+        "(SELECT count(*) FROM _otel.hour_stats) AS hours, "
+        "(SELECT count(*) FROM pg_inherits) AS partitions, (SELECT array_agg(hour) FROM _otel.rollup_hours_changed "
+        "WHERE hour > now() - interval '1 hour') AS changed"
+    )
+    writer = PostgresWriter(dsn)
+    assert writer.write([Batch(Signal.TRACES, request(None, uuid.uuid4()))]) == [Accepted()]
+    writer.close()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SELECT _otel.refresh_open_starts()")
+        before = rows(logins.owner, state)
+        assert before[0]["changed"]
+        for at in (
+            "1990-01-01",
+            "infinity",
+            "2300-01-01",
+            "now() - interval '402 days'",
+            "now() + interval '9 days'",
+        ):
+            for table in ("spans", "logs", "flow_parts", "digests"):
+                given = at if "now" in at else f"'{at}'"
+                with pytest.raises(psycopg.errors.DataError):
+                    connection.execute(f"SELECT _otel.make_partition('{table}', {given})".encode())
+        for table in ("pg_class", "spans_20260101", 'spans"', "retention"):
+            with pytest.raises(psycopg.errors.NoDataFound):
+                connection.execute("SELECT _otel.make_partition(%s, now())", [table])
+            with pytest.raises(psycopg.errors.DataError):
+                connection.execute("SELECT _otel.other_content(%s, '[]')", [table])
+        connection.execute("SELECT _otel.refresh_open_starts('-100 years'), _otel.refresh_open_starts('0')")
+        connection.execute("SELECT _otel.refresh_open_starts(NULL), _otel.add_started_flows(NULL)")
+        connection.execute("SELECT _otel.add_started_flows('1000 years'), _otel.add_started_flows('-1000 years')")
+        connection.execute("SELECT _otel.hours_to_roll_up('infinity'), _otel.hours_to_roll_up(NULL)")
+        for hour in ("now()", "date_trunc('hour', now())", "'1990-01-01'", "'infinity'"):
+            found = connection.execute(f"SELECT _otel.roll_up_hour({hour}, 1)".encode()).fetchone()
+            assert found == (False,)
+        with pytest.raises(psycopg.errors.DataError):
+            connection.execute(
+                "SELECT _otel.publish_receiver(gen_random_uuid(), 'h', 1, 'v', now(), to_jsonb(repeat('x', 2000000)))"
+            )
+        now = rows(logins.owner, state)
+        assert {**now[0], "checked": None} == {**before[0], "checked": None}
+        assert now[0]["checked"] < datetime.now(UTC) - timedelta(minutes=9)
+        # Rows of receivers are kept for the newest thousand.
+        connection.execute(
+            "SELECT _otel.publish_receiver(gen_random_uuid(), repeat('h', 1000), n, 'v', now(), '[]') "
+            "FROM generate_series(1, 1100) n"
+        )
+        published = rows(logins.owner, "SELECT count(*) AS n, max(length(host)) AS length FROM _otel.receivers")
+        assert published == [{"n": 1000, "length": 255}]
+        connection.execute("SELECT pg_notify('otelgres', '')")
+    with psycopg.connect(logins.owner, autocommit=True) as connection:
+        connection.execute("DELETE FROM _otel.receivers WHERE version = 'v'")
 
 
 def test_a_writer_that_meets_an_old_schema_says_so(logins: Logins, postgres_version: str) -> None:
@@ -182,7 +264,7 @@ def test_a_reader_reads_every_view_and_nothing_else(logins: Logins) -> None:
         "SELECT * FROM _otel.spans",
         "SELECT * FROM _otel.tenants",
         "SELECT _otel.make_partition('spans', now())",
-        "SELECT _otel.drop_expired()",
+        "SELECT _otel.drop_expired('spans')",
         "CREATE TABLE otel.mine (n int)",
         "SET ROLE otelgres_owner",
         "SELECT compat.map_column('sync_operations', 'x', 'y')",

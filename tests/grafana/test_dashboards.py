@@ -118,8 +118,8 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
                 assert (called.returncode, called.stderr) == (0, "")
             with psycopg.connect(dsn, autocommit=True) as connection:
                 # The hour is not over: what a receiver does later is done now.
-                for (hour,) in connection.execute("SELECT _otel.hours_to_roll_up('2100-01-01')").fetchall():
-                    connection.execute("SELECT _otel.roll_up_hour(%s)", [hour])
+                for hour in connection.execute("SELECT * FROM _otel.hours_to_roll_up('2100-01-01')").fetchall():
+                    connection.execute("SELECT _otel.roll_up_hour(%s, %s)", hour)
             found = "SELECT 1 FROM otel.receivers WHERE name = 'otelcol_receiver_requests'"
             until(lambda: rows(dsn, found), "the receiver to tell its numbers")
             made = run_otelgres("role", "create", READER, "--kind", "reader", OTELGRES_DSN=dsn)

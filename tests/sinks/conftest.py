@@ -20,8 +20,8 @@ def shared_database(cluster: Cluster, migrated: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def shared_writer(shared_database: str) -> Iterator[PostgresWriter]:
-    """A writer into that database."""
-    writer = PostgresWriter(shared_database)
+    """A writer into that database, with the rights of a writer."""
+    writer = PostgresWriter(postgres.as_role(shared_database, "otelgres_writer"))
     yield writer
     writer.close()
 
@@ -36,8 +36,8 @@ def shared_reader(shared_database: str) -> Iterator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def writer(database: str) -> Iterator[PostgresWriter]:
-    """A writer into the test's database."""
-    one = PostgresWriter(database)
+    """A writer into the test's database, with the rights of a writer."""
+    one = PostgresWriter(postgres.as_role(database, "otelgres_writer"))
     yield one
     one.close()
 

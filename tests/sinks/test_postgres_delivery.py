@@ -91,6 +91,15 @@ def test_a_stored_key_with_other_content_is_a_loss(writer: PostgresWriter, reade
     }
 
 
+def test_an_empty_body_is_the_same_as_itself(writer: PostgresWriter, reader: Connection) -> None:
+    empty = record("", uid="a")
+    empty.body.CopyFrom(raw.AnyValue())
+    assert writer.write([batch(empty)]) == [Accepted()]
+    assert writer.write([batch(empty, record("other"))]) == [Accepted()]
+    assert value(reader, "SELECT count(*) FROM _otel.logs") == 2
+    assert losses(reader) == {}
+
+
 @pytest.mark.parametrize("uid", ["", None])
 def test_an_empty_uid_makes_nothing_a_duplicate(writer: PostgresWriter, reader: Connection, uid: str | None) -> None:
     def lines() -> Iterator[Any]:

@@ -43,6 +43,10 @@ def stored_and_read(writer: PostgresWriter, reader: Connection, request: Any) ->
     assert losses[signal] == otlp_repairs.in_items(request)
     # What an earlier example brought already needs no row now.
     assert losses["dimensions"] <= otlp_repairs.in_dimensions(request)
+    # In another request the same items are recognised as the same.
+    reader.execute("DELETE FROM _otel.digests")
+    assert writer.write([raw.batch(request)]) == [Accepted()]
+    assert reader.execute("SELECT * FROM _otel.losses WHERE effect = 'dropped'").fetchall() == []
 
 
 @pytest.mark.parametrize("signal", list(Signal))

@@ -89,9 +89,9 @@ def bucket(nanoseconds: int) -> int:
 
 def add_up(connection: Connection, *, half: bool) -> None:
     """Adds the changed hours up; with ``half`` it is cut short, as by a receiver that dies."""
-    hours = connection.execute("SELECT _otel.hours_to_roll_up('2100-01-01')").fetchall()
+    hours = connection.execute("SELECT hour, taken FROM _otel.hours_to_roll_up('2100-01-01')").fetchall()
     for hour in hours[: len(hours) // 2] if half else hours:
-        connection.execute("SELECT _otel.roll_up_hour(%s)", hour)
+        connection.execute("SELECT _otel.roll_up_hour(%s, %s)", hour)
 
 
 def by_operation(span: Span) -> tuple[Any, ...]:

@@ -90,8 +90,7 @@ def test_functions_that_people_call_change_nothing(ask: Ask) -> None:
 def test_a_reader_of_the_views_needs_nothing_else(connection: Connection) -> None:
     with connection.transaction(force_rollback=True):
         connection.execute("CREATE ROLE only_views")
-        connection.execute("GRANT USAGE ON SCHEMA otel TO only_views")
-        connection.execute("GRANT SELECT ON ALL TABLES IN SCHEMA otel TO only_views")
+        connection.execute("GRANT otelgres_reader TO only_views")
         connection.execute("SET LOCAL ROLE only_views")
         for view in sorted(VIEWS):
             connection.execute(f"SELECT * FROM otel.{view}".encode())

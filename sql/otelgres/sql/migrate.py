@@ -5,15 +5,30 @@ of the functions or views has changed, all of them are applied again, in the ord
 """
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
 import psycopg
 
+from otelgres.sql.queries import query
+
 # Applied again, in this order, whenever one of their files has changed.
 _REPEATABLE = ("functions", "views", "compat", "tenant")
-_LOCK = 0x6F74656C67726573  # "otelgres": only one process migrates at a time
+# Replacing a view waits until nobody uses it, and whoever comes later waits meanwhile, receivers too: so each attempt
+# waits only a moment.
+_LOCK_TIMEOUT = "500ms"
+_ATTEMPTS = 20
+_PAUSE_SECONDS = 0.5
+
+_OWN_TABLES = """
+CREATE SCHEMA IF NOT EXISTS _otel;
+CREATE TABLE IF NOT EXISTS _otel.migrations (
+    name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE IF NOT EXISTS _otel.repeatable_migrations (
+    folder text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())
+"""
 
 
 class SchemaError(Exception):
@@ -42,7 +57,7 @@ def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
             # Returns before writing, so that a receiver needs no right to change the schema.
             return []
         try:
-            return _migrate(connection, progress)
+            return _attempts(connection, progress)
         except psycopg.errors.InsufficientPrivilege as error:
             names = ", ".join(pending(connection)[:3])
             raise SchemaError(
@@ -51,10 +66,25 @@ def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
             ) from error
 
 
+def _attempts(connection: psycopg.Connection[tuple[object, ...]], progress: Callable[[str], None] | None) -> list[str]:
+    for _ in range(_ATTEMPTS):
+        try:
+            return _migrate(connection, progress)
+        except psycopg.errors.LockNotAvailable:
+            holders = connection.execute(query("lock_holders")).fetchall()
+            connection.execute(query("end_idle_readers"), {"minutes": 1})
+            time.sleep(_PAUSE_SECONDS)
+    raise SchemaError(
+        "Other sessions use the tables and views, so they cannot be changed "
+        f"({', '.join(f'pid {pid}, login {login}' for pid, login, *_ in holders) or 'they have ended meanwhile'}). "
+        "End them (SELECT pg_terminate_backend(PID)) or wait, then migrate again."
+    )
+
+
 def _migrate(connection: psycopg.Connection[tuple[object, ...]], progress: Callable[[str], None] | None) -> list[str]:
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         applied = _applied(connection)
+        connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT}'".encode())
         scripts = _ordered("migrations")
         _check_known(applied)
         new: list[str] = []
@@ -181,15 +211,15 @@ def _run(connection: psycopg.Connection[tuple[object, ...]], script: str) -> Non
 
 
 def _applied(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, str]:
-    connection.execute("CREATE SCHEMA IF NOT EXISTS _otel")
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS _otel.migrations "
-        "(name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-    )
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS _otel.repeatable_migrations "
-        "(folder text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-    )
+    """The migrations that have been applied, locked: only one process migrates at a time."""
+    while not _has_repeatable(connection):
+        try:
+            with connection.transaction():
+                connection.execute(_OWN_TABLES.encode())
+        except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateSchema, psycopg.errors.DuplicateTable):
+            # Another process has created them meanwhile.
+            continue
+    connection.execute("LOCK TABLE ONLY _otel.migrations IN EXCLUSIVE MODE")
     rows = connection.execute("SELECT name, checksum FROM _otel.migrations").fetchall()
     return {str(name): str(checksum) for name, checksum in rows}
 

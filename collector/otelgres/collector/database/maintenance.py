@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 
 from otelgres.exporters.postgres.codec.decode import COLUMNS
-from otelgres.exporters.postgres.partitions import Partitions
+from otelgres.exporters.postgres.partitions import Partitions, drop_expired
 from otelgres.sql.migrate import SchemaError, migrate
 from otelgres.sql.queries import query
 
@@ -22,6 +22,8 @@ _AHEAD: Final = (*COLUMNS, "digests", "losses")
 _ROLLUPS: Final = ("flow_parts", "span_stats", "service_stats", "hour_stats", "losses")
 # A batch is re-sent hours later, not weeks; past this, spans and points still have their keys.
 _DIGEST_DAYS: Final = 7
+# Readers created by `otelgres role create` are ended after one minute, unless they change this setting.
+_IDLE_MINUTES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Maintenance:
         self._dsn = dsn
         self._when_known = when_known
         self.schema_known = asyncio.Event()
+        # Tables whose expired partitions could not be dropped the last time.
+        self._used: list[str] = []
 
     async def run(self) -> None:
         """Migrates the database as soon as it is available, then maintains it. Logs and retries database errors."""
@@ -92,13 +96,20 @@ class Maintenance:
                 **dict.fromkeys(_ROLLUPS, retention.rollups),
                 "digests": _DIGEST_DAYS,
             }
-            if not _may_change_retention(connection):
-                # A role without this privilege uses the retention that the owner set last.
-                connection.execute("SELECT _otel.drop_expired()")
-                return
-            for table, days in keep.items():
-                connection.execute(query("set_retention"), {"table": table, "days": days or None})
-            connection.execute("SELECT _otel.drop_expired()")
+            # A role without this privilege uses the retention that the owner set last.
+            if _may_change_retention(connection):
+                for table, days in keep.items():
+                    connection.execute(query("set_retention"), {"table": table, "days": days or None})
+            used = drop_expired(connection)
+            if used and _end_idle_readers(connection):
+                used = drop_expired(connection)
+        if used and used != self._used:
+            log.warning(
+                "expired partitions of %s cannot be dropped while other sessions use them; retrying later "
+                "(`otelgres diagnose` names the sessions)",
+                ", ".join(used),
+            )
+        self._used = used
 
     def _refresh_open_starts(self) -> None:
         """Adds flows that have started without a span yet, and refreshes the list of open starts."""
@@ -117,20 +128,25 @@ def _may_change_retention(connection: psycopg.Connection[Any]) -> bool:
     return row is not None and bool(row[0])
 
 
+def _end_idle_readers(connection: psycopg.Connection[Any]) -> bool:
+    """Whether a reader's session was ended that has been idle in a transaction for minutes."""
+    ended = connection.execute(query("end_idle_readers"), {"minutes": _IDLE_MINUTES}).fetchall()
+    for pid, login, since in ended:
+        log.warning("ended the session of %s (pid %s): idle in a transaction since %s", login, pid, since)
+    return bool(ended)
+
+
 def roll_up_hours(connection: psycopg.Connection[Any]) -> int:
-    """Rolls up the completed hours that have changed; returns how many. 0 while another receiver is doing it.
+    """Rolls up the completed hours that have changed; returns how many. Other receivers may do it at the same time.
 
     ``connection`` must be in autocommit mode. The order of the three steps matters while others write: see
     functions/hours_to_roll_up.sql. Raises ``psycopg.Error``; the remaining hours stay marked.
     """
-    if connection.execute("SELECT pg_try_advisory_lock(hashtext('_otel.hour_stats'))").fetchone() != (True,):
-        return 0
-    try:
-        hours = connection.execute("SELECT _otel.hours_to_roll_up(now())").fetchall()
-        if hours:
-            connection.execute("SELECT _otel.wait_for_writers()")
-        for (hour,) in hours:
-            connection.execute("SELECT _otel.roll_up_hour(%s)", (hour,))
-        return len(hours)
-    finally:
-        connection.execute("SELECT pg_advisory_unlock(hashtext('_otel.hour_stats'))")
+    hours = connection.execute("SELECT hour, taken FROM _otel.hours_to_roll_up(now())").fetchall()
+    if hours:
+        connection.execute("SELECT _otel.wait_for_writers()")
+    done = 0
+    for hour, taken in hours:
+        row = connection.execute("SELECT _otel.roll_up_hour(%s, %s)", (hour, taken)).fetchone()
+        done += row == (True,)
+    return done

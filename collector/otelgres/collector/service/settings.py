@@ -69,9 +69,9 @@ class ReceiverSettings:
     writers: int = 2
     """Connections that write to the database, each with its own thread."""
     past_days: int = 30
-    """Data older than this many days is stored under 1970-01-01 and counted in otel.losses."""
+    """Data older than this many days is stored under 1970-01-01 and counted in otel.losses. At most 400 as a writer."""
     future_days: int = 1
-    """Data more than this many days in the future is stored under 1970-01-01 and counted in otel.losses."""
+    """Data further in the future is stored under 1970-01-01 and counted in otel.losses. At most 7 as a writer."""
     retention_days: int = 30
     """Days for which spans, logs and metric points are kept; 0 keeps them forever."""
     rollup_retention_days: int = 400

@@ -1,13 +1,15 @@
 """Writes rows on a connection: by COPY or, if some may be stored already, through a staging table."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql as psql
 
-from otelgres.exporters.postgres.codec.decode import KEYS
 from otelgres.exporters.postgres.codec.rows import Group, LossEntry
+
+# Rows per call that compares rows with the stored ones.
+_PORTION: Final = 500
 
 
 def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes]) -> None:
@@ -21,13 +23,7 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
 
     A row with a stored key but different content is counted as a loss in ``group.losses``.
     """
-    cursor.execute(
-        _statement(
-            "CREATE TEMP TABLE IF NOT EXISTS {stage} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS",
-            table,
-            columns,
-        )
-    )
+    _create_stage(cursor, table, columns)
     with cursor.copy(_statement("COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
         copy.write(b"".join(rows))
     cursor.execute(
@@ -37,28 +33,39 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
     )
     duplicates = group.counts[table] - cursor.rowcount
     if duplicates:
-        # LIMIT forces an index lookup for each key. While a new partition has no statistics, the planner would choose
-        # a join that reads whole partitions.
+        # In portions, because a jsonb value is limited to 256 MB.
         cursor.execute(
-            psql.SQL(
-                "SELECT count(*) FROM {stage} s "
-                "CROSS JOIN LATERAL (SELECT * FROM {table} t WHERE {same_key} LIMIT 1) t "
-                "WHERE ({new}) IS DISTINCT FROM ({stored})"
-            ).format(
-                table=psql.Identifier("_otel", table),
-                stage=psql.Identifier(f"stage_{table}"),
-                same_key=psql.SQL(" AND ").join(
-                    psql.SQL("{} = {}").format(psql.Identifier("s", column), psql.Identifier("t", column))
-                    for column in KEYS[table]
-                ),
-                new=psql.SQL(", ").join(psql.Identifier("s", column) for column in columns),
-                stored=psql.SQL(", ").join(psql.Identifier("t", column) for column in columns),
-            )
+            _statement(
+                "SELECT sum(_otel.other_content(%s, p.rows))::bigint FROM ("
+                "SELECT jsonb_agg(to_jsonb(s)) AS rows FROM ("
+                "SELECT s, (row_number() OVER () - 1) / %s AS portion FROM {stage} s) s GROUP BY portion) p",
+                table,
+                columns,
+            ),
+            (table, _PORTION),
         )
         row = cursor.fetchone()
         if row and row[0]:
             group.losses.add(LossEntry("dropped", table, "same_key_other_content"), row[0])
     return duplicates
+
+
+def _create_stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str]) -> None:
+    # From the catalog: LIKE would need the right to read the table.
+    cursor.execute("SELECT to_regclass(%s)", (f"pg_temp.stage_{table}",))
+    if cursor.fetchone() != (None,):
+        return
+    cursor.execute(
+        "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+        "WHERE attrelid = %s::regclass AND attname = ANY (%s)",
+        (f"_otel.{table}", list(columns)),
+    )
+    definitions = [psql.SQL("{} {}").format(psql.Identifier(n), psql.SQL(t)) for n, t in cursor.fetchall()]
+    cursor.execute(
+        psql.SQL("CREATE TEMP TABLE {} ({}) ON COMMIT DELETE ROWS").format(
+            psql.Identifier(f"stage_{table}"), psql.SQL(", ").join(definitions)
+        )
+    )
 
 
 def _statement(template: str, table: str, columns: Sequence[str]) -> psql.Composed:

@@ -1,4 +1,4 @@
-"""Creates day and week partitions before the rows that need them are written."""
+"""Creates day and week partitions before the rows that need them are written, and drops expired ones."""
 
 import time
 from collections.abc import Iterable
@@ -49,3 +49,18 @@ class Partitions:
         """Creates the partitions of today and the next ``days``, so that none is missing at midnight."""
         today = int(time.time()) // _SECONDS_PER_DAY
         self.ensure(connection, {table: set(range(today, today + days + 1)) for table in tables})
+
+
+def drop_expired(connection: psycopg.Connection[Any]) -> list[str]:
+    """Drops the partitions beyond the owner's retention; returns the tables that are in use and must be tried again.
+
+    ``connection`` must be in autocommit mode. A table in use delays those who write to it by 0.3 s; the other tables
+    are done all the same. Raises ``psycopg.Error``.
+    """
+    used: list[str] = []
+    for (table,) in connection.execute("SELECT name FROM _otel.partitioned ORDER BY name").fetchall():
+        try:
+            connection.execute("SELECT _otel.drop_expired(%s)", (table,))
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            used.append(table)
+    return used

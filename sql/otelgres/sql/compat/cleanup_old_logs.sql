@@ -7,9 +7,6 @@ BEGIN
     END IF;
     -- Drops whole days only: this reads no rows and frees the space at once.
     RETURN _otel.drop_partitions('logs', now() - days * interval '1 day');
-EXCEPTION WHEN insufficient_privilege THEN
-    RAISE EXCEPTION 'only the owner of the schema may drop logs'
-        USING HINT = 'Run it as a member of otelgres_owner, or set OTELGRES_RETENTION_DAYS for the receiver.', ERRCODE = 'insufficient_privilege';
 END
 $$;
 

@@ -1,5 +1,6 @@
 -- Adds started flows of which no span has arrived, for example because the process has died; the roll-up itself adds
--- flows only with their spans. Covers starts within p_since, except for the last minute, whose spans may still arrive.
+-- flows only with their spans. Covers starts within p_since (at most a day), except for the last minute, whose spans may
+-- still arrive.
 -- Returns the number of flows added.
 CREATE OR REPLACE FUNCTION _otel.add_started_flows(p_since interval DEFAULT '1 hour') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
@@ -9,6 +10,7 @@ DECLARE
     v_first timestamptz;
     v_last timestamptz;
 BEGIN
+    p_since := least(p_since, interval '1 day');
     SELECT array_agg(DISTINCT l.trace_id), date_bin('7 days', min(l.time), v_epoch), date_bin('7 days', max(l.time), v_epoch)
     INTO v_new, v_first, v_last
     FROM _otel.logs l
@@ -20,7 +22,7 @@ BEGIN
     END IF;
     PERFORM _otel.make_partition('flow_parts', v_first), _otel.make_partition('flow_parts', v_last);
     -- Exclusive, as in roll_up_spans at the change of weeks: no other part of these flows may be added meanwhile.
-    PERFORM pg_advisory_xact_lock(hashtext('_otel.flow_parts'));
+    LOCK TABLE ONLY _otel.lock_flow_parts IN EXCLUSIVE MODE;
     WITH entered AS (
         INSERT INTO _otel.flow_parts (
             week, trace_id, start_time, start_time_unix_nano, end_time_unix_nano, span_count, error_count, flow_name, services)

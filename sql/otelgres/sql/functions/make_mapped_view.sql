@@ -52,5 +52,6 @@ BEGIN
             EXECUTE v_kept;
         END IF;
     END;
+    EXECUTE format('REVOKE ALL ON TYPE %s FROM PUBLIC', v_name);
 END
 $$;

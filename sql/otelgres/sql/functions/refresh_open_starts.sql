@@ -1,16 +1,17 @@
 -- Checks the starts stored since the last call, and keeps those that are open. Ten minutes behind: rows have the start
--- time of their transaction, and no transaction of a writer lasts that long. Returns the number of open starts; NULL if
--- another receiver is running it.
+-- time of their transaction, and no transaction of a writer lasts that long. Only the owner may check later ones. Returns
+-- the number of open starts; NULL if another receiver is running it.
 CREATE OR REPLACE FUNCTION _otel.refresh_open_starts(p_late interval DEFAULT '10 minutes') RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    v_until CONSTANT timestamptz := now() - p_late;
+    v_until CONSTANT timestamptz := now() - CASE
+        WHEN pg_has_role(session_user, current_user, 'MEMBER') THEN p_late ELSE greatest(p_late, interval '10 minutes') END;
     v_since timestamptz;
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtext('_otel.open_starts')) THEN
+    SELECT until INTO v_since FROM _otel.open_starts_checked FOR UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
-    SELECT until INTO STRICT v_since FROM _otel.open_starts_checked;
     DELETE FROM _otel.open_starts o
     WHERE EXISTS (
             SELECT FROM _otel.spans s

@@ -1,8 +1,18 @@
 -- Last step of rolling up hours (see _otel.hours_to_roll_up): replaces the rows of p_hour in hour_stats and
--- service_stats, computed from span_stats.
-CREATE OR REPLACE FUNCTION _otel.roll_up_hour(p_hour timestamptz) RETURNS void
+-- service_stats, computed from span_stats; returns whether it did. Not if the hour was taken again since, because the
+-- writers that the other receiver waits for may not be counted yet; nor while another receiver is rolling up.
+DROP FUNCTION IF EXISTS _otel.roll_up_hour(timestamptz);
+CREATE OR REPLACE FUNCTION _otel.roll_up_hour(p_hour timestamptz, p_taken bigint) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' AS $$
 BEGIN
+    BEGIN
+        LOCK TABLE ONLY _otel.lock_hours IN EXCLUSIVE MODE NOWAIT;
+    EXCEPTION WHEN lock_not_available THEN
+        RETURN false;
+    END;
+    IF NOT EXISTS (SELECT FROM _otel.rollup_hours_in_progress WHERE hour = p_hour AND taken = p_taken) THEN
+        RETURN false;
+    END IF;
     PERFORM _otel.make_partition('hour_stats', p_hour);
     PERFORM _otel.make_partition('service_stats', p_hour);
     DELETE FROM _otel.hour_stats WHERE hour = p_hour;
@@ -58,5 +68,6 @@ BEGIN
     ) h USING (minute, service_name, kind)
     ORDER BY o.minute;
     DELETE FROM _otel.rollup_hours_in_progress WHERE hour = p_hour;
+    RETURN true;
 END
 $$;

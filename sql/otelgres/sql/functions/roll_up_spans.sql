@@ -23,9 +23,9 @@ BEGIN
     -- leave both unlinked. So writing to another week than the current one, or near the change of weeks, is exclusive.
     IF v_first < v_week OR v_last >= v_week + interval '7 days'
         OR now() < v_week + interval '10 minutes' OR now() > v_week + interval '6 days 23 hours 50 minutes' THEN
-        PERFORM pg_advisory_xact_lock(hashtext('_otel.flow_parts'));
+        LOCK TABLE ONLY _otel.lock_flow_parts IN EXCLUSIVE MODE;
     ELSE
-        PERFORM pg_advisory_xact_lock_shared(hashtext('_otel.flow_parts'));
+        LOCK TABLE ONLY _otel.lock_flow_parts IN ROW EXCLUSIVE MODE;
     END IF;
 
     WITH part AS (
@@ -151,6 +151,12 @@ BEGIN
 END
 $$;
 
-DROP TRIGGER IF EXISTS roll_up_spans ON _otel.spans;
-CREATE TRIGGER roll_up_spans AFTER INSERT ON _otel.spans
-    REFERENCING NEW TABLE AS new_spans FOR EACH STATEMENT EXECUTE FUNCTION _otel.roll_up_spans();
+-- Only if it is missing: to create it again would stop readers and writers until the end of the migration.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = '_otel.spans'::regclass AND tgname = 'roll_up_spans') THEN
+        CREATE TRIGGER roll_up_spans AFTER INSERT ON _otel.spans
+            REFERENCING NEW TABLE AS new_spans FOR EACH STATEMENT EXECUTE FUNCTION _otel.roll_up_spans();
+    END IF;
+END
+$$;

@@ -7,13 +7,15 @@ from typing import Final
 import psycopg
 from psycopg.rows import dict_row
 
-from otelgres.collector.inspect.diagnose import Check, Context, Finding, database, listeners, traffic
+from otelgres.collector.inspect.diagnose import Check, Context, Finding, database, listeners, sharing, traffic
 
 CHECKS: Final[dict[str, Check]] = {
     "database": database.reachable,
     "schema": database.schema,
     "rights": database.rights,
+    "public": sharing.public,
     "disk": database.disk,
+    "retention": sharing.retention,
     "ports": listeners.ports,
     "test flow": listeners.test_flow,
     "receivers": traffic.receivers,

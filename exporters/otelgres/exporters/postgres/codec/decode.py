@@ -18,14 +18,6 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     spans.TABLE: spans.COLUMNS,
 }
 
-# The columns by which a duplicate row is recognised.
-_POINT_KEY: Final = ("series_id", "time", "time_unix_nano", "start_time_unix_nano")
-KEYS: Final[dict[str, tuple[str, ...]]] = {
-    **dict.fromkeys(metrics.COLUMNS, _POINT_KEY),
-    logs.TABLE: ("uid", "time"),
-    spans.TABLE: ("trace_id", "span_id", "start_time"),
-}
-
 _MESSAGES: Final[dict[Signal, Any]] = {
     Signal.TRACES: messages.TracesRequest,
     Signal.LOGS: messages.LogsRequest,
