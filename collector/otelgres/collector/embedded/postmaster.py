@@ -12,7 +12,6 @@ import psutil
 from otelgres.collector.embedded import files
 from otelgres.collector.embedded.run_as import command as run_as
 
-DATABASE = "otelgres"
 SUPERUSER = "postgres"
 PIDFILE = "postmaster.pid"
 
@@ -71,14 +70,14 @@ def forget_dead(pgdata: Path) -> None:
                 path.unlink()
 
 
-def socket_dsn(socket_dir: Path, port: int, database: str = DATABASE) -> str:
+def socket_dsn(socket_dir: Path, port: int, user: str, database: str) -> str:
     """A connection URI for psql and psycopg. It always has the port, so that PGPORT has no effect."""
-    return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(socket_dir), safe='/')}&port={port}"
+    return f"postgresql://{user}@/{database}?host={quote(str(socket_dir), safe='/')}&port={port}"
 
 
-def tcp_dsn(port: int, password: str, database: str = DATABASE) -> str:
+def tcp_dsn(port: int, user: str, password: str, database: str) -> str:
     """A connection URI for systems without Unix sockets."""
-    return f"postgresql://{SUPERUSER}:{quote(password, safe='')}@127.0.0.1:{port}/{database}"
+    return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{port}/{database}"
 
 
 def _lines(pgdata: Path) -> list[str]:
