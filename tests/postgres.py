@@ -42,10 +42,13 @@ def temporary_data() -> Iterator[Path]:
 
 
 @contextmanager
-def fast_cluster(major: str) -> Iterator[Cluster]:
-    """A running server in a temporary folder, removed afterwards. Not durable: not for tests that kill."""
+def fast_cluster(major: str, **more: str) -> Iterator[Cluster]:
+    """A running server in a temporary folder, removed afterwards. Not durable: not for tests that kill.
+
+    ``more`` are settings of PostgreSQL.
+    """
     _sweep()
-    with temporary_data() as data, Cluster(data / "cluster", version=major, more=_FAST) as cluster:
+    with temporary_data() as data, Cluster(data / "cluster", version=major, more={**_FAST, **more}) as cluster:
         yield cluster
 
 

@@ -14,12 +14,13 @@ from typing import Self
 
 import psycopg
 
-from otelgres.collector.embedded import binaries, files, initdb, logins, postmaster, server, sockets, tuning
+from otelgres.collector.embedded import binaries, initdb, logins, postmaster, server, sockets, tuning
 from otelgres.collector.embedded.errors import EmbeddedPostgresError
 from otelgres.collector.embedded.logins import DATABASE, Login
 from otelgres.collector.embedded.os_user import ServerUser, server_user
 from otelgres.collector.embedded.postmaster import Postmaster
 from otelgres.collector.system.data_folder import FOR_ROOT
+from otelgres.collector.system.folder import Folder, make_folder
 from otelgres.collector.system.folder_lock import FolderLock, InUse
 
 _logger = logging.getLogger(__name__)
@@ -37,9 +38,17 @@ def running_dsn(data: Path, login: Login = Login.READER) -> str | None:
 
 def _dsn(data: Path, found: Postmaster, login: Login, database: str = DATABASE) -> str:
     if found.socket_dir is None:
-        word = files.read(login.password_file(data)).strip()
+        word = logins.password(login, data)
         return postmaster.tcp_dsn(found.port, login.user, word, database)
     return postmaster.socket_dsn(found.socket_dir.absolute(), found.port, login.user, database)
+
+
+def _holds_data(pgdata: Path) -> bool:
+    try:
+        with Folder(pgdata) as folder:
+            return folder.kind("PG_VERSION") is not None
+    except FileNotFoundError:
+        return False
 
 
 class Cluster:
@@ -71,7 +80,8 @@ class Cluster:
     def version(self) -> str:
         """The major version of the existing data, or of the data to be created."""
         try:
-            return files.read(self.pgdata / "PG_VERSION").strip()
+            with Folder(self.pgdata) as folder:
+                return folder.read("PG_VERSION").strip()
         except FileNotFoundError:
             return self._new_version
 
@@ -145,7 +155,7 @@ class Cluster:
         version = self.version
         self._programs = binaries.reachable(binaries.packaged(version), user, self._copies)
         self._end_leftover(user, timeout)
-        if not (self.pgdata / "PG_VERSION").exists():
+        if not _holds_data(self.pgdata):
             self._password(Login.SUPERUSER)
             word = Login.SUPERUSER.password_file(self.data) if sys.platform == "win32" else None
             initdb.create(self.pgdata, self._programs, version, user, word)
@@ -158,10 +168,8 @@ class Cluster:
         self._set_up_logins()
 
     def _make_folder(self, user: ServerUser) -> None:
-        if not self.data.is_dir():
-            self.data.mkdir(parents=True)
-            # Others may enter root's folder (to reach the copy of the programs) but not list it.
-            self.data.chmod(0o711 if user.switch else 0o700)
+        # Others may enter root's folder (to reach the copy of the programs) but not list it.
+        make_folder(self.data, 0o711 if user.switch else 0o700)
 
     def _end_leftover(self, user: ServerUser, timeout: float) -> None:
         directory = postmaster.socket_dir_left(self.pgdata)
@@ -192,7 +200,8 @@ class Cluster:
                 "unix_socket_permissions": "0700",
             }
         text = tuning.render(tuning.usable_memory(), version, {**listen, **self._more})
-        files.replace(self.pgdata / tuning.OURS, text)
+        with Folder(self.pgdata) as folder:
+            folder.write(tuning.OURS, text, 0o644)
         return directory
 
     def _password(self, login: Login) -> str | None:

@@ -13,8 +13,8 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from otelgres.collector.embedded import files
 from otelgres.collector.embedded.postmaster import SUPERUSER
+from otelgres.collector.system.folder import Folder
 from otelgres.sql.logins import create_login, prepare_database, use_only_catalogs
 from otelgres.sql.queries import query
 
@@ -50,10 +50,11 @@ OURS: Final = (Login.OWNER, Login.WRITER, Login.READER)
 
 def password(login: Login, data: Path) -> str:
     """The password of a login, created if there is none yet. Raises OSError."""
-    path = login.password_file(data)
-    if not path.exists():
-        files.replace(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
-    return files.read(path).strip()
+    name = login.password_file(data).name
+    with Folder(data, links=True) as folder:
+        if folder.kind(name) is None:
+            folder.write(name, secrets.token_urlsafe(32) + "\n", 0o600)
+        return folder.read(name).strip()
 
 
 def set_up(dsn: Callable[[Login, str], str], passwords: Callable[[Login], str | None]) -> None:
