@@ -1,5 +1,6 @@
 """Nobody of ours is a superuser: what `up` logs in as, and what a superuser's DSN may be used for."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,7 +106,6 @@ def test_a_login_of_ours_cannot_become_more(cluster: Cluster, login: Login) -> N
         ):
             with pytest.raises((InsufficientPrivilege, psycopg.errors.FeatureNotSupported)):
                 connection.execute(statement.encode())
-                pytest.fail(statement)
         if login is Login.READER:
             with pytest.raises(InsufficientPrivilege):
                 connection.execute("CREATE TEMP TABLE t (n int)")
@@ -116,10 +116,10 @@ def test_readers_do_not_lock_owner_and_writer_out(postgres_version: str) -> None
     with postgres.fast_cluster(postgres_version, **few) as cluster:
         held: list[psycopg.Connection[tuple[object, ...]]] = []
         try:
-            with pytest.raises(psycopg.OperationalError, match="pg_use_reserved_connections"):
-                while len(held) < 16:
+            with contextlib.suppress(psycopg.OperationalError):
+                while True:
                     held.append(psycopg.connect(cluster.dsn(Login.READER)))
-            assert held
+            assert 0 < len(held) <= 11
             psycopg.connect(cluster.dsn(Login.WRITER)).close()
             psycopg.connect(cluster.dsn(Login.OWNER)).close()
         finally:
@@ -260,7 +260,7 @@ def test_the_data_folder_of_an_earlier_version_gets_the_logins(made_data: Path) 
 def test_reading_as_superuser_works_with_a_warning(server: Cluster) -> None:
     migrate(postgres.create_database(server, "read"))
     dsn = as_user(server, "read", "postgres")
-    for command in (("status", "--json"), ("query", "SELECT 1", "--format", "json"), ("report",)):
+    for command in (("status", "--json"), ("query", "SELECT 1"), ("report", "runs")):
         done = invoke(*command, OTELGRES_DSN=dsn)
         assert done.stderr.count("is a superuser of PostgreSQL") == 1, done.stderr
         assert "superuser" not in done.stdout
@@ -273,8 +273,8 @@ CREATE SCHEMA evil;
 CREATE TABLE evil.seen (who text);
 GRANT ALL ON SCHEMA evil TO PUBLIC;
 GRANT ALL ON evil.seen TO PUBLIC;
-CREATE FUNCTION evil.saw() RETURNS void LANGUAGE sql AS
-    $$ INSERT INTO evil.seen SELECT session_user $$;
+CREATE FUNCTION evil.saw() RETURNS boolean LANGUAGE sql AS
+    $$ INSERT INTO evil.seen SELECT session_user RETURNING true $$;
 CREATE FUNCTION evil.set_config(text, text, boolean) RETURNS text LANGUAGE sql AS
     $$ SELECT evil.saw(); SELECT pg_catalog.set_config($1, $2, $3) $$;
 CREATE FUNCTION evil.pg_has_role(name, oid, text) RETURNS boolean LANGUAGE sql AS $$ SELECT evil.saw(); SELECT false $$;

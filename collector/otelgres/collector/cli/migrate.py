@@ -50,13 +50,12 @@ def migrate(
         raise click.UsageError("no database: set --dsn or OTELGRES_DSN.")
     try:
         with psycopg.connect(target, connect_timeout=5, autocommit=True) as connection:
-            superuser = is_superuser(connection)
+            user, superuser = connection.info.user, is_superuser(connection)
             # Nothing of the schema is read as a superuser; what it may do is decided by the migration.
             steps = len(migration_steps() if superuser else pending(connection))
         if superuser and (check_only or force or experiment is not None):
             raise click.ClickException(
-                f"{connection.info.user} is a superuser of PostgreSQL, which may only create the schema: "
-                f"{SUPERUSER_ADVICE}."
+                f"{user} is a superuser of PostgreSQL, which may only create the schema: {SUPERUSER_ADVICE}."
             )
         if check_only:
             sys.exit(_check(target))

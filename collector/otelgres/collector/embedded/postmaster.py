@@ -91,7 +91,9 @@ def _lines(pgdata: Path) -> list[str]:
     try:
         with Folder(pgdata) as folder:
             return [line.strip() for line in folder.read(PIDFILE).splitlines()]
-    except (FileNotFoundError, NotADirectoryError):
+    except PermissionError:
+        raise
+    except OSError:  # there is none, or something that PostgreSQL has not written
         return []
 
 
