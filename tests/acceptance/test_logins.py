@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
+from otelgres.collector.cli.serving import recent_flows
 from otelgres.collector.embedded import Cluster, Login, running_dsn
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Unavailable
@@ -266,6 +267,15 @@ def test_reading_as_superuser_works_with_a_warning(server: Cluster) -> None:
         assert "superuser" not in done.stdout
         done = invoke(*command, OTELGRES_DSN=postgres.as_login(dsn, Login.READER))
         assert done.stderr == ""
+
+
+def test_the_live_view_shows_no_flows_to_a_login_that_may_not_read_them(cluster: Cluster, migrated: str) -> None:
+    with postgres.new_database(cluster, migrated) as owner:
+        assert recent_flows(owner) == []
+        assert recent_flows(postgres.as_login(owner, Login.READER)) == []
+        with psycopg.connect(owner, autocommit=True) as connection:
+            connection.execute("REVOKE SELECT ON otel.flows FROM otelgres_writer")
+        assert recent_flows(postgres.as_login(owner, Login.WRITER)) is None
 
 
 HOSTILE = """
