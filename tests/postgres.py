@@ -91,9 +91,10 @@ def database_dsn(cluster: Cluster, name: str, login: Login = Login.OWNER) -> str
     return cluster.dsn(login, name)
 
 
-def as_login(dsn: str, login: Login) -> str:
-    """The DSN of another login for the database of ``dsn``."""
-    return dsn.replace(f"//{conninfo_to_dict(dsn)['user']}@", f"//{login.user}@", 1)
+def as_login(dsn: str, login: Login | str) -> str:
+    """The DSN of another login, one of the server's or by its name, for the database of ``dsn``."""
+    user = login.user if isinstance(login, Login) else login
+    return dsn.replace(f"//{conninfo_to_dict(dsn)['user']}@", f"//{user}@", 1)
 
 
 def _execute(cluster: Cluster, statement: sql.Composed) -> None:

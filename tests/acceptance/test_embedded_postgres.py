@@ -203,6 +203,7 @@ def test_text_is_compared_by_code_point_and_folded_by_unicode(durable: str) -> N
 
 
 def test_every_setting_of_ours_was_taken(durable: str) -> None:
+    durable = postgres.as_login(durable, Login.SUPERUSER)
     assert ask(durable, "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL") == 0
     assert ask(durable, "SELECT count(*) FROM pg_file_settings WHERE sourcefile LIKE '%/otelgres.conf'") != 0
 
@@ -630,6 +631,9 @@ from pathlib import Path
 import psutil, psycopg
 from otelgres.collector.embedded import Cluster, Login, running_dsn
 from otelgres.collector.system.data_folder import default_data_dir
+from otelgres.sql.queries import query
+for name in ("create_groups", "restrict_database", "move_ownership"):
+    query(name)
 nobody = pwd.getpwnam("nobody")
 os.setgroups([])
 os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)

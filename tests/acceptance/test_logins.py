@@ -192,6 +192,8 @@ def test_serve_refuses_a_superuser_when_the_database_comes_later(made_data: Path
 def test_a_superuser_creates_the_schema_for_the_owner_and_does_nothing_later(server: Cluster) -> None:
     postgres.create_database(server, "created")
     superuser = as_user(server, "created", "postgres")
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("ALTER DATABASE created OWNER TO postgres")
     done = invoke("migrate", OTELGRES_DSN=superuser)
     assert done.returncode == 0, done.stderr
     assert rows(superuser, FOREIGN) == []

@@ -51,7 +51,8 @@ class ServerUser:
 def server_user(pgdata: Path) -> ServerUser:
     """The user to run the server on ``pgdata``: its owner if it exists, else (for root) the first candidate found.
 
-    Raises EmbeddedPostgresError if there is no such user, or if the directory belongs to another user.
+    Raises EmbeddedPostgresError if there is no such user, or if the directory belongs to another user; OSError if it is
+    no directory, also for a link.
     """
     if sys.platform == "win32":
         return ServerUser("", 0, 0, switch=False)
@@ -89,10 +90,6 @@ def _owner(pgdata: Path) -> int | None:
         return None
     except PermissionError:
         return pgdata.lstat().st_uid
-    except OSError as error:
-        raise EmbeddedPostgresError(
-            f"Cannot store PostgreSQL data in {pgdata} ({error.strerror}): it must be a folder and no link."
-        ) from error
 
 
 def _unprivileged() -> ServerUser:
