@@ -106,6 +106,25 @@ def test_what_is_done_in_a_folder_never_reaches_the_target_of_a_link(folder: Pat
     assert unharmed(victim)
 
 
+def test_a_new_file_that_is_swapped_at_once_is_changed_by_its_descriptor(
+    folder: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = folder / "theirs"
+    theirs.mkdir()
+    create = Folder.create
+
+    def swapped(opened: Folder, name: str, mode: int = 0o600) -> int:
+        descriptor = create(opened, name, mode)
+        (theirs / name).unlink()
+        (theirs / name).symlink_to(victim)
+        return descriptor
+
+    monkeypatch.setattr(Folder, "create", swapped)
+    with Folder(theirs) as opened:
+        opened.write("file", "text", 0o644)
+    assert unharmed(victim)
+
+
 def test_a_start_and_a_stop_harm_nothing_outside(folder: Path, victim: Path, made_data: Path) -> None:
     data = folder / "data"
     postgres.copy_data(made_data, data)

@@ -66,6 +66,10 @@ def test_up_uses_three_logins_and_no_superuser(data: Path, workers: str) -> None
         made = invoke("role", "create", "shop", "--kind", "tenant", "--tenant", "shop", "--data", str(data))
         assert made.returncode == 0, made.stderr
         assert invoke("diagnose", "--data", str(data)).returncode == 0
+        owner = running_dsn(data, Login.OWNER)
+        assert owner is not None
+        # Only an owner may set it.
+        assert rows(owner, "SELECT FROM _otel.retention") != []
         assert process.stop() == 0, process.errors
     assert logged_in(data) == {login.user for login in OURS}
 
@@ -205,9 +209,9 @@ def test_a_superuser_creates_the_schema_for_the_owner_and_does_nothing_later(ser
     assert done.returncode == 0, done.stderr
     admin = as_user(server, "created", "admin")
     assert invoke("migrate", OTELGRES_DSN=admin).stdout.strip() == "up to date"
-    with psycopg.connect(admin) as connection:
+    with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute("CREATE TABLE _otel.mine (n int)")
-        assert rows(superuser, FOREIGN) == []
+    assert rows(superuser, FOREIGN) == []
     for kind in (("reader",), ("writer",), ("owner", "--create-roles"), ("tenant", "--tenant", "t")):
         done = invoke("role", "create", "made", "--kind", *kind, OTELGRES_DSN=admin)
         assert done.returncode == 0, done.stderr
