@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 
-from otelgres.collector.embedded import Cluster, postmaster, server
+from otelgres.collector.embedded import Cluster, Login, postmaster, server
 from otelgres.collector.embedded.binaries import DEFAULT_VERSION
 from otelgres.sql.migrate import migrate
 
@@ -41,10 +42,13 @@ def temporary_data() -> Iterator[Path]:
 
 
 @contextmanager
-def fast_cluster(major: str) -> Iterator[Cluster]:
-    """A running server in a temporary folder, removed afterwards. Not durable: not for tests that kill."""
+def fast_cluster(major: str, **more: str) -> Iterator[Cluster]:
+    """A running server in a temporary folder, removed afterwards. Not durable: not for tests that kill.
+
+    ``more`` are settings of PostgreSQL.
+    """
     _sweep()
-    with temporary_data() as data, Cluster(data / "cluster", version=major, more=_FAST) as cluster:
+    with temporary_data() as data, Cluster(data / "cluster", version=major, more={**_FAST, **more}) as cluster:
         yield cluster
 
 
@@ -53,7 +57,7 @@ def migrated_data(major: str) -> Iterator[Path]:
     """A data folder with our schema on which nothing runs, for ``copy_data``; removed afterwards."""
     with temporary_data() as folder:
         with Cluster(folder / "data", version=major) as cluster:
-            migrate(cluster.dsn)
+            migrate(cluster.dsn(Login.OWNER))
         yield folder / "data"
 
 
@@ -65,7 +69,7 @@ def copy_data(made: Path, target: Path) -> None:
 
 @contextmanager
 def new_database(cluster: Cluster, template: str = "template0") -> Iterator[str]:
-    """A database copied from ``template``, dropped afterwards with whoever is still connected; yields its DSN."""
+    """A database copied from ``template``, dropped afterwards with whoever is connected; yields its owner's DSN."""
     name = f"test_{next(_numbers)}"
     create_database(cluster, name, template)
     try:
@@ -75,16 +79,22 @@ def new_database(cluster: Cluster, template: str = "template0") -> Iterator[str]
 
 
 def create_database(cluster: Cluster, name: str, template: str = "template0") -> str:
-    """Make a database; its DSN."""
+    """Make a database that belongs to otelgres_owner; the DSN of that owner's login, which is no superuser."""
     # Copied as files: by way of the write-ahead log it takes half as much CPU again.
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+    statement = sql.SQL("CREATE DATABASE {} OWNER otelgres_owner TEMPLATE {} STRATEGY FILE_COPY")
     _execute(cluster, statement.format(sql.Identifier(name), sql.Identifier(template)))
     return database_dsn(cluster, name)
 
 
-def database_dsn(cluster: Cluster, name: str) -> str:
+def database_dsn(cluster: Cluster, name: str, login: Login = Login.OWNER) -> str:
     """The DSN of another database on the same server."""
-    return cluster.dsn.replace("/otelgres?", f"/{name}?", 1)
+    return cluster.dsn(login, name)
+
+
+def as_login(dsn: str, login: Login | str) -> str:
+    """The DSN of another login, one of the server's or by its name, for the database of ``dsn``."""
+    user = login.user if isinstance(login, Login) else login
+    return dsn.replace(f"//{conninfo_to_dict(dsn)['user']}@", f"//{user}@", 1)
 
 
 def as_role(dsn: str, role: str) -> str:
@@ -93,7 +103,7 @@ def as_role(dsn: str, role: str) -> str:
 
 
 def _execute(cluster: Cluster, statement: sql.Composed) -> None:
-    with psycopg.connect(database_dsn(cluster, "postgres"), autocommit=True) as connection:
+    with psycopg.connect(cluster.dsn(Login.SUPERUSER, "postgres"), autocommit=True) as connection:
         connection.execute(statement)
 
 

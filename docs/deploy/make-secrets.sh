@@ -18,10 +18,12 @@ dsn() { # file, user, file of the password
 }
 
 password postgres_password
+password admin_password
 password receiver_password
 password grafana_password
 password grafana_admin_password
-dsn owner_dsn postgres postgres_password
+dsn postgres_dsn postgres postgres_password
+dsn admin_dsn otelgres_admin admin_password
 dsn receiver_dsn otelgres_receiver receiver_password
 chmod 444 secrets/*
 echo "secrets/ is ready."

@@ -16,4 +16,4 @@ def proxied(dsn: str) -> Iterator[tuple[Proxy, str]]:
     given = conninfo_to_dict(dsn)
     target = Path(str(given["host"])) / f".s.PGSQL.{given['port']}"
     with temporary_folder() as folder, Proxy(folder, lambda: target) as proxy:
-        yield proxy, proxy.dsn(str(given["dbname"]))
+        yield proxy, proxy.dsn(str(given["dbname"]), str(given["user"]))

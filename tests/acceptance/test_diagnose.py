@@ -15,7 +15,7 @@ import pytest
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from otelgres.collector.inspect.diagnose.database import data_folder
 from otelgres.exporters.postgres.partitions import drop_expired
 from tests import postgres
@@ -100,11 +100,12 @@ def test_no_database(receiver: Serving) -> None:
 
 
 def test_a_role_without_rights(receiver: Serving) -> None:
-    with psycopg.connect(receiver.dsn, autocommit=True) as connection:
+    superuser = postgres.as_login(receiver.dsn, Login.SUPERUSER)
+    with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS nobody_much")
         connection.execute("CREATE ROLE nobody_much LOGIN")
         try:
-            status, found = of(receiver, dsn=receiver.dsn.replace("//postgres@", "//nobody_much@"))
+            status, found = of(receiver, dsn=postgres.as_login(superuser, "nobody_much"))
         finally:
             connection.execute("DROP ROLE nobody_much")
     assert status == 2

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from otelgres.collector.embedded import Cluster, EmbeddedPostgresError, binaries, postmaster, running_dsn
+from otelgres.collector.embedded import Cluster, EmbeddedPostgresError, Login, binaries, postmaster, running_dsn
 from otelgres.collector.embedded.os_user import server_user
 from otelgres.collector.embedded.run_as import command as run_as
 from tests import postgres
@@ -27,7 +27,7 @@ needs_root = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, re
 OWNER = """
 import os, sys
 from pathlib import Path
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 cluster = Cluster(Path(sys.argv[1]), version=sys.argv[2])
 cluster.start()
 try:
@@ -36,7 +36,7 @@ try:
     sys.stdin.read()
 except KeyboardInterrupt:
     import psycopg
-    with psycopg.connect(cluster.dsn) as connection:
+    with psycopg.connect(cluster.dsn(Login.OWNER)) as connection:
         print(connection.execute("SELECT 'still here'").fetchone()[0], flush=True)
 cluster.stop()
 """
@@ -159,12 +159,12 @@ def test_a_start_from_nothing_serves_psql_and_psycopg_and_leaves_nothing_running
     cluster.start()
     try:
         server = psutil.Process(cluster.pid)
-        assert running_dsn(new) == cluster.dsn
+        assert running_dsn(new) == cluster.dsn(Login.READER)
         psql = binaries.packaged(cluster.version) / "psql"
-        command = [str(psql), cluster.dsn, "-XAtc", "SELECT current_database(), current_user"]
+        command = [str(psql), cluster.dsn(Login.OWNER), "-XAtc", "SELECT current_database(), current_user"]
         environment = {**os.environ, "PGPORT": "1", "PGDATABASE": "elsewhere"}
-        assert subprocess.check_output(command, text=True, env=environment).strip() == "otelgres|postgres"
-        remember(cluster.dsn, "first")
+        assert subprocess.check_output(command, text=True, env=environment).strip() == "otelgres|otelgres_owner"
+        remember(cluster.dsn(Login.OWNER), "first")
     finally:
         cluster.stop()
     assert not postmaster.alive(server)
@@ -173,7 +173,7 @@ def test_a_start_from_nothing_serves_psql_and_psycopg_and_leaves_nothing_running
     assert not list(new.rglob(".s.PGSQL*"))
 
     with Cluster(new, version=postgres_version) as again:
-        assert kept(again.dsn) == ["first"]
+        assert kept(again.dsn(Login.OWNER)) == ["first"]
 
 
 @pytest.mark.parametrize(
@@ -203,6 +203,7 @@ def test_text_is_compared_by_code_point_and_folded_by_unicode(durable: str) -> N
 
 
 def test_every_setting_of_ours_was_taken(durable: str) -> None:
+    durable = postgres.as_login(durable, Login.SUPERUSER)
     assert ask(durable, "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL") == 0
     assert ask(durable, "SELECT count(*) FROM pg_file_settings WHERE sourcefile LIKE '%/otelgres.conf'") != 0
 
@@ -211,41 +212,41 @@ def test_every_setting_of_ours_was_taken(durable: str) -> None:
 def durable(postgres_version: str) -> Iterator[str]:
     """The DSN of a server with no setting changed for tests."""
     with postgres.temporary_data() as folder, Cluster(folder / "data", version=postgres_version) as cluster:
-        yield cluster.dsn
+        yield cluster.dsn(Login.OWNER)
 
 
 def test_the_data_keeps_its_version(new: Path) -> None:
     with Cluster(new, version="16") as old:
-        remember(old.dsn, "sixteen")
+        remember(old.dsn(Login.OWNER), "sixteen")
     with Cluster(new, version="18") as again:
         assert again.version == "16"
-        assert str(ask(again.dsn, "SHOW server_version")).startswith("16.")
-        assert kept(again.dsn) == ["sixteen"]
+        assert str(ask(again.dsn(Login.OWNER), "SHOW server_version")).startswith("16.")
+        assert kept(again.dsn(Login.OWNER)) == ["sixteen"]
 
 
 def test_local_conf_wins_over_ours_and_survives_a_start(data: Path, postgres_version: str) -> None:
     cluster = Cluster(data, version=postgres_version)
     with cluster:
-        assert ask(cluster.dsn, "SHOW work_mem") == "16MB"
+        assert ask(cluster.dsn(Login.OWNER), "SHOW work_mem") == "16MB"
     (cluster.pgdata / "local.conf").write_text("work_mem = 17MB\n")
     for _ in range(2):
         with cluster:
-            assert ask(cluster.dsn, "SHOW work_mem") == "17MB"
+            assert ask(cluster.dsn(Login.OWNER), "SHOW work_mem") == "17MB"
 
 
 def test_settings_in_our_environment_are_not_the_servers(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     with Cluster(data) as cluster:
         monkeypatch.undo()
-        assert ask(cluster.dsn, "SHOW client_encoding") == "UTF8"
+        assert ask(cluster.dsn(Login.OWNER), "SHOW client_encoding") == "UTF8"
 
 
 def test_a_moved_folder_starts(folder: Path, data: Path, postgres_version: str) -> None:
     with Cluster(data, version=postgres_version) as cluster:
-        remember(cluster.dsn, "moved")
+        remember(cluster.dsn(Login.OWNER), "moved")
     moved = data.rename(folder / "elsewhere")
     with Cluster(moved) as cluster:
-        assert kept(cluster.dsn) == ["moved"]
+        assert kept(cluster.dsn(Login.OWNER)) == ["moved"]
     assert b"/data/" not in b"".join(path.read_bytes() for path in (moved / "postgres").glob("*.conf"))
 
 
@@ -266,7 +267,7 @@ def test_an_owner_killed_leaves_a_server_that_the_next_one_replaces(
 ) -> None:
     first = owner()
     server = psutil.Process(int(first_line(first)))
-    dsn = running_dsn(data)
+    dsn = running_dsn(data, Login.OWNER)
     assert dsn is not None
     remember(dsn, "before the kill")
     first.kill()
@@ -275,7 +276,7 @@ def test_an_owner_killed_leaves_a_server_that_the_next_one_replaces(
     with Cluster(data) as cluster:
         assert not postmaster.alive(server)
         assert cluster.pid != server.pid
-        assert kept(cluster.dsn) == ["before the kill"]
+        assert kept(cluster.dsn(Login.OWNER)) == ["before the kill"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans")
@@ -300,7 +301,7 @@ def test_owner_and_server_killed_lose_nothing_that_was_committed(
     for word in ("one", "two"):
         first = owner()
         server = psutil.Process(int(first_line(first)))
-        dsn = running_dsn(data)
+        dsn = running_dsn(data, Login.OWNER)
         assert dsn is not None
         busy = psycopg.connect(dsn)  # keeps a backend that has to notice the death of its server
         busy.execute("SELECT 1")
@@ -309,7 +310,7 @@ def test_owner_and_server_killed_lose_nothing_that_was_committed(
         server.kill()
         first.wait()
         with Cluster(data) as cluster:
-            assert word in str(kept(cluster.dsn))
+            assert word in str(kept(cluster.dsn(Login.OWNER)))
         busy.close()
 
 
@@ -463,15 +464,15 @@ def test_ctrl_c_in_the_terminal_reaches_the_owner_and_not_the_server(
 
 def test_a_backend_that_is_killed_takes_the_server_down_only_for_a_moment(data: Path, postgres_version: str) -> None:
     with Cluster(data, version=postgres_version) as cluster:
-        remember(cluster.dsn, "word")
+        remember(cluster.dsn(Login.OWNER), "word")
         before = cluster.pid
-        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(cluster.dsn) as connection:
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(cluster.dsn(Login.OWNER)) as connection:
             psutil.Process(connection.info.backend_pid).kill()
             connection.execute("SELECT 1")
 
         def back() -> bool:
             try:
-                return kept(cluster.dsn) == ["word"]
+                return kept(cluster.dsn(Login.OWNER)) == ["word"]
             except psycopg.OperationalError:
                 return False
 
@@ -487,7 +488,7 @@ def test_a_long_path_gets_a_short_private_socket(folder: Path, data: Path) -> No
         status = found.socket_dir.stat()
         assert stat.S_IMODE(status.st_mode) == 0o700
         assert status.st_uid == cluster.pgdata.stat().st_uid
-        remember(cluster.dsn, "far")
+        remember(cluster.dsn(Login.OWNER), "far")
         psutil.Process(cluster.pid).kill()
     assert not found.socket_dir.exists()
 
@@ -569,11 +570,11 @@ def test_root_may_keep_data_below_a_folder_that_is_closed_to_the_server(folder: 
     cluster = Cluster(given, version=postgres_version)
     with cluster:
         assert psutil.Process(cluster.pid).uids().real != 0
-        remember(cluster.dsn, "inside")
-        assert ask(cluster.dsn, "SELECT pg_reload_conf()") is True
+        remember(cluster.dsn(Login.OWNER), "inside")
+        assert ask(cluster.dsn(Login.SUPERUSER), "SELECT pg_reload_conf()") is True
         psutil.Process(cluster.pid).kill()
     with cluster:
-        assert kept(cluster.dsn) == ["inside"]
+        assert kept(cluster.dsn(Login.OWNER)) == ["inside"]
     assert [(path.stat().st_mode, path.stat().st_uid) for path in (folder, closed, given)] == before
 
 
@@ -590,11 +591,11 @@ def test_root_may_install_the_programs_where_the_server_cannot_reach_them(folder
     script = """
 import sys
 from pathlib import Path
-from otelgres.collector.embedded import Cluster, binaries
+from otelgres.collector.embedded import Cluster, Login, binaries
 with Cluster(Path(sys.argv[1]), version=sys.argv[2], copies=Path(sys.argv[3])) as cluster:
     import psutil, psycopg
     print(binaries.packaged(cluster.version), psutil.Process(cluster.pid).exe(), sep="\\n")
-    with psycopg.connect(cluster.dsn) as connection:
+    with psycopg.connect(cluster.dsn(Login.OWNER)) as connection:
         connection.execute("SELECT * FROM pg_timezone_names")
         connection.execute("DO 'BEGIN END'")  # loads a library
 """
@@ -628,8 +629,11 @@ def test_an_ordinary_user_runs_it_as_himself(folder: Path, postgres_version: str
 import os, pwd, sys
 from pathlib import Path
 import psutil, psycopg
-from otelgres.collector.embedded import Cluster, running_dsn
+from otelgres.collector.embedded import Cluster, Login, running_dsn
 from otelgres.collector.system.data_folder import default_data_dir
+from otelgres.sql.queries import query
+for name in ("create_groups", "restrict_database", "move_ownership"):
+    query(name)
 nobody = pwd.getpwnam("nobody")
 os.setgroups([])
 os.setresgid(nobody.pw_gid, nobody.pw_gid, nobody.pw_gid)
@@ -637,9 +641,9 @@ os.setresuid(nobody.pw_uid, nobody.pw_uid, nobody.pw_uid)
 assert str(default_data_dir()).startswith(os.environ["HOME"])
 for _ in range(2):
     with Cluster(default_data_dir(), version=sys.argv[1]) as cluster:
-        with psycopg.connect(cluster.dsn) as connection:
+        with psycopg.connect(cluster.dsn(Login.OWNER)) as connection:
             print(connection.execute("SELECT 'served'").fetchone()[0])
-        assert running_dsn(default_data_dir()) == cluster.dsn
+        assert running_dsn(default_data_dir()) == cluster.dsn(Login.READER)
         assert psutil.Process(cluster.pid).uids().real == nobody.pw_uid
 """
     environment = {name: value for name, value in os.environ.items() if name != "XDG_DATA_HOME"}

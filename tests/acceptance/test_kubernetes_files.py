@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import yaml
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from otelgres.collector.service.settings import ReceiverSettings
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, environment
@@ -85,11 +85,17 @@ def test_what_the_pods_run_does_its_work(postgres_version: str, tmp_path: Path) 
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from otelgres.collector.cli import main; main()" "$@"\n')
     program.chmod(0o755)
-    for name in ("receiver_password", "grafana_password"):
-        (tmp_path / name).write_text("0" * 48)
-        (tmp_path / name).chmod(0o600)
     with postgres.fast_cluster(postgres_version) as server:
-        receiver_dsn = server.dsn.replace("//postgres", "//otelgres_receiver", 1)
+        superuser = server.dsn(Login.SUPERUSER)
+        receiver_dsn = superuser.replace("//postgres", "//otelgres_receiver", 1)
+        contents = {
+            "postgres_dsn": superuser,
+            "admin_dsn": superuser.replace("//postgres", "//otelgres_admin", 1),
+            **dict.fromkeys(("admin_password", "receiver_password", "grafana_password"), "0" * 48),
+        }
+        for name, text in contents.items():
+            (tmp_path / name).write_text(text)
+            (tmp_path / name).chmod(0o600)
         schema(server, container("Job"), tmp_path, f"{program.parent}:{os.environ['PATH']}")
         spec = container("StatefulSet")
         arguments = [re.sub(r"^0\.0\.0\.0:\d+$", "127.0.0.1:0", one) for one in spec["args"]]
@@ -109,10 +115,10 @@ def schema(server: Cluster, spec: dict[str, Any], folder: Path, path: str) -> No
     assert spec["command"] == ["/bin/sh", "-euc"]
     (script,) = spec["args"]
     done = subprocess.run(
-        ["/bin/sh", "-euc", script.replace("/run/secrets/otelgres", str(folder))],
+        ["/bin/sh", "-euc", re.sub("/run/secrets/(otelgres|owner)", str(folder), script)],
         capture_output=True, text=True, timeout=TIMEOUT, cwd=folder,
-        env=environment(OTELGRES_DSN=server.dsn, PATH=path),
+        env=environment(OTELGRES_DSN_FILE=str(folder / "postgres_dsn"), PATH=path),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    with psycopg.connect(server.dsn.replace("//postgres", "//grafana", 1)) as connection:
+    with psycopg.connect(server.dsn(Login.SUPERUSER).replace("//postgres", "//grafana", 1)) as connection:
         assert connection.execute("SELECT count(*) FROM otel.flows").fetchone() == (0,)

@@ -22,6 +22,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
+from otelgres.collector.embedded import Login
 from otelgres.collector.queue.spool_folders import take_folder
 from otelgres.collector.tools.chaos.items import NUMBER_KEY, ItemKind, Items
 from otelgres.collector.tools.chaos.processes import DatabaseProcess
@@ -32,6 +33,7 @@ from otelgres.exporters.spool.files import SpoolFile
 from otelgres.exporters.spool.queue import SpoolQueue
 from otelgres.exporters.spool.records import HEAD_BYTES, HEADER_BYTES
 from otelgres.sql.migrate import migrate
+from tests import postgres
 from tests.acceptance.proxy import proxied
 from tests.acceptance.receiver_process import OtelgresProcess, rows
 from tests.waiting import until
@@ -281,7 +283,8 @@ def test_a_read_only_database_is_one_that_is_away(database: str, tmp_path: Path)
     name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
 
     def make(setting: str) -> None:
-        with psycopg.connect(database, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+        superuser = postgres.as_login(database, Login.SUPERUSER)
+        with psycopg.connect(superuser, autocommit=True, options="-c default_transaction_read_only=off") as connection:
             connection.execute(f"ALTER DATABASE {name} {setting}".encode())
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

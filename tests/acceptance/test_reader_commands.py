@@ -11,7 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
+from tests import postgres
 from tests.acceptance.receiver_process import Serving, environment, invoke, served
 from tests.waiting import TIMEOUT, until
 
@@ -41,7 +42,8 @@ def read_by(login: str, cluster: Cluster, migrated: str) -> Iterator[Serving]:
         try:
             yield receiver
         finally:
-            with psycopg.connect(receiver.dsn, autocommit=True) as connection:
+            superuser = postgres.as_login(receiver.dsn, Login.SUPERUSER)
+            with psycopg.connect(superuser, autocommit=True) as connection:
                 connection.execute(f"DROP OWNED BY {login}; DROP ROLE {login}".encode())
 
 
@@ -75,14 +77,14 @@ def diagnosed(cluster: Cluster, migrated: str) -> Iterator[Serving]:
 )
 def test_a_reader_is_enough(receiver: Serving, arguments: str, text: str, tmp_path: Path) -> None:
     words = shlex.split(arguments.format(folder=tmp_path))
-    done = invoke(*words, OTELGRES_DSN=receiver.dsn.replace("//postgres", f"//{LOGIN}", 1))
+    done = invoke(*words, OTELGRES_DSN=postgres.as_login(receiver.dsn, LOGIN))
     assert done.returncode == 0, done.stderr
     assert text in done.stdout
 
 
 def test_diagnose_sees_the_schema_as_a_reader(diagnosed: Serving) -> None:
     addresses = ("--http", diagnosed.http, "--grpc", diagnosed.grpc)
-    dsn = diagnosed.dsn.replace("//postgres", f"//{LOGIN}_too", 1)
+    dsn = postgres.as_login(diagnosed.dsn, f"{LOGIN}_too")
     done = invoke("diagnose", "--json", *addresses, OTELGRES_DSN=dsn)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [one for one in found if one["severity"] != "fine"] == []

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from tests import postgres
 from tests.acceptance.receiver_process import invoke
 from tests.sql import rows
@@ -236,7 +236,7 @@ def test_nothing_at_all_is_a_report_too(database: str) -> None:
 
 
 def test_a_reader_is_enough(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with psycopg.connect(postgres.as_login(dsn, Login.SUPERUSER), autocommit=True) as connection:
         connection.execute(
             "DROP ROLE IF EXISTS reports; CREATE ROLE reports LOGIN PASSWORD 'r' IN ROLE otelgres_reader"
         )

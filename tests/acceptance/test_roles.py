@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otelgres.collector.embedded import Cluster, Login
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
@@ -23,22 +24,28 @@ from tests.waiting import TIMEOUT, until
 class Logins:
     """A database of its own on a server of its own: roles belong to the whole server."""
 
-    def __init__(self, owner: str) -> None:
-        self.owner = owner
+    def __init__(self, cluster: Cluster) -> None:
+        # As one that is shared with other programs: nothing is revoked from PUBLIC.
+        self.owner = postgres.create_database(cluster, "shared")
+        self.superuser = cluster.dsn(Login.SUPERUSER, "shared")
+        done = invoke("migrate", OTELGRES_DSN=self.owner)
+        assert done.returncode == 0, done.stderr
 
     def create(self, name: str, *arguments: str) -> str:
         """Makes a login; its DSN."""
         done = invoke("role", "create", name, *arguments, OTELGRES_DSN=self.owner)
         assert done.returncode == 0, done.stderr
-        return self.owner.replace("//postgres", f"//{name}", 1)
+        return self.of(name)
+
+    def of(self, name: str) -> str:
+        """The DSN of a login."""
+        return self.superuser.replace("//postgres", f"//{name}", 1)
 
 
 @pytest.fixture(scope="module")
 def logins(postgres_version: str) -> Iterator[Logins]:
     with postgres.fast_cluster(postgres_version) as cluster:
-        done = invoke("migrate", OTELGRES_DSN=cluster.dsn)
-        assert done.returncode == 0, done.stderr
-        yield Logins(cluster.dsn)
+        yield Logins(cluster)
 
 
 def refused(dsn: str, *statements: str) -> None:
@@ -231,10 +238,9 @@ def test_what_a_writer_calls_has_bounds(logins: Logins) -> None:
 
 def test_a_writer_that_meets_an_old_schema_says_so(logins: Logins, postgres_version: str) -> None:
     with postgres.fast_cluster(postgres_version) as cluster:
-        own = Logins(cluster.dsn)
-        assert invoke("migrate", OTELGRES_DSN=cluster.dsn).returncode == 0
+        own = Logins(cluster)
         dsn = own.create("d_writer", "--kind", "writer")
-        with psycopg.connect(cluster.dsn, autocommit=True) as connection:
+        with psycopg.connect(own.owner, autocommit=True) as connection:
             connection.execute("DELETE FROM _otel.migrations WHERE name LIKE '0019%'")
         with tempfile.TemporaryDirectory() as spool, serve(dsn, spool) as receiver:
             until(lambda: "otelgres migrate" in receiver.errors, "the receiver to say what is missing")
@@ -336,7 +342,7 @@ def test_a_tenants_filters_still_find_their_days(logins: Logins) -> None:
     with psycopg.connect(logins.owner, autocommit=True) as connection:
         for days in range(4):
             connection.execute("SELECT _otel.make_partition('spans', %s)", [now - timedelta(days=days)])
-    with psycopg.connect(logins.owner) as connection:
+    with psycopg.connect(logins.superuser) as connection:
         connection.execute("SET SESSION AUTHORIZATION tenant_p")
         connection.execute("RESET SESSION AUTHORIZATION")
     with psycopg.connect(dsn) as connection:
@@ -377,7 +383,7 @@ def test_passwords_are_hashed_before_they_are_sent(logins: Logins) -> None:
     done = invoke("role", "create", "with_word", "--kind", "reader", OTELGRES_DSN=logins.owner)
     word = done.stdout.split()[0]
     assert len(word) > 20
-    stored = rows(logins.owner, "SELECT rolpassword FROM pg_authid WHERE rolname = 'with_word'")[0]["rolpassword"]
+    stored = rows(logins.superuser, "SELECT rolpassword FROM pg_authid WHERE rolname = 'with_word'")[0]["rolpassword"]
     assert stored.startswith("SCRAM-SHA-256$")
     assert word not in stored
 

@@ -19,7 +19,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from otelgres.collector.cli.group import cli
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from tests import postgres
 from tests.acceptance.certificates import Authority
 from tests.acceptance.http_client import PAYLOAD
@@ -98,7 +98,8 @@ def secret_dsn(cluster: Cluster, migrated: str) -> Iterator[str]:
 @contextmanager
 def _database_away(dsn: str) -> Iterator[None]:
     name = conninfo_to_dict(dsn)["dbname"]
-    with psycopg.connect(dsn, dbname="postgres", autocommit=True) as connection:
+    superuser = make_conninfo(dsn, user=Login.SUPERUSER.user, dbname="postgres")
+    with psycopg.connect(superuser, autocommit=True) as connection:
         connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'.encode())
         connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
         try:

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 import yaml
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, environment, rows, run_otelgres
 from tests.waiting import until
@@ -61,7 +61,7 @@ def server(postgres_version: str) -> Iterator[Cluster]:
         postgres.temporary_data() as data,
         Cluster(data / "cluster", version=postgres_version, more=settings) as running,
     ):
-        with psycopg.connect(running.dsn) as connection:
+        with psycopg.connect(running.dsn(Login.OWNER)) as connection:
             for name, value in settings.items():
                 assert connection.execute("SELECT current_setting(%s) = %s", [name, value]).fetchone() == (True,), name
         yield running
@@ -75,7 +75,8 @@ def test_secrets_are_made_once_and_agree(secrets: Path) -> None:
     assert all(re.fullmatch("[0-9a-f]{48}", text) for text in passwords)
     assert len(set(passwords)) == len(passwords)
     assert f":{contents['receiver_password']}@postgres:5432/otelgres" in contents["receiver_dsn"]
-    assert f":{contents['postgres_password']}@postgres:5432/otelgres" in contents["owner_dsn"]
+    assert f":{contents['postgres_password']}@postgres:5432/otelgres" in contents["postgres_dsn"]
+    assert f":{contents['admin_password']}@postgres:5432/otelgres" in contents["admin_dsn"]
     subprocess.run(["sh", str(secrets.parent / "docs/deploy/make-secrets.sh")], check=True, capture_output=True)
     assert {path.name: path.read_text() for path in secrets.iterdir()} == contents
 
@@ -83,12 +84,15 @@ def test_secrets_are_made_once_and_agree(secrets: Path) -> None:
 def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secrets: Path, tmp_path: Path) -> None:
     assert OURS == ["demo", "receiver", "schema"]
     # The embedded server has a socket and no passwords; what the files say of hosts and passwords is replaced.
-    owner = server.dsn
-    receiver = server.dsn.replace("//postgres", "//otelgres_receiver", 1)
+    superuser = server.dsn(Login.SUPERUSER)
+    receiver = superuser.replace("//postgres", "//otelgres_receiver", 1)
+    (secrets / "postgres_dsn").unlink()
+    (secrets / "admin_dsn").unlink()
+    (secrets / "postgres_dsn").write_text(superuser)
+    (secrets / "admin_dsn").write_text(superuser.replace("//postgres", "//otelgres_admin", 1))
     for file in secrets.iterdir():
         # Below /run/secrets their mode does not matter.
         file.chmod(0o600)
-    assert receiver != owner
 
     script = service("schema")["command"][0]
     assert service("schema")["entrypoint"] == ["/bin/sh", "-euc"]
@@ -103,7 +107,9 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
             text=True,
             timeout=60,
             cwd=tmp_path,
-            env=environment(OTELGRES_DSN=owner, PATH=f"{program.parent}:{os.environ['PATH']}"),
+            env=environment(
+                OTELGRES_DSN_FILE=str(secrets / "postgres_dsn"), PATH=f"{program.parent}:{os.environ['PATH']}"
+            ),
         )
         assert done.returncode == 0, done.stderr
 
@@ -123,7 +129,7 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
             SELECT (SELECT count(*) FROM otel.spans) + (SELECT count(*) FROM otel.logs)
                 + (SELECT count(*) FROM otel.span_starts) + (SELECT count(*) FROM otel.process_liveness) AS n
         """
-        grafana = server.dsn.replace("//postgres", "//grafana", 1)
+        grafana = superuser.replace("//postgres", "//grafana", 1)
         until(lambda: rows(grafana, count)[0]["n"] >= records, "what the demo has sent")
 
 

@@ -15,9 +15,10 @@ import psycopg
 import pytest
 
 from otelgres.collector.database.notify import CommitNotifier
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from otelgres.collector.inspect.tail.follow import TailFollower
-from tests.acceptance.receiver_process import OtelgresProcess, post, run_otelgres, served
+from tests import postgres
+from tests.acceptance.receiver_process import OtelgresProcess, post, rows, run_otelgres, served
 from tests.waiting import TIMEOUT, until
 
 INSERT = """
@@ -96,7 +97,7 @@ def test_every_row_is_printed_once_under_slow_transactions_and_disconnects(ready
     writers = [threading.Thread(target=write, args=(seed,)) for seed in range(6)]
     for writer in writers:
         writer.start()
-    with psycopg.connect(ready, autocommit=True) as connection:
+    with psycopg.connect(postgres.as_login(ready, Login.SUPERUSER), autocommit=True) as connection:
         while any(writer.is_alive() for writer in writers):
             connection.execute(CUT)
             threading.Event().wait(0.15)
@@ -138,7 +139,8 @@ def test_records_are_printed_soon_after_commit(cluster: Cluster, migrated: str) 
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
-        until(lambda: receiver.rows(WAITING), "tail to wait for the first announcement")
+        superuser = postgres.as_login(receiver.dsn, Login.SUPERUSER)
+        until(lambda: rows(superuser, WAITING), "tail to wait for the first announcement")
         acked: dict[str, float] = {}
         for number in range(100):
             body = f"record {number}"

@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from otelgres.collector.embedded import Cluster, binaries, postmaster
+from otelgres.collector.embedded import Cluster, Login, binaries, postmaster
 from otelgres.collector.service.runfile import running
 from tests import postgres
 from tests.acceptance.receiver_process import (
@@ -240,7 +240,7 @@ def test_serve_without_a_database_says_what_to_give() -> None:
 def test_a_receiver_started_while_postgresql_is_away_stores_all_when_it_comes(data: Path, tmp_path: Path) -> None:
     cluster = Cluster(data)
     cluster.start()
-    dsn = cluster.dsn
+    dsn = cluster.dsn(Login.OWNER)
     cluster.stop()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -250,7 +250,7 @@ def test_a_receiver_started_while_postgresql_is_away_stores_all_when_it_comes(da
         assert answers(f"{http}/readyz") == 503
         assert send_span(http, FIRST) == 200
         with cluster:
-            assert cluster.dsn == dsn
+            assert cluster.dsn(Login.OWNER) == dsn
             ready = Serving(process, process.ready())
             until(lambda: answers(f"{ready.http}/readyz") == 200, "readiness")
             until(lambda: span_ids(dsn) == [FIRST], "the span from before")

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from otel_setup.sdk_adapter import PLAIN_ATTRIBUTES
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from tests import postgres
 from tests.acceptance.receiver_process import environment, rows, run_otelgres, served
 from tests.compat.logging_application import QUIET, into, printed, run
@@ -258,23 +258,24 @@ def test_what_is_not_stored_is_seen_once(tmp_path: Path, console: bool, closed: 
 
 def test_a_writers_login_does_with_a_schema_that_is_there(postgres_version: str) -> None:
     with postgres.fast_cluster(postgres_version) as own:
-        assert run_otelgres("migrate", OTELGRES_DSN=own.dsn).returncode == 0
-        assert run_otelgres("role", "create", "w", "--kind", "writer", OTELGRES_DSN=own.dsn).returncode == 0
-        dsn = own.dsn.replace("//postgres", "//w", 1)
+        owner, superuser = own.dsn(Login.OWNER), own.dsn(Login.SUPERUSER)
+        assert run_otelgres("migrate", OTELGRES_DSN=owner).returncode == 0
+        assert run_otelgres("role", "create", "w", "--kind", "writer", OTELGRES_DSN=owner).returncode == 0
+        dsn = superuser.replace("//postgres", "//w", 1)
         result, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('one')")
         assert (result["status"]["dropped"], result["status"]["errors"], err) == (0, 0, "")
         assert "run SELECT compat.make_logs_view('app') as the owner" in out
-        with psycopg.connect(own.dsn, autocommit=True) as connection:
+        with psycopg.connect(owner, autocommit=True) as connection:
             connection.execute("SELECT compat.make_logs_view('app')")
         result, out, err = run(into(dsn, console={"enabled": True}), "get_logger('a').info('two')")
         assert "otel_setup" not in out
-        found = logs(own.dsn, where="logger_name = 'a'")
+        found = logs(owner, where="logger_name = 'a'")
         assert [row["message"] for row in found] == ["one", "two"]
         # One that may do nothing says so, and its records are seen.
-        with psycopg.connect(own.dsn, autocommit=True) as connection:
+        with psycopg.connect(superuser, autocommit=True) as connection:
             connection.execute("CREATE ROLE nobody_s LOGIN")
             connection.execute("CREATE DATABASE bare")
-        bare = postgres.database_dsn(own, "bare").replace("//postgres", "//nobody_s", 1)
+        bare = own.dsn(Login.SUPERUSER, "bare").replace("//postgres", "//nobody_s", 1)
         result, out, err = run(into(bare, retry_attempts=0), "get_logger('a').info('three')")
         assert (result["initialized"], result["status"]["sent"], result["status"]["dropped"]) == (True, 0, 0)
         assert result["status"]["console"] >= 1

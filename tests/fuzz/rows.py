@@ -11,6 +11,7 @@ from collections import Counter
 import psycopg
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otelgres.collector.embedded import Login
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid
 from otelgres.exporters.postgres.writer import PostgresWriter
@@ -67,5 +68,5 @@ def _good(flow: uuid.UUID) -> Batch:
 
 if __name__ == "__main__":
     with postgres.fast_cluster(postgres.version(None)) as cluster:
-        migrate(cluster.dsn)
-        print(dict(fuzz_rows(cluster.dsn, int(sys.argv[1]) if len(sys.argv) > 1 else 10000, 1)))
+        migrate(cluster.dsn(Login.OWNER))
+        print(dict(fuzz_rows(cluster.dsn(Login.OWNER), int(sys.argv[1]) if len(sys.argv) > 1 else 10000, 1)))

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from tests import postgres
 from tests.acceptance.receiver_process import environment, rows, run_otelgres, serve
 from tests.grafana.dashboards import FILES, Query, every_query, queries, read, variables
@@ -125,9 +125,10 @@ def filled(cluster: Cluster, migrated: str, tmp_path_factory: pytest.TempPathFac
             made = run_otelgres("role", "create", READER, "--kind", "reader", OTELGRES_DSN=dsn)
             assert made.returncode == 0, made.stderr
             try:
-                yield Filled(dsn, dsn.replace("//postgres", f"//{READER}", 1))
+                yield Filled(dsn, postgres.as_login(dsn, READER))
             finally:
-                with psycopg.connect(dsn, autocommit=True) as connection:
+                superuser = postgres.as_login(dsn, Login.SUPERUSER)
+                with psycopg.connect(superuser, autocommit=True) as connection:
                     connection.execute(f"DROP OWNED BY {READER}; DROP ROLE {READER}")
             assert receiver.stop() == 0
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Unavailable
 from otelgres.exporters.postgres.writer import Committed, PostgresWriter, digest_days
@@ -204,13 +204,14 @@ def test_a_retry_after_midnight_meets_its_digest(writer: PostgresWriter, reader:
 # The database goes away, changes, or is another one.
 
 
-def test_a_cut_connection_is_opened_anew(writer: PostgresWriter, reader: Connection) -> None:
+def test_a_cut_connection_is_opened_anew(database: str, writer: PostgresWriter, reader: Connection) -> None:
     assert writer.write([batch(span("a"))]) == [Accepted()]
-    cut = reader.execute(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
-        "WHERE application_name = 'otelgres writer' AND datname = current_database()"
-    )
-    assert cut.fetchall() == [(True,)]
+    with psycopg.connect(postgres.as_login(database, Login.SUPERUSER)) as admin:
+        cut = admin.execute(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity "
+            "WHERE application_name = 'otelgres writer' AND datname = current_database()"
+        )
+        assert cut.fetchall() == [(True,)]
     assert writer.write([batch(span("b"))]) == [Accepted()]
     assert names(reader) == ["a", "b"]
 
@@ -249,7 +250,7 @@ def test_another_database_at_the_same_address_gets_ids_of_its_own(cluster: Clust
         writer = PostgresWriter(dsn)
         writer.write([batch(span("a"), service=f"old {number}") for number in range(3)])
         writer.write([batch(point(NOW), service="old 2")])
-        with psycopg.connect(postgres.database_dsn(cluster, "postgres"), autocommit=True) as admin:
+        with psycopg.connect(cluster.dsn(Login.SUPERUSER, "postgres"), autocommit=True) as admin:
             admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
             # A copy has the same identity, as one restored from a backup has.
             admin.execute(f"CREATE DATABASE {name} TEMPLATE {migrated}".encode())

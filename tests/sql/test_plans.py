@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from tests import postgres
 from tests.sql import rows
 from tests.sql.rows import Connection
@@ -88,7 +88,8 @@ def filled(cluster: Cluster, migrated: str) -> Iterator[str]:
 @pytest.fixture(params=["with statistics", "without"])
 def plans(request: pytest.FixtureRequest, filled: str) -> Iterator[Connection]:
     """The planner with and without statistics of the tables as wholes, which nothing gathers by itself."""
-    with psycopg.connect(filled) as connection:
+    # As superuser, who may remove statistics.
+    with psycopg.connect(postgres.as_login(filled, Login.SUPERUSER)) as connection:
         connection.execute("SET timezone = 'UTC'")
         if request.param == "without":
             connection.execute(

@@ -33,6 +33,24 @@ def test_nobody_else_can_open_it_and_so_lock_it(tmp_path: Path) -> None:
     lock.release()
 
 
+def test_a_lock_of_an_earlier_version_is_made_private(tmp_path: Path) -> None:
+    path = tmp_path / "owner.lock"
+    path.touch()
+    path.chmod(0o644)
+    lock = FolderLock(path)
+    lock.acquire()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    lock.release()
+
+
+def test_a_second_name_of_another_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "outside").write_text("of somebody else")
+    os.link(tmp_path / "outside", tmp_path / "owner.lock")
+    with pytest.raises(OSError, match="another name"):
+        FolderLock(tmp_path / "owner.lock").acquire()
+    assert (tmp_path / "outside").read_text() == "of somebody else"
+
+
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("of somebody else")

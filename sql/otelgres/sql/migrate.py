@@ -12,6 +12,7 @@ from importlib.resources.abc import Traversable
 
 import psycopg
 
+from otelgres.sql.logins import SUPERUSER_ADVICE, is_superuser, prepare_database, use_only_catalogs
 from otelgres.sql.queries import query
 
 # Applied again, in this order, whenever one of their files has changed.
@@ -38,8 +39,10 @@ class SchemaError(Exception):
 def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str]:
     """Upgrades the database at ``dsn`` to this version; returns the names of the migrations applied now.
 
-    Everything happens in one transaction. Raises :class:`SchemaError` for a database that is newer than this program or
-    whose applied migrations differ from the files, ``psycopg.Error`` otherwise.
+    Everything happens in one transaction. A superuser may only create the schema, or give one of a superuser to
+    otelgres_owner: it would run what the schema's owner may have attached to its objects. Raises :class:`SchemaError`
+    then, for a database that is newer than this program and for one whose applied migrations differ from the files;
+    ``psycopg.Error`` otherwise.
     """
     with psycopg.connect(dsn, autocommit=True) as connection:
         version = connection.info.server_version
@@ -53,6 +56,8 @@ def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
             )
         if progress:
             connection.add_notice_handler(lambda notice: _warn(notice, progress))
+        if is_superuser(connection):
+            return _as_superuser(connection, progress)
         if up_to_date(connection):
             # Returns before writing, so that a receiver needs no right to change the schema.
             return []
@@ -79,6 +84,36 @@ def _attempts(connection: psycopg.Connection[tuple[object, ...]], progress: Call
         f"({', '.join(f'pid {pid}, login {login}' for pid, login, *_ in holders) or 'they have ended meanwhile'}). "
         "End them (SELECT pg_terminate_backend(PID)) or wait, then migrate again."
     )
+
+
+def _as_superuser(
+    connection: psycopg.Connection[tuple[object, ...]], progress: Callable[[str], None] | None
+) -> list[str]:
+    use_only_catalogs(connection)
+    superusers = _schema_owner_is_superuser(connection)
+    if superusers is None:
+        prepare_database(connection)
+        connection.execute("SET ROLE otelgres_owner")
+        return _attempts(connection, progress)
+    if not superusers:
+        raise SchemaError(
+            f"{connection.info.user} is a superuser of PostgreSQL, or as good as one, and the schema belongs to a role "
+            f"that is none, whose triggers and functions would run as superuser: {SUPERUSER_ADVICE}."
+        )
+    with connection.transaction():
+        prepare_database(connection)
+        connection.execute(query("move_ownership"))
+    raise SchemaError(
+        f"The schema belonged to a superuser; it belongs to otelgres_owner now. To go on, {SUPERUSER_ADVICE}."
+    )
+
+
+def _schema_owner_is_superuser(connection: psycopg.Connection[tuple[object, ...]]) -> bool | None:
+    row = connection.execute(
+        "SELECT r.rolsuper FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner "
+        "WHERE n.nspname = '_otel'"
+    ).fetchone()
+    return bool(row[0]) if row else None
 
 
 def _migrate(connection: psycopg.Connection[tuple[object, ...]], progress: Callable[[str], None] | None) -> list[str]:
@@ -148,12 +183,17 @@ def pending(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:
     """The names of what :func:`migrate` would apply: migrations, and "functions and views" if they differ."""
     row = connection.execute("SELECT to_regclass('_otel.migrations') IS NOT NULL").fetchone()
     if not row or not row[0] or not _has_repeatable(connection):
-        return [*(script.name for script in _ordered("migrations")), "functions and views"]
+        return migration_steps()
     applied = {row[0] for row in connection.execute("SELECT name FROM _otel.migrations").fetchall()}
     names = [script.name for script in _ordered("migrations") if script.name not in applied]
     if _repeatable_applied(connection) != _repeatable_checksum():
         names.append("functions and views")
     return names
+
+
+def migration_steps() -> list[str]:
+    """The names of all that :func:`migrate` applies to a database without our schemas."""
+    return [*(script.name for script in _ordered("migrations")), "functions and views"]
 
 
 def pending_by_view(connection: psycopg.Connection[tuple[object, ...]]) -> list[str]:

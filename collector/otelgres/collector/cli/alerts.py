@@ -17,15 +17,16 @@ from psycopg.rows import dict_row
 from rich.text import Text
 
 from otelgres.collector.cli.options import NamedPath, data_option
-from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.cli.reading import database, database_to_read
+from otelgres.collector.embedded.logins import Login
 from otelgres.collector.inspect.alerts.state import ActiveAlert, AlertState, Row
 from otelgres.collector.inspect.alerts.webhook import NotDelivered, Webhook
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.security.private_file import InsecureFileMode, read_private
-from otelgres.collector.service.settings import load
 from otelgres.collector.system.data_folder import default_data_dir
 from otelgres.collector.system.terminal import clean
+from otelgres.sql.logins import refuse_superuser
 from otelgres.sql.queries import query
 
 _FIRES: Final = 2
@@ -76,9 +77,7 @@ def alerts(
 
     docs/alerts.md describes the rules.
     """
-    target = load({"dsn": dsn}).dsn or running_dsn(data)
-    if target is None:
-        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    target = database(dsn, data, Login.OWNER) if sets or offs else database_to_read(dsn, data)
     out = _Out(as_json=as_json)
     try:
         if sets or offs:
@@ -157,6 +156,7 @@ def _change(dsn: str, sets: tuple[str, ...], offs: tuple[str, ...]) -> None:
     changes = [(*_rule(text.partition("=")[0]), _threshold(text), True) for text in sets]
     changes += [(*_rule(text), None, False) for text in offs]
     with psycopg.connect(dsn, connect_timeout=5) as connection:
+        refuse_superuser(connection)
         for rule, subject, threshold, enabled in changes:
             known: Mapping[str, Any] = {"rule": rule, "subject": subject, "threshold": threshold, "enabled": enabled}
             row = connection.execute(query("set_alert_rule"), known).fetchone()

@@ -11,10 +11,9 @@ from psycopg.rows import dict_row
 
 from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.cli.progress import over
-from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.cli.reading import database_to_read
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.training.split import write
-from otelgres.collector.service.settings import load
 from otelgres.exporters.plural import counted
 from otelgres.sql.queries import query
 
@@ -63,9 +62,7 @@ def training(
 
     All operations of a session are in the same file. The same seed gives the same split.
     """
-    target = load({"dsn": dsn}).dsn or running_dsn(data)
-    if target is None:
-        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    target = database_to_read(dsn, data)
     now = datetime.now(UTC)
     times = {
         "since": since.replace(tzinfo=UTC) if since else now - timedelta(days=30),

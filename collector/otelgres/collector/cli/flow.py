@@ -10,13 +10,11 @@ import click
 import psycopg
 
 from otelgres.collector.cli.options import NamedPath, data_option
-from otelgres.collector.cli.reading import output_file
-from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.cli.reading import database_to_read, output_file
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.waterfall.draw import draw
 from otelgres.collector.inspect.waterfall.read import FlowPicture, flow_id_of, read
-from otelgres.collector.service.settings import load
 
 _PIPE_WIDTH = 140
 _IMAGE_WIDTH = 104
@@ -38,9 +36,7 @@ def flow(flow: str, dsn: str | None, data: Path, as_json: bool, svg: Path | None
     wanted = None if flow == "latest" else flow_id_of(flow)
     if wanted is None and flow != "latest":
         raise click.UsageError(f"{flow!r} is not a flow id: use a uuid, 32 hex digits, or `latest`.")
-    target = load({"dsn": dsn}).dsn or running_dsn(data)
-    if target is None:
-        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    target = database_to_read(dsn, data)
     try:
         with psycopg.connect(target, autocommit=True, connect_timeout=5) as connection:
             picture = read(connection, wanted)

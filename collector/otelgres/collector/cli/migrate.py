@@ -15,8 +15,9 @@ from otelgres.collector.inspect.tabular.text import TableWriter
 from otelgres.collector.service.settings import load
 from otelgres.collector.tools.bench.processes import ProcessError, receiver, worker
 from otelgres.exporters.plural import counted
+from otelgres.sql.logins import SUPERUSER_ADVICE, is_superuser
 from otelgres.sql.migrate import migrate as bring_up_to_date
-from otelgres.sql.migrate import pending, up_to_date
+from otelgres.sql.migrate import migration_steps, pending, up_to_date
 from otelgres.sql.queries import query
 from otelgres.sql.recreate import DatabaseContents, contents, drop
 
@@ -48,12 +49,19 @@ def migrate(
     if not target:
         raise click.UsageError("no database: set --dsn or OTELGRES_DSN.")
     try:
+        with psycopg.connect(target, connect_timeout=5, autocommit=True) as connection:
+            user, superuser = connection.info.user, is_superuser(connection)
+            # Nothing of the schema is read as a superuser; what it may do is decided by the migration.
+            steps = len(migration_steps() if superuser else pending(connection))
+        if superuser and (check_only or force or experiment is not None):
+            raise click.ClickException(
+                f"{user} is a superuser of PostgreSQL, which may only create the schema: {SUPERUSER_ADVICE}."
+            )
         if check_only:
             sys.exit(_check(target))
         if force:
             _drop(target, yes=yes, knows=knows)
-        with psycopg.connect(target, connect_timeout=5) as connection:
-            steps = len(pending(connection))
+            steps = len(migration_steps())
         with progress("steps", steps) as advance:
             applied = bring_up_to_date(target, partial(_show_step, advance))
         click.echo(f"{counted(len(applied), 'migration')} applied" if applied else "up to date")

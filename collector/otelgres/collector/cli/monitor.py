@@ -13,12 +13,11 @@ from rich.live import Live
 from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
-from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.cli.reading import database_to_read
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.monitor.read import read
 from otelgres.collector.inspect.monitor.screen import screen
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
-from otelgres.collector.service.settings import load
 
 _PIPE_WIDTH = 100
 
@@ -38,9 +37,7 @@ _PIPE_WIDTH = 100
 @data_option
 def monitor(watch: bool, every: float, as_json: bool, dsn: str | None, data: Path) -> None:
     """Show services, running and stalled flows, heartbeats, subscriptions, receivers and firing alerts."""
-    target = load({"dsn": dsn}).dsn or running_dsn(data)
-    if target is None:
-        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    target = database_to_read(dsn, data)
     console = TerminalConsole() if sys.stdout.isatty() else TerminalConsole(width=_PIPE_WIDTH)
     try:
         if as_json or not (watch and console.is_terminal):

@@ -11,11 +11,9 @@ import psycopg
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from otelgres.collector.cli.options import data_option
-from otelgres.collector.cli.reading import format_of, out_option, output_file, read_only_transaction
-from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.cli.reading import database_to_read, format_of, out_option, output_file, read_only_transaction
 from otelgres.collector.inspect.tabular import Column, Writer
 from otelgres.collector.inspect.tabular.text import CsvWriter, JsonWriter, TableWriter
-from otelgres.collector.service.settings import load
 
 FORMATS = ("table", "csv", "json", "parquet")
 _ONE = "one statement that reads is accepted, such as SELECT, WITH, VALUES or EXPLAIN"
@@ -51,9 +49,7 @@ def query(text: str, dsn: str | None, data: Path, chosen: str | None, out: Path 
     otelgres_reader if it may.
     """
     form = format_of(chosen, out, FORMATS)
-    target = load({"dsn": dsn}).dsn or running_dsn(data)
-    if target is None:
-        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    target = database_to_read(dsn, data)
     if form == "parquet" and out is None and sys.stdout.isatty():
         raise click.UsageError("Parquet is binary: name a file with -o.")
     statement = sys.stdin.read() if text == "-" else text

@@ -11,8 +11,34 @@ import psycopg
 from psycopg import sql
 
 from otelgres.collector.cli.options import NamedPath
+from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.embedded.logins import Login
+from otelgres.collector.service.settings import load
+from otelgres.sql.logins import is_superuser
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def database(dsn: str | None, data: Path, login: Login) -> str:
+    """The DSN that is given, else the login's of the embedded server on ``data``. ClickException if there is none."""
+    target = load({"dsn": dsn}).dsn or running_dsn(data, login)
+    if target is None:
+        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    return target
+
+
+def database_to_read(dsn: str | None, data: Path) -> str:
+    """The DSN for a command that only reads; a superuser's is used, with a warning on stderr."""
+    target = database(dsn, data, Login.READER)
+    # A server that is away is reported by the command itself.
+    with contextlib.suppress(psycopg.Error), psycopg.connect(target, autocommit=True, connect_timeout=5) as connection:
+        if is_superuser(connection):
+            click.echo(
+                f"otelgres: {connection.info.user} is a superuser of PostgreSQL, and views run code of their owner: "
+                "use a login made by `otelgres role create NAME --kind reader`",
+                err=True,
+            )
+    return target
 
 
 def read_only_transaction(connection: psycopg.Connection, seconds: float) -> None:
@@ -20,7 +46,8 @@ def read_only_transaction(connection: psycopg.Connection, seconds: float) -> Non
     connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])
     connection.execute("SET LOCAL search_path = otel, compat, public")
     may = connection.execute("""
-        SELECT pg_has_role(oid, 'SET') AND NOT rolname = current_user FROM pg_roles WHERE rolname = 'otelgres_reader'
+        SELECT pg_has_role(session_user, oid, 'SET') AND NOT rolname = current_user
+        FROM pg_roles WHERE rolname = 'otelgres_reader'
     """).fetchone()
     if may is not None and may[0]:
         connection.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier("otelgres_reader")))

@@ -8,11 +8,9 @@ import click
 import psycopg
 
 from otelgres.collector.cli.options import data_option, moment
-from otelgres.collector.cli.reading import format_of, out_option, output_file, read_only_transaction
-from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.cli.reading import database_to_read, format_of, out_option, output_file, read_only_transaction
 from otelgres.collector.inspect.report.sections import KINDS, read
 from otelgres.collector.inspect.report.write import FORMATS, write
-from otelgres.collector.service.settings import load
 
 
 @click.command(short_help="Report on errors, compliance, runs or days.")
@@ -61,9 +59,7 @@ def report(
     end = until or datetime.now(UTC)
     if since is not None and since >= end:
         raise click.UsageError("--since must be before --until.")
-    target = load({"dsn": dsn}).dsn or running_dsn(data)
-    if target is None:
-        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    target = database_to_read(dsn, data)
     try:
         with psycopg.connect(target, connect_timeout=5, application_name="otelgres report") as connection:
             connection.read_only = True

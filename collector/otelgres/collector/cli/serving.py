@@ -43,28 +43,34 @@ def serve_and_show(
     dsn: str,
     *,
     as_json: bool,
+    maintenance_dsn: str | None = None,
+    reader_dsn: str | None = None,
     when_ready: Callable[[Addresses], None] = lambda addresses: None,
 ) -> None:
-    """Runs one receiver or several until SIGINT or SIGTERM; prints the ready line or the live view."""
+    """Runs one receiver or several until SIGINT or SIGTERM; prints the ready line or the live view.
+
+    ``dsn`` stores. The other two, if there are such logins, maintain the schema, and read; they are ``dsn`` otherwise.
+    """
     log_to_stderr()
     stop = threading.Event()
     threads: list[threading.Thread] = []
+    shown_dsn = reader_dsn or dsn
 
     def ready(addresses: Addresses, totals: Callable[[], Totals]) -> None:
         when_ready(addresses)
         if as_json:
-            click.echo(ready_line(addresses.grpc, addresses.http, without_secrets(dsn), os.getpid()))
+            click.echo(ready_line(addresses.grpc, addresses.http, without_secrets(shown_dsn), os.getpid()))
         else:
-            threads.append(start_live(totals, partial(recent_flows, dsn), _header(addresses, dsn), stop))
+            threads.append(start_live(totals, partial(recent_flows, shown_dsn), _header(addresses, shown_dsn), stop))
 
     def receiver_ready(receiver: Receiver) -> None:
         ready(Addresses(receiver.grpc, receiver.http), lambda: totals_of([receiver.metrics.numbers()]))
 
     try:
         if settings.workers > 1:
-            _run_workers(settings, dsn, ready)
+            _run_workers(settings, dsn, maintenance_dsn, ready)
         else:
-            run(settings, dsn, receiver_ready)
+            run(settings, dsn, maintenance_dsn, receiver_ready)
     finally:
         ignore_signals()
         stop.set()
@@ -74,13 +80,16 @@ def serve_and_show(
 
 
 def _run_workers(
-    settings: ReceiverSettings, dsn: str, ready: Callable[[Addresses, Callable[[], Totals]], None]
+    settings: ReceiverSettings,
+    dsn: str,
+    maintenance_dsn: str | None,
+    ready: Callable[[Addresses, Callable[[], Totals]], None],
 ) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     protection(settings)  # reports invalid settings once, before the workers start
-    with Workers(settings, dsn) as workers:
+    with Workers(settings, dsn, maintenance_dsn) as workers:
         parent = spool_folder(settings, dsn)
         ready(
             Addresses(workers.settings.grpc, f"{_scheme(settings)}://{workers.settings.http}"),
@@ -89,11 +98,13 @@ def _run_workers(
         stop.wait()
 
 
-def recent_flows(dsn: str) -> Sequence[FlowLine]:
-    """The newest flows; empty if the query fails."""
+def recent_flows(dsn: str) -> Sequence[FlowLine] | None:
+    """The newest flows; empty if the query fails, None if the login may not read them."""
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=2) as connection:
             rows = connection.execute(query("recent_flows")).fetchall()
+    except psycopg.errors.InsufficientPrivilege:
+        return None
     except psycopg.Error:
         return []
     return [

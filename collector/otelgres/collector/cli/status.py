@@ -13,9 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
-from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.cli.reading import database_to_read
 from otelgres.collector.inspect.console import TerminalConsole
-from otelgres.collector.service.settings import load
 from otelgres.collector.system.terminal import clean
 from otelgres.sql.queries import query
 
@@ -28,9 +27,7 @@ _QUERIES = ("status_receivers", "status_rejected", "status_losses", "status_part
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")
 def status(dsn: str | None, data: Path, as_json: bool) -> None:
     """Show receivers, losses and partitions. Exit status 1 if no receiver is alive."""
-    target = load({"dsn": dsn}).dsn or running_dsn(data)
-    if target is None:
-        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    target = database_to_read(dsn, data)
     try:
         with psycopg.connect(target, autocommit=True, connect_timeout=5, row_factory=dict_row) as connection:
             found = {name: connection.execute(query(name)).fetchall() for name in _QUERIES}

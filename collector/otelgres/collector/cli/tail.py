@@ -11,12 +11,11 @@ import click
 import psycopg
 
 from otelgres.collector.cli.options import data_option, length_of_time
-from otelgres.collector.embedded.cluster import running_dsn
+from otelgres.collector.cli.reading import database_to_read
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.tail.follow import TailFollower
 from otelgres.collector.inspect.tail.lines import line
-from otelgres.collector.service.settings import load
 
 _QUERIES: Final[dict[str, LiteralString]] = {"logs": "tail_logs", "spans": "tail_spans", "flows": "tail_flows"}
 _LEVELS: Final = {"trace": 1, "debug": 5, "info": 9, "warn": 13, "error": 17, "fatal": 21}
@@ -59,9 +58,7 @@ def tail(
         filters["least_severity"] = _LEVELS[level] if level else None
     else:
         filters["errors_only"] = _LEVELS.get(level or "", 0) >= _LEVELS["error"]
-    target = load({"dsn": dsn}).dsn or running_dsn(data)
-    if target is None:
-        raise click.ClickException(f"no PostgreSQL is running on {data}: start one with `otelgres up`, or give --dsn.")
+    target = database_to_read(dsn, data)
     console = TerminalConsole(highlight=False)
     follower = TailFollower(target, _QUERIES[what], filters, _lost, time.sleep)
     if console.is_terminal:

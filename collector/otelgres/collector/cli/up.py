@@ -9,6 +9,7 @@ import click
 from otelgres.collector.cli.options import address_options, data_option, json_option, workers_option
 from otelgres.collector.cli.serving import serve_and_show
 from otelgres.collector.embedded.cluster import Cluster
+from otelgres.collector.embedded.logins import Login
 from otelgres.collector.embedded.supervisor import Supervisor
 from otelgres.collector.service.runfile import Runfile
 from otelgres.collector.service.settings import load
@@ -28,7 +29,9 @@ def up(data: Path, grpc: str | None, http: str | None, workers: int | None, as_j
     with stop_on_signals(), Cluster(data) as cluster, Supervisor(cluster), Runfile(data) as runfile:
         serve_and_show(
             settings,
-            cluster.dsn,
+            cluster.dsn(Login.WRITER),
             as_json=as_json,
+            maintenance_dsn=cluster.dsn(Login.OWNER),
+            reader_dsn=cluster.dsn(Login.READER),
             when_ready=lambda addresses: runfile.write(addresses.grpc, addresses.http, os.getpid()),
         )

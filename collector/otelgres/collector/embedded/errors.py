@@ -23,6 +23,10 @@ _ADVICE = (
         "Correct the named line in local.conf (or postgresql.auto.conf), or delete that file.",
     ),
     (
+        r"plus \"?reserved_connections",
+        "Set a larger max_connections or a smaller reserved_connections in local.conf.",
+    ),
+    (
         r"pre-existing shared memory block|[Ii]s another postmaster",
         "Processes of an earlier server still use this data: wait a moment, or end them, and start again.",
     ),

@@ -1,15 +1,17 @@
 """Creates a data directory under a temporary name and renames it when complete: a kill leaves no partial one."""
 
+import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from otelgres.collector.embedded import binaries, files, tuning
+from otelgres.collector.embedded import binaries, tuning
 from otelgres.collector.embedded.errors import EmbeddedPostgresError, failure
 from otelgres.collector.embedded.os_user import ServerUser
 from otelgres.collector.embedded.postmaster import SUPERUSER
+from otelgres.collector.system.folder import Folder
 
 _PREFIX = "postgres.new-"
 
@@ -20,16 +22,31 @@ def create(pgdata: Path, programs: Path, version: str, user: ServerUser, passwor
     initdb syncs its files (the cost is below the variation between runs). Without that, a power failure could destroy a
     cluster that has already acknowledged data, because later commits do not fsync these files.
     """
-    for old in pgdata.parent.glob(f"{_PREFIX}*"):
-        shutil.rmtree(old, ignore_errors=True)
-    if pgdata.exists() and any(pgdata.iterdir()):
-        raise EmbeddedPostgresError(
-            f"{pgdata} is not empty and holds no PostgreSQL data: move it away, or use another data directory."
-        )
-    fresh = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=pgdata.parent))  # mode 0700
+    with Folder(pgdata.parent, links=True) as data:
+        for name in data.names():
+            if name.startswith(_PREFIX):
+                # Does not follow links, also not those that appear meanwhile.
+                shutil.rmtree(pgdata.parent / name, ignore_errors=True)
+        if data.kind(pgdata.name) is not None:
+            with data.folder(pgdata.name) as existing:
+                if existing.names():
+                    raise EmbeddedPostgresError(
+                        f"{pgdata} is not empty and holds no PostgreSQL data: "
+                        "move it away, or use another data directory."
+                    )
+        name = f"{_PREFIX}{secrets.token_hex(4)}"
+        data.make(name, 0o700)
+        _fill(data, name, programs, user, _arguments(version, password_file))
+        data.rename(name, pgdata.name)
+        data.sync()
+
+
+def _fill(data: Folder, name: str, programs: Path, user: ServerUser, arguments: Sequence[str]) -> None:
+    fresh = data.path / name
     try:
-        user.give(fresh)
-        command = [str(programs / "initdb"), "-D", user.working_directory(fresh), *_arguments(version, password_file)]
+        with data.folder(name) as folder:
+            user.give(folder)
+        command = [str(programs / "initdb"), "-D", user.working_directory(fresh), *arguments]
         done = subprocess.run(
             user.command(command),
             cwd=fresh,
@@ -44,13 +61,11 @@ def create(pgdata: Path, programs: Path, version: str, user: ServerUser, passwor
         )
         if done.returncode != 0:
             raise failure(  # noqa: TRY301 (the partial directory is removed below)
-                f"Could not create a PostgreSQL data directory in {pgdata.parent}", done.stdout
+                f"Could not create a PostgreSQL data directory in {data.path}", done.stdout
             )
-        configuration = fresh / "postgresql.conf"
-        files.replace(configuration, files.read(configuration) + tuning.INCLUDES)
-        files.replace(fresh / tuning.LOCAL, tuning.LOCAL_TEXT)
-        fresh.replace(pgdata)
-        files.sync_directory(pgdata.parent)
+        with data.folder(name) as folder:
+            folder.write("postgresql.conf", folder.read("postgresql.conf") + tuning.INCLUDES, 0o644)
+            folder.write(tuning.LOCAL, tuning.LOCAL_TEXT, 0o644)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise

@@ -3,6 +3,7 @@
 Users are never created, and only directories created here change their owner.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from otelgres.collector.embedded.errors import EmbeddedPostgresError
 from otelgres.collector.embedded.run_as import command as run_as
+from otelgres.collector.system.folder import Folder
 
 SETTING = "OTELGRES_PG_USER"
 # "nobody" is last: other daemons that run as this user could access our files.
@@ -38,27 +40,26 @@ class ServerUser:
         """
         return "/proc/self/cwd" if self.switch and sys.platform == "linux" else str(directory)
 
-    def give(self, directory: Path) -> None:
-        """Make this user the owner of an empty, newly created ``directory``. Raises OSError."""
+    def give(self, directory: Folder) -> None:
+        """Make this user the owner of a newly created ``directory``, which is empty and ours. Raises OSError."""
         if self.switch and sys.platform != "win32":
-            descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
-                os.fchown(descriptor, self.uid, self.gid)
-            finally:
-                os.close(descriptor)
+            if directory.status().st_uid != os.geteuid() or directory.names():
+                raise PermissionError(errno.EPERM, "another folder has taken its place", str(directory.path))
+            directory.change(owner=(self.uid, self.gid))
 
 
 def server_user(pgdata: Path) -> ServerUser:
     """The user to run the server on ``pgdata``: its owner if it exists, else (for root) the first candidate found.
 
-    Raises EmbeddedPostgresError if there is no such user, or if the directory belongs to another user.
+    Raises EmbeddedPostgresError if there is no such user, or if the directory belongs to another user; OSError if it is
+    no directory, also for a link.
     """
     if sys.platform == "win32":
         return ServerUser("", 0, 0, switch=False)
     import pwd
 
     us = os.geteuid()
-    owner = pgdata.stat().st_uid if pgdata.exists() else None
+    owner = _owner(pgdata)
     if us != 0:
         if owner not in (None, us):
             raise EmbeddedPostgresError(
@@ -79,6 +80,16 @@ def server_user(pgdata: Path) -> ServerUser:
             f"{pgdata} belongs to root, but PostgreSQL does not run as root: run 'chown -R {found.name} {pgdata}'."
         )
     return found
+
+
+def _owner(pgdata: Path) -> int | None:
+    try:
+        with Folder(pgdata) as folder:
+            return folder.status().st_uid
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        return pgdata.lstat().st_uid
 
 
 def _unprivileged() -> ServerUser:

@@ -1,6 +1,7 @@
 """Finds the server running on a data directory: reads postmaster.pid and checks the process, as pids are reused."""
 
 import contextlib
+import fnmatch
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,10 +10,9 @@ from urllib.parse import quote
 
 import psutil
 
-from otelgres.collector.embedded import files
 from otelgres.collector.embedded.run_as import command as run_as
+from otelgres.collector.system.folder import Folder
 
-DATABASE = "otelgres"
 SUPERUSER = "postgres"
 PIDFILE = "postmaster.pid"
 
@@ -65,33 +65,42 @@ def forget_dead(pgdata: Path) -> None:
     would not start, since it only checks that the pid exists. Its other check, for shared memory still in use by an
     earlier server, does not depend on these files.
     """
-    for path in (pgdata / PIDFILE, *pgdata.glob(".s.PGSQL.*.lock")):
-        with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
-            if psutil.pid_exists(int(files.read(path).split()[0])):
-                path.unlink()
+    try:
+        folder = Folder(pgdata)
+    except FileNotFoundError:
+        return
+    with folder:
+        locks = fnmatch.filter(folder.names(), ".s.PGSQL.*.lock")
+        for name in (PIDFILE, *locks):
+            with contextlib.suppress(FileNotFoundError, ValueError, IndexError):
+                if psutil.pid_exists(int(folder.read(name).split()[0])):
+                    folder.remove(name)
 
 
-def socket_dsn(socket_dir: Path, port: int, database: str = DATABASE) -> str:
+def socket_dsn(socket_dir: Path, port: int, user: str, database: str) -> str:
     """A connection URI for psql and psycopg. It always has the port, so that PGPORT has no effect."""
-    return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(socket_dir), safe='/')}&port={port}"
+    return f"postgresql://{user}@/{database}?host={quote(str(socket_dir), safe='/')}&port={port}"
 
 
-def tcp_dsn(port: int, password: str, database: str = DATABASE) -> str:
+def tcp_dsn(port: int, user: str, password: str, database: str) -> str:
     """A connection URI for systems without Unix sockets."""
-    return f"postgresql://{SUPERUSER}:{quote(password, safe='')}@127.0.0.1:{port}/{database}"
+    return f"postgresql://{user}:{quote(password, safe='')}@127.0.0.1:{port}/{database}"
 
 
 def _lines(pgdata: Path) -> list[str]:
     try:
-        return [line.strip() for line in files.read(pgdata / PIDFILE).splitlines()]
-    except (FileNotFoundError, NotADirectoryError):
+        with Folder(pgdata) as folder:
+            return [line.strip() for line in folder.read(PIDFILE).splitlines()]
+    except PermissionError:
+        raise
+    except OSError:  # there is none, or something that PostgreSQL has not written
         return []
 
 
 def _serves(process: psutil.Process, pgdata: Path) -> bool:
     if not alive(process) or not process.name().lower().startswith("postgres"):
         return False
-    if sys.platform != "win32" and process.uids().real != pgdata.stat().st_uid:
+    if sys.platform != "win32" and process.uids().real != pgdata.lstat().st_uid:
         return False
     try:
         return pgdata.samefile(_working_directory(process))  # a server's working directory is its data directory

@@ -1,18 +1,22 @@
 """Starts the server process in its own session, waits until it is ready, and stops it."""
 
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
-from otelgres.collector.embedded import binaries, files, postmaster, tuning
+from otelgres.collector.embedded import binaries, postmaster, tuning
 from otelgres.collector.embedded.errors import failure
 from otelgres.collector.embedded.os_user import ServerUser
 from otelgres.collector.embedded.postmaster import Postmaster
+from otelgres.collector.system.folder import Folder
 
 _POLL = 0.01  # seconds; a start takes 0.05 to 0.2
 _IMMEDIATE = 5.0  # seconds at most for a shutdown without a checkpoint; it takes 0.1
@@ -88,25 +92,41 @@ class _Log:
 
     def __init__(self, pgdata: Path, output: Path) -> None:
         self._output = output
-        self._folder = pgdata / tuning.LOGS
+        self._pgdata = pgdata
         self._before = self._sizes()
 
-    def _sizes(self) -> dict[Path, int]:
-        return {path: path.lstat().st_size for path in self._folder.glob("*.log")}
+    @contextmanager
+    def _folders(self) -> Iterator[tuple[Folder | None, Folder]]:
+        """The folder of the log files, None if there is none, and that of ``output``."""
+        with ExitStack() as opened:
+            logs = None
+            with suppress(OSError):
+                pgdata = opened.enter_context(Folder(self._pgdata))
+                logs = opened.enter_context(pgdata.folder(tuning.LOGS))
+            yield logs, opened.enter_context(Folder(self._output.parent, links=True))
+
+    def _sizes(self) -> dict[str, int]:
+        with self._folders() as (logs, _):
+            return {name: logs.size(name) for name in logs.names() if name.endswith(".log")} if logs else {}
 
     def sizes(self) -> tuple[int, ...]:
-        return (self._output.stat().st_size, *self._sizes().values()) if self._output.exists() else ()
+        with self._folders() as (_, data):
+            return (data.size(self._output.name), *self._sizes().values())
 
     def text(self) -> str:
-        logs = [files.tail(path, self._before.get(path, 0)) for path in self._sizes()]
-        return "\n".join([files.tail(self._output), *logs])
+        with self._folders() as (logs, data):
+            found = [logs.tail(name, self._before.get(name, 0)) for name in self._sizes()] if logs else []
+            return "\n".join([data.tail(self._output.name), *found])
 
 
 def _spawn(programs: Path, pgdata: Path, user: ServerUser, output: Path) -> psutil.Popen:
     if sys.platform == "win32":  # postgres does not start with administrator rights; pg_ctl drops them
         command = [str(programs / "pg_ctl"), "start", "-W", "-D", str(pgdata), "-l", str(output)]
         return psutil.Popen(command, env=binaries.environment(), stdin=subprocess.DEVNULL)
-    with output.open("wb") as log:
+    with Folder(output.parent, links=True) as folder:
+        folder.remove(output.name)
+        descriptor = folder.create(output.name)
+    with os.fdopen(descriptor, "wb") as log:
         return psutil.Popen(
             user.command([str(programs / "postgres"), "-D", user.working_directory(pgdata)]),
             cwd=pgdata,

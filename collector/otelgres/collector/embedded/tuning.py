@@ -51,6 +51,7 @@ def table(memory: int, version: str) -> list[tuple[str, str, str]]:
         ("random_page_cost", "1.1", "the data is on a solid-state disk, or in memory"),
         ("jit", "off", "queries take milliseconds, compiling them hundreds of milliseconds"),
         ("max_connections", "100", "writers, dashboards and people; each idle one costs little"),
+        ("reserved_connections", "8", "of these, for owner and writers: readers cannot lock them out"),
         ("max_locks_per_transaction", "256", "a query over a year locks every day's partition and its indexes"),
         ("timezone", "'UTC'", "partitions and reports use UTC days on every server"),
         ("log_timezone", "'UTC'", "the log has the same times as the data"),
@@ -63,6 +64,8 @@ def table(memory: int, version: str) -> list[tuple[str, str, str]]:
         ("log_lock_waits", "on", "shows which process blocked which"),
         ("cluster_name", "'otelgres'", "identifies the processes in ps"),
     ]
+    if int(version) >= 17:
+        rows.append(("max_notify_queue_pages", "1024", "8 MB: a login that only listens cannot fill the disk"))
     if sys.platform == "linux" and int(version) < 18:
         rows.append(("effective_io_concurrency", "16", "the default of version 18; 1 is for spinning disks"))
     return rows

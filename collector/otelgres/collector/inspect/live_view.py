@@ -61,13 +61,13 @@ class FlowLine(NamedTuple):
     status: str
 
 
-RecentFlows = Callable[[], Sequence[FlowLine]]
+RecentFlows = Callable[[], Sequence[FlowLine] | None]
 
 
 def start_live(
     totals: Callable[[], Totals], recent_flows: RecentFlows, header: str, stop: threading.Event
 ) -> threading.Thread:
-    """Starts the thread, which ends soon after ``stop`` is set."""
+    """Starts the thread, which ends soon after ``stop`` is set; where ``recent_flows`` is None, none are shown."""
     console = TerminalConsole(file=sys.stdout)
     show = _on_terminal if console.is_terminal else _as_lines
     thread = threading.Thread(target=show, args=(console, totals, recent_flows, header, stop), name="live", daemon=True)
@@ -102,7 +102,7 @@ def _on_terminal(
     console.print(f"stored in total: {_counts(first, totals())}", highlight=False)
 
 
-def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine]) -> RenderableType:
+def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine] | None) -> RenderableType:
     rates = Table(box=None, pad_edge=False, header_style="dim")
     for title in ("", "last second", "total"):
         rates.add_column(title, justify="left" if not title else "right", min_width=12)
@@ -112,6 +112,8 @@ def _screen(before: Totals, now: Totals, first: Totals, flows: Sequence[FlowLine
             f"{getattr(now, name) - getattr(before, name):,}",
             f"{getattr(now, name) - getattr(first, name):,}",
         )
+    if flows is None:
+        return rates
     table = Table(box=None, pad_edge=False, header_style="dim", title="newest flows", title_justify="left")
     for title in ("start", "flow", "service", "status"):
         table.add_column(title, no_wrap=True, overflow="ellipsis")

@@ -4,8 +4,11 @@ Receivers on one machine share a parent folder; each locks a numbered folder in 
 files in unlocked folders, so that batches of a receiver that does not return are replayed.
 """
 
+import errno
 import logging
 import os
+import stat
+import sys
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -34,6 +37,7 @@ def take_folder(parent: Path) -> SpoolFolder:
     What cannot be used or moved, for example another user's, is left and logged.
     """
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _check_parent(parent)
     own: SpoolFolder | None = None
     failure: OSError | None = None
     for number in range(_MOST):
@@ -59,8 +63,22 @@ def take_folder(parent: Path) -> SpoolFolder:
     return own
 
 
+def _check_parent(parent: Path) -> None:
+    """Root follows no links that another user may put into the place of its files. Raises OSError."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        return
+    found = parent.stat()
+    others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+    if found.st_uid != 0 or others:
+        raise OSError(errno.EPERM, "another user can change this folder of root's receiver", str(parent))
+
+
 def _try(path: Path) -> SpoolFolder | None:
     path.mkdir(exist_ok=True, mode=0o700)
+    if sys.platform != "win32":
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, "it is a link, or belongs to another user", str(path))
     ownership = FolderLock(path / "owner.lock")
     try:
         ownership.acquire()

@@ -7,8 +7,9 @@ Modes are not checked on Windows, nor for files provided by a container runtime 
 import os
 import stat
 import sys
-import tempfile
 from pathlib import Path
+
+from otelgres.collector.system.folder import Folder
 
 
 class InsecureFileMode(PermissionError):  # noqa: N818 (named for what the operator is told)
@@ -40,14 +41,5 @@ def _handed_in(path: Path) -> bool:
 
 def write_private(path: Path, text: str) -> None:
     """Replaces the file atomically, with mode 0600. Raises OSError."""
-    # mkstemp creates the file with mode 0600.
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 (a descriptor)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with Folder(path.parent, links=True) as folder:
+        folder.write(path.name, text, 0o600)

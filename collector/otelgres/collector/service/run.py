@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
-from otelgres.collector.service.settings import ReceiverSettings
+from otelgres.collector.service.settings import ReceiverSettings, SettingError
 from otelgres.collector.service.signals import ignore_signals
 from otelgres.collector.service.wiring import Receiver
 from otelgres.collector.system.listen import CannotListen
@@ -44,14 +44,20 @@ class _DaemonThreads(ThreadPoolExecutor):
 
 
 def run(
-    settings: ReceiverSettings, dsn: str, when_ready: Callable[[Receiver], None], *, reuse_port: bool = False
+    settings: ReceiverSettings,
+    dsn: str,
+    maintenance_dsn: str | None,
+    when_ready: Callable[[Receiver], None],
+    *,
+    reuse_port: bool = False,
 ) -> None:
     """Serves until SIGINT or SIGTERM, both of which are ignored afterwards.
 
     ``when_ready`` is called once, in the loop, when batches can be stored. ``reuse_port`` lets workers share the ports.
-    Raises CannotListen or SettingError if the listeners cannot be opened, and CannotListen if gRPC ended later.
+    Raises CannotListen or SettingError if the listeners cannot be opened, CannotListen if gRPC ended later, and
+    SettingError when it turns out that a DSN is a superuser's.
     """
-    asyncio.run(_run(Receiver(settings, dsn, reuse_port=reuse_port), when_ready))
+    asyncio.run(_run(Receiver(settings, dsn, maintenance_dsn, reuse_port=reuse_port), when_ready))
 
 
 async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> None:
@@ -63,7 +69,8 @@ async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> No
         waits = [
             asyncio.create_task(receiver.schema_known.wait()),
             asyncio.create_task(stop.wait()),
-            asyncio.create_task(_stop_on_failure(receiver, stop)),
+            asyncio.create_task(_stop_when(receiver.failed, stop)),
+            asyncio.create_task(_stop_when(receiver.refused, stop)),
         ]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         if receiver.schema_known.is_set() and not stop.is_set():
@@ -71,6 +78,8 @@ async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> No
             await stop.wait()
         for wait in waits:
             wait.cancel()
+        if receiver.refused.is_set():
+            raise SettingError(receiver.refusal)
         if receiver.failed.is_set():
             raise CannotListen(f"gRPC ended and {receiver.grpc} could not be served again: start the receiver again")
     finally:
@@ -82,8 +91,8 @@ async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> No
         ignore_signals()
 
 
-async def _stop_on_failure(receiver: Receiver, stop: asyncio.Event) -> None:
-    await receiver.failed.wait()
+async def _stop_when(event: asyncio.Event, stop: asyncio.Event) -> None:
+    await event.wait()
     stop.set()
 
 

@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import psutil
+
+from otelgres.collector.system.folder import Folder
+
+_NAME: Final = "receiver.json"
 
 
 class Running(NamedTuple):
@@ -20,7 +24,7 @@ class Runfile:
     """``receiver.json`` in a data folder; a context manager that removes it at exit."""
 
     def __init__(self, data: Path) -> None:
-        self._path = data / "receiver.json"
+        self._data = data
 
     def __enter__(self) -> Self:
         return self
@@ -28,18 +32,20 @@ class Runfile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._path.unlink(missing_ok=True)
+        with Folder(self._data, links=True) as folder:
+            folder.remove(_NAME)
 
     def write(self, grpc: str, http: str, pid: int) -> None:
         """Writes the addresses and the process id."""
         content = {"grpc": grpc, "http": http, "pid": pid, "started": psutil.Process(pid).create_time()}
-        self._path.write_text(json.dumps(content), encoding="utf-8")
+        with Folder(self._data, links=True) as folder:
+            folder.write(_NAME, json.dumps(content), 0o644)
 
 
 def running(data: Path) -> Running | None:
     """The receiver running on this data folder, or None (also for a file left after a kill)."""
     try:
-        found: dict[str, Any] = json.loads((data / "receiver.json").read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads((data / _NAME).read_text(encoding="utf-8"))
         if psutil.Process(found["pid"]).create_time() != found["started"]:
             return None
     except (OSError, ValueError, KeyError, psutil.Error):

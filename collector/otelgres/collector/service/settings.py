@@ -27,7 +27,7 @@ class ReceiverSettings:
     """The settings of a receiver. The docstring below each is its description in docs/configuration.md."""
 
     dsn: str | None = field(default=None, repr=False)
-    """The database: a libpq URI or key/value string. Use the environment or a file: `ps` shows flags."""
+    """The database: a libpq URI or key/value string; no superuser. Use the environment or a file: `ps` shows flags."""
     dsn_file: str | None = None
     """File that contains only the dsn, readable by its owner only; instead of dsn."""
     grpc: str = "127.0.0.1:4317"

@@ -31,9 +31,14 @@ from otelgres.exporters.spool.queue import SpoolQueue
 
 
 class Receiver:
-    """Receives OTLP on two ports and writes to one database. Start and stop it in a running asyncio loop."""
+    """Receives OTLP on two ports and writes to one database. Start and stop it in a running asyncio loop.
 
-    def __init__(self, settings: ReceiverSettings, dsn: str, *, reuse_port: bool = False) -> None:
+    ``maintenance_dsn`` is that of the schema's owner if ``dsn`` is only a writer's; None: ``dsn``.
+    """
+
+    def __init__(
+        self, settings: ReceiverSettings, dsn: str, maintenance_dsn: str | None = None, *, reuse_port: bool = False
+    ) -> None:
         self._settings = settings
         self._dsn = dsn
         # Before anything is opened, so that an invalid setting leaves nothing behind.
@@ -71,7 +76,7 @@ class Receiver:
         self._replayer = DatabaseReplayer(self._store, self._spool, self._availability)
         self._notifier = CommitNotifier(dsn)
         self._tasks: list[asyncio.Task[None]] = []
-        self._maintenance = Maintenance(_retention(settings), dsn, self._database_known)
+        self._maintenance = Maintenance(_retention(settings), maintenance_dsn or dsn, dsn, self._database_known)
         self.schema_known = self._maintenance.schema_known
         self._publisher = Publisher(dsn, self.metrics, self._spool_folder.path, self._rejections)
         self.grpc = ""
@@ -139,6 +144,16 @@ class Receiver:
         """Set when gRPC cannot be served any more; known once started."""
         assert self._servers is not None
         return self._servers[0].failed
+
+    @property
+    def refused(self) -> asyncio.Event:
+        """Set when the database's login must not be used; ``refusal`` says why, and nothing has been stored."""
+        return self._maintenance.refused
+
+    @property
+    def refusal(self) -> str:
+        """What to do about the login."""
+        return self._maintenance.refusal
 
     async def _ready(self, grpc_server: GrpcListener) -> tuple[bool, Mapping[str, Any]]:
         ready, detail = await self._maintenance.ready()

@@ -12,7 +12,7 @@ import threading
 
 from otelgres.collector.service.log_output import log_to_stderr
 from otelgres.collector.service.run import run
-from otelgres.collector.service.settings import ReceiverSettings
+from otelgres.collector.service.settings import ReceiverSettings, SettingError
 from otelgres.collector.system.terminal import guard_streams
 
 
@@ -22,12 +22,16 @@ def main() -> None:
     log_to_stderr()
     given = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    run(
-        ReceiverSettings(**given["settings"]),
-        given["dsn"],
-        lambda receiver: print("ready", flush=True),
-        reuse_port=True,
-    )
+    try:
+        run(
+            ReceiverSettings(**given["settings"]),
+            given["dsn"],
+            given["maintenance_dsn"],
+            lambda receiver: print("ready", flush=True),
+            reuse_port=True,
+        )
+    except SettingError as error:
+        sys.exit(str(error))
 
 
 def _end_with_parent() -> None:

@@ -28,11 +28,12 @@ _RESTART_SECONDS: Final = 1.0
 class Workers:
     """``settings.workers`` processes; a context manager. :attr:`settings` has the actual ports once entered."""
 
-    def __init__(self, settings: ReceiverSettings, dsn: str) -> None:
+    def __init__(self, settings: ReceiverSettings, dsn: str, maintenance_dsn: str | None) -> None:
         if not hasattr(socket, "SO_REUSEPORT"):
             raise SettingError("workers must be 1: this system cannot share a port among processes.")
         self.settings = settings
         self._dsn = dsn
+        self._maintenance_dsn = maintenance_dsn
         self._reserved: list[socket.socket] = []
         self._processes: list[subprocess.Popen[str]] = []
         self._stopping = threading.Event()
@@ -78,7 +79,8 @@ class Workers:
             text=True,
         )
         assert process.stdin is not None
-        process.stdin.write(json.dumps({"settings": asdict(self.settings), "dsn": self._dsn}) + "\n")
+        given = {"settings": asdict(self.settings), "dsn": self._dsn, "maintenance_dsn": self._maintenance_dsn}
+        process.stdin.write(json.dumps(given) + "\n")
         process.stdin.flush()
         return process
 

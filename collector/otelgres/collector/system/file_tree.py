@@ -7,23 +7,12 @@ of them are complete. Below the folder no symbolic link is followed, also not on
 import os
 import secrets
 import stat
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-_NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
-# Opening a FIFO must not wait for a writer.
-_READ: Final = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
-_KINDS: Final = (
-    (stat.S_ISLNK, "a symbolic link"),
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISREG, "a file"),
-    (stat.S_ISFIFO, "a FIFO"),
-    (stat.S_ISSOCK, "a socket"),
-)
+from otelgres.collector.system.folder import Folder
 
 
 class CannotWrite(Exception):  # noqa: N818 (named for what the user is told)
@@ -35,69 +24,15 @@ class _Source(NamedTuple):
     executable: bool
 
 
-class _Folder:
-    """A folder by its descriptor, or by its path on Windows, which has no descriptors of folders."""
-
-    def __init__(self, path: Path, descriptor: int | None) -> None:
-        self.path = path
-        self._descriptor = descriptor
-
-    def at(self, name: str) -> tuple[str | Path, int | None]:
-        """``path`` and ``dir_fd`` of an entry, for the functions of ``os``."""
-        return (self.path / name, None) if self._descriptor is None else (name, self._descriptor)
-
-    def kind(self, name: str) -> str | None:
-        """What the entry is, None if there is none. Raises OSError."""
-        path, folder = self.at(name)
-        try:
-            mode = os.stat(path, dir_fd=folder, follow_symlinks=False).st_mode
-        except FileNotFoundError:
-            return None
-        return next((kind for test, kind in _KINDS if test(mode)), "a device")
-
-    def read(self, name: str, limit: int) -> _Source:
-        """At most ``limit`` bytes. Raises OSError."""
-        path, folder = self.at(name)
-        with os.fdopen(os.open(path, _READ, dir_fd=folder), "rb") as file:
-            return _Source(file.read(limit), bool(os.fstat(file.fileno()).st_mode & stat.S_IXUSR))
-
-    def write_new(self, name: str, source: _Source) -> None:
-        """Creates a file; the process's umask applies. Raises OSError."""
-        path, folder = self.at(name)
-        with os.fdopen(os.open(path, _NEW, 0o777 if source.executable else 0o666, dir_fd=folder), "wb") as file:
-            file.write(source.contents)
-
-    def replace(self, temporary: str, name: str) -> None:
-        """Renames. Raises OSError."""
-        (old, folder), (new, _) = self.at(temporary), self.at(name)
-        os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
-
-    def make(self, name: str) -> None:
-        """Creates a subfolder. Raises OSError."""
-        path, folder = self.at(name)
-        os.mkdir(path, dir_fd=folder)
-
-    def remove(self, name: str) -> None:
-        """Removes a file if it exists. Raises OSError."""
-        path, folder = self.at(name)
-        with suppress(FileNotFoundError):
-            os.unlink(path, dir_fd=folder)
-
-    def remove_folder(self, name: str) -> None:
-        """Removes a subfolder if it is empty."""
-        path, folder = self.at(name)
-        with suppress(OSError):
-            os.rmdir(path, dir_fd=folder)
-
-
 class _Tree:
     """The open folders below ``root``; ``opened`` closes them."""
 
     def __init__(self, root: Path, opened: ExitStack) -> None:
         self._opened = opened
-        self._folders = {"": self._open(root, root, None)}
+        # The folder that the user names may be a link, those below may not.
+        self._folders = {"": opened.enter_context(Folder(root, links=True))}
 
-    def folder_of(self, name: str, made: ExitStack | None = None) -> _Folder | None:
+    def folder_of(self, name: str, made: ExitStack | None = None) -> Folder | None:
         """The folder of file ``name``. With ``made`` it is created if necessary, and ``made`` removes it again.
 
         Raises CannotWrite for something else in its place, and OSError.
@@ -116,7 +51,7 @@ class _Tree:
                     made.callback(folder.remove_folder, part)
                 elif kind != "a folder":
                     raise CannotWrite(f"{folder.path / part} is {kind}, not a folder")
-                self._folders[path] = self._open(folder.path / part, *folder.at(part))
+                self._folders[path] = self._opened.enter_context(folder.folder(part))
             folder = self._folders[path]
         return folder
 
@@ -135,22 +70,13 @@ class _Tree:
             return None
         if kind != "a file":
             raise CannotWrite(f"{folder.path / file} is {kind}, not a file")
-        return folder.read(file, limit)
+        return _read(folder, file, limit)
 
     @staticmethod
-    def _require_access(folder: _Folder) -> None:
+    def _require_access(folder: Folder) -> None:
         path, descriptor = folder.at(".")
         if not os.access(path, os.W_OK | os.X_OK, dir_fd=descriptor):
             raise CannotWrite(f"{folder.path} is not writable")
-
-    def _open(self, whole: Path, path: str | Path, folder: int | None) -> _Folder:
-        if sys.platform == "win32":
-            return _Folder(whole, None)
-        # The folder that the user names may be a link, those below may not.
-        no_follow = 0 if folder is None else os.O_NOFOLLOW
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | no_follow, dir_fd=folder)
-        self._opened.callback(os.close, descriptor)
-        return _Folder(whole, descriptor)
 
 
 def write_files(root: Path, sources: Mapping[str, Path], *, overwrite: bool) -> None:
@@ -173,6 +99,16 @@ def write_files(root: Path, sources: Mapping[str, Path], *, overwrite: bool) -> 
     except OSError as error:
         place = f"{error.filename}: " if error.filename and error.filename != str(root) else ""
         raise CannotWrite(f"{root} cannot be written: {place}{error.strerror or error}") from error
+
+
+def _read(folder: Folder, name: str, limit: int) -> _Source:
+    with os.fdopen(folder.open(name), "rb") as file:
+        return _Source(file.read(limit), bool(os.fstat(file.fileno()).st_mode & stat.S_IXUSR))
+
+
+def _write_new(folder: Folder, name: str, source: _Source) -> None:
+    with os.fdopen(folder.create(name, 0o777 if source.executable else 0o666), "wb") as file:
+        file.write(source.contents)
 
 
 def _make(root: Path, made: ExitStack) -> None:
@@ -210,14 +146,14 @@ def _check(tree: _Tree, root: Path, read: Mapping[str, _Source], *, overwrite: b
 
 
 def _write(tree: _Tree, needed: Mapping[str, _Source], made: ExitStack) -> None:
-    staged: list[tuple[_Folder, str, str]] = []
+    staged: list[tuple[Folder, str, str]] = []
     for name, source in needed.items():
         folder = tree.folder_of(name, made)
         assert folder is not None
         file = name.rpartition("/")[2]
         temporary = f".{file}.{secrets.token_hex(4)}"
         made.callback(folder.remove, temporary)
-        folder.write_new(temporary, source)
+        _write_new(folder, temporary, source)
         staged.append((folder, temporary, file))
     for folder, temporary, file in staged:
-        folder.replace(temporary, file)
+        folder.rename(temporary, file)

@@ -3,6 +3,7 @@
 The operating system releases the lock when the process ends, even after kill -9.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -38,6 +39,9 @@ class FolderLock:
         descriptor = open_locked(self._path, os.O_RDWR | os.O_CREAT)
         if descriptor is None:
             raise InUse(self._path.parent, self._owner())
+        if os.fstat(descriptor).st_nlink > 1:  # it may be another file, to which the folder's owner gave this name
+            close_locked(descriptor)
+            raise OSError(errno.EMLINK, "the file has another name, too", str(self._path))
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor

@@ -15,6 +15,7 @@ from otelgres.exporters.outcome import Outcome, Unavailable
 from otelgres.exporters.postgres.errors import advice
 from otelgres.exporters.postgres.writer import PostgresWriter
 from otelgres.exporters.target import Database
+from otelgres.sql.logins import refuse_superuser
 from otelgres.sql.migrate import SchemaError, migrate
 
 _RETRY_AFTER: Final = 1.0
@@ -60,8 +61,13 @@ class _Direct(Transport):
 
 
 def prepare(dsn: str) -> str:
-    """Creates or upgrades the schema if necessary. Returns why it could not, or "". Raises ``psycopg.Error``."""
+    """Creates or upgrades the schema if necessary. Returns why it could not, or "". Raises ``psycopg.Error``.
+
+    LoginRefused, which is one of these, for a superuser's DSN.
+    """
     with _migrating:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            refuse_superuser(connection)
         try:
             migrate(dsn)
         except SchemaError as error:

@@ -7,6 +7,8 @@ from enum import Enum
 
 import psycopg
 
+from otelgres.sql.logins import LoginRefused
+
 
 class ErrorClass(Enum):
     """What to do about an error."""
@@ -40,6 +42,8 @@ def classify(error: psycopg.Error) -> ErrorClass:
 
 def advice(error: psycopg.Error) -> str:
     """One sentence for the log of the receiver; it is not sent to clients."""
+    if isinstance(error, LoginRefused):
+        return "the DSN's user may not be used"
     state = error.sqlstate or ""
     if state in ("42P01", "3F000", "42883", "42703"):
         return "the schema is missing or older than this program: run `otelgres migrate`"

@@ -29,6 +29,7 @@ from otelgres.exporters.postgres.codec.rows import Caches, Group, LossCounts, Lo
 from otelgres.exporters.postgres.copying import copy, stage
 from otelgres.exporters.postgres.errors import ErrorClass, advice, classify
 from otelgres.exporters.postgres.partitions import Partitions
+from otelgres.sql.logins import refuse_superuser
 from otelgres.sql.queries import query
 
 log = logging.getLogger(__name__)
@@ -323,6 +324,9 @@ class PostgresWriter:
         missing_settings = {name: value for name, value in _SESSION.items() if name not in given}
         connection = psycopg.connect(make_conninfo(self._dsn, **missing_settings), autocommit=True)
         try:
+            # Each time: it may be another server than before. It must come first, since a superuser's session would run
+            # what others have attached to the objects that it uses.
+            refuse_superuser(connection)
             connection.execute(_SETTINGS)
         except psycopg.Error:
             connection.close()

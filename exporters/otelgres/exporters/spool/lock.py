@@ -35,13 +35,13 @@ else:
 _held: set[int] = set()
 
 
-def open_regular(path: str | os.PathLike[str], flags: int) -> int:
+def open_regular(path: str | os.PathLike[str], flags: int, folder: int | None = None) -> int:
     """A descriptor of the regular file ``path``; a new file is private to its owner. Never waits, follows no link.
 
-    Raises OSError.
+    ``folder`` is the descriptor of the folder that ``path`` is relative to. Raises OSError.
     """
     try:
-        descriptor = os.open(path, flags | _SAFE, 0o600)
+        descriptor = os.open(path, flags | _SAFE, 0o600, dir_fd=folder)
     except OSError as error:
         if error.errno in _SPECIAL:
             raise OSError(error.errno, "not a regular file", str(path)) from None
@@ -61,6 +61,7 @@ def open_locked(path: str | os.PathLike[str], flags: int = os.O_RDWR) -> int | N
             raise
         return None
     try:
+        _make_private(descriptor)
         _lock(descriptor)
         # Its last owner removed it between the open and the lock: data written to it would be lost.
         if is_gone(descriptor):
@@ -77,6 +78,15 @@ def open_locked(path: str | os.PathLike[str], flags: int = os.O_RDWR) -> int | N
     os.lseek(descriptor, 0, os.SEEK_SET)
     _held.add(descriptor)
     return descriptor
+
+
+def _make_private(descriptor: int) -> None:
+    # Whoever can read a file can lock it, also one that an earlier version created with another mode.
+    if sys.platform != "win32":
+        status = os.fstat(descriptor)
+        if status.st_uid == os.geteuid() and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            with contextlib.suppress(OSError):  # on a file system that is mounted read-only
+                os.fchmod(descriptor, 0o600)
 
 
 def is_locked(descriptor: int) -> bool:

@@ -147,6 +147,9 @@ def data_folder(connection: psycopg.Connection[dict[str, Any]]) -> Path | None:
     """The data folder of a server on this machine; None for a remote one. Raises psycopg.Error."""
     if not connection.info.host.startswith("/") and connection.info.host not in _HERE:
         return None
+    # Of the embedded server, the folder of the socket is mostly that of the data, and readers may not ask for it.
+    if (Path(connection.info.host) / "PG_VERSION").is_file():
+        return Path(connection.info.host)
     row = connection.execute("SELECT current_setting('data_directory') AS folder").fetchone()
     folder = str(row["folder"]) if row else ""
     if not folder.startswith("/proc/self"):

@@ -15,7 +15,7 @@ from typing import Final
 import psutil
 import psycopg
 
-from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded import Cluster, Login
 from otelgres.collector.tools.chaos.interrupts import uninterrupted
 from otelgres.collector.tools.chaos.proxy import Proxy
 
@@ -137,19 +137,19 @@ class DatabaseProcess:
         sockets.mkdir()
         self._socket = Path()
         self.proxy = Proxy(sockets, lambda: self._socket)
-        self.dsn = self.proxy.dsn(_DATABASE)
+        self.dsn = self.proxy.dsn(_DATABASE, Login.OWNER.user)
 
     @property
     def direct_dsn(self) -> str:
-        """The DSN that bypasses the proxy."""
-        return self._cluster.dsn
+        """The owner's DSN that bypasses the proxy."""
+        return self._cluster.dsn(Login.OWNER)
 
     def start(self) -> None:
         """Starts it, after any kind of exit."""
         with uninterrupted():
             self._cluster.stop()
             self._cluster.start()
-        given = psycopg.conninfo.conninfo_to_dict(self._cluster.dsn)
+        given = psycopg.conninfo.conninfo_to_dict(self.direct_dsn)
         self._socket = Path(str(given["host"])) / f".s.PGSQL.{given['port']}"
 
     def kill(self) -> None:
@@ -191,8 +191,9 @@ class DatabaseProcess:
         self._cluster.stop()
 
     def _execute(self, statement: str) -> None:
+        # The faults are an administrator's: settings of the server, ends of other logins' sessions.
         options = "-c default_transaction_read_only=off"
-        with psycopg.connect(self.direct_dsn, autocommit=True, options=options) as connection:
+        with psycopg.connect(self._cluster.dsn(Login.SUPERUSER), autocommit=True, options=options) as connection:
             connection.execute(statement.encode())
 
 

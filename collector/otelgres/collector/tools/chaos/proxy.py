@@ -49,7 +49,7 @@ class Proxy:
         self._requests_flow, self._answers_flow = asyncio.Event(), asyncio.Event()
         self._server = self._call(self._listen())
 
-    def dsn(self, database: str, user: str = "postgres") -> str:
+    def dsn(self, database: str, user: str) -> str:
         """A connection URI through this proxy."""
         return f"postgresql://{user}@/{database}?host={quote(str(self._folder), safe='/')}&port={_PORT}"
 
