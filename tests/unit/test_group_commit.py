@@ -19,7 +19,7 @@ def anyio_backend() -> str:
 
 
 async def submit(intake: GroupCommitQueue, batch: Batch) -> Outcome:
-    return await intake.submit(batch, lambda outcome: None)
+    return await intake.submit(batch, lambda outcome: None, "a")
 
 
 class HeldWriter:
@@ -121,7 +121,7 @@ async def test_a_batch_of_a_disconnected_sender_is_stored_and_its_outcome_report
     first = asyncio.create_task(submit(intake, batch(b"1")))
     await entered(writer)
     settled: list[Outcome] = []
-    gone = asyncio.create_task(intake.submit(batch(b"2"), settled.append))
+    gone = asyncio.create_task(intake.submit(batch(b"2"), settled.append, "a"))
     await asyncio.sleep(0)
     gone.cancel()
     writer.released.release()
