@@ -20,10 +20,10 @@ from otelgres.exporters.spool.queue import SpoolQueue
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS: Final = 1.0
-# Clients give up after 10 s. A slow answer counts until a faster one, or for as long as a writer may wait for a lock.
-STUCK_SECONDS: Final = 5.0
-_SLOW_COUNTS_SECONDS: Final = 10.0
-_CHECK_SECONDS: Final = 4.0
+# Clients give up after 10 s. A slow answer counts as long, unless a faster one follows: the next may be slow too.
+_STUCK_SECONDS: Final = 5.0
+# `otelgres healthcheck` waits for 3 s.
+_CHECK_SECONDS: Final = 2.5
 
 
 class Storing(NamedTuple):
@@ -58,10 +58,10 @@ class Readiness:
         self._schema_known = schema_known
         self._checking: asyncio.Future[Storing] | None = None
         self._found = Storing("nothing", "unknown", "not checked yet")
-        self._found_at = float("-inf")
+        self._found_at = self._began_at = float("-inf")
 
     async def check(self) -> tuple[bool, Mapping[str, Any]]:
-        """Whether the receiver is ready, and the details for ``/readyz``. Waits at most 4 seconds."""
+        """Whether the receiver is ready, and the details for ``/readyz``. Waits at most 2.5 seconds."""
         if time.monotonic() - self._found_at >= _FRESH_SECONDS:
             await self._shared_check()
         found, known = self._found, self._schema_known()
@@ -76,9 +76,11 @@ class Readiness:
         if checking is None:
             loop = asyncio.get_running_loop()
             checking = self._checking = loop.create_future()
+            self._began_at = time.monotonic()
             # Not a thread of a pool: the process must be able to end while the database does not answer.
             threading.Thread(target=self._work, args=(loop, checking), name="readiness", daemon=True).start()
-        done, _ = await asyncio.wait([checking], timeout=_CHECK_SECONDS)
+        left = self._began_at + _CHECK_SECONDS - time.monotonic()
+        done, _ = await asyncio.wait([checking], timeout=max(left, 0))
         if not done:
             self._found = Storing("nothing", "unknown", f"no answer within {_CHECK_SECONDS:g} s")
 
@@ -122,8 +124,8 @@ class Readiness:
 
 
 def _stuck(state: QueueState) -> str:
-    if state.waited > STUCK_SECONDS:
+    if state.waited > _STUCK_SECONDS:
         return f"a request has waited for {state.waited:.0f} s"
-    if state.took > STUCK_SECONDS and state.ago < _SLOW_COUNTS_SECONDS:
+    if state.took > _STUCK_SECONDS and state.ago < _STUCK_SECONDS:
         return f"the last request was answered after {state.took:.0f} s"
     return "the queue is full" if state.full else ""
