@@ -33,7 +33,7 @@ _LOGS: Final = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 _PAUSE: Final = 0.01
 # The greedy process takes much of a small machine: what is below this is not the receiver's doing.
 _NOISE_SECONDS: Final = 0.1
-_numbers = itertools.count(time.time_ns() // 1000)
+_numbers = itertools.count(1)
 
 
 class Row(NamedTuple):
@@ -142,7 +142,7 @@ def _half_sent_bodies(target: Target, *, dribble: bool) -> None:
                 if dribble:
                     sock.sendall(b"\0")
                 elif sock.recv(65536) == b"":
-                    raise ConnectionError  # noqa: TRY301
+                    raise ConnectionError
             except TimeoutError:
                 pass
             except OSError:
@@ -157,7 +157,7 @@ def _large_requests(target: Target) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", target.http)
     while True:
         # An unknown field makes it another request.
-        unknown = b"\xf8\x7f" + bytes(0x80 | (next(_numbers) >> shift & 0x7F) for shift in range(0, 56, 7)) + b"\x01"
+        unknown = b"\xf8\x7f" + bytes(0x80 | (time.time_ns() >> shift & 0x7F) for shift in range(0, 56, 7)) + b"\x01"
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("POST", "/v1/logs", body + unknown, headers)
             connection.getresponse().read()
@@ -223,7 +223,15 @@ def receiver(cluster: Cluster, template: str = "template0") -> Iterator[tuple[Ta
             assert made.returncode == 0, made.stderr
             tokens.append(made.stdout.split()[-1])
         addresses = ("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
-        with OtelgresProcess("serve", "--json", *addresses, OTELGRES_DSN=dsn, **settings) as process:
+        process = OtelgresProcess(
+            "serve",
+            "--json",
+            *addresses,
+            OTELGRES_DSN=dsn,
+            OTELGRES_TOKENS_FILE=settings["OTELGRES_TOKENS_FILE"],
+            OTELGRES_SPOOL=settings["OTELGRES_SPOOL"],
+        )
+        with process:
             ready = process.ready()
             grpc_port, http_port = (int(ready[name].rpartition(":")[2]) for name in ("grpc", "http"))
             modest, greedy = (Target(grpc_port, http_port, token) for token in tokens)
