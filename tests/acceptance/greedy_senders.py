@@ -27,8 +27,9 @@ from tests.acceptance.http2_by_hand import TRACES, Http2
 from tests.acceptance.receiver_process import OtelgresProcess, environment, invoke
 
 SECONDS: Final = 10.0
-# The modest one connects from here: clients are told apart by address before they show a token.
-MODEST_ADDRESS: Final = "127.0.0.2"
+# Clients are told apart by address before they show a token. The greedy one's is here, where it takes connections only.
+_GREEDY_ADDRESS: Final = "127.0.0.2"
+_CHANNEL: Final = [("grpc.use_local_subchannel_pool", 1), ("grpc.initial_reconnect_backoff_ms", 100)]
 _LOGS: Final = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 _PAUSE: Final = 0.01
 # The greedy process takes much of a small machine: what is below this is not the receiver's doing.
@@ -65,27 +66,24 @@ def _modest(target: Target, seconds: float) -> tuple[list[float], int]:
     metadata = (("authorization", f"Bearer {target.token}"),)
     headers = {"authorization": f"Bearer {target.token}", "content-type": "application/x-protobuf"}
     ends = time.monotonic() + seconds
-    with grpc.insecure_channel(f"127.0.0.1:{target.grpc}") as channel:
-        export = channel.unary_unary(_LOGS)
-        while time.monotonic() < ends:
-            for over_grpc in (True, False):
-                payload = items.request(ItemKind.LOG, range(first := next(_numbers), first + 1))
-                began = time.monotonic()
-                try:
-                    if over_grpc:
-                        export(payload, timeout=30, metadata=metadata)
-                    else:
-                        # A connection for each: whoever takes all of them is noticed.
-                        connection = http.client.HTTPConnection(
-                            "127.0.0.1", target.http, timeout=30, source_address=(MODEST_ADDRESS, 0)
-                        )
-                        with contextlib.closing(connection):
-                            connection.request("POST", "/v1/logs", payload, headers)
-                            failed += connection.getresponse().status != 200
-                except (grpc.RpcError, OSError, http.client.HTTPException):
-                    failed += 1
-                took.append(time.monotonic() - began)
-                time.sleep(_PAUSE)
+    while time.monotonic() < ends:
+        for over_grpc in (True, False):
+            payload = items.request(ItemKind.LOG, range(first := next(_numbers), first + 1))
+            began = time.monotonic()
+            # A connection for each: whoever takes all of them is noticed.
+            try:
+                if over_grpc:
+                    with grpc.insecure_channel(f"127.0.0.1:{target.grpc}", options=_CHANNEL) as channel:
+                        channel.unary_unary(_LOGS)(payload, timeout=30, metadata=metadata, wait_for_ready=True)
+                else:
+                    connection = http.client.HTTPConnection("127.0.0.1", target.http, timeout=30)
+                    with contextlib.closing(connection):
+                        connection.request("POST", "/v1/logs", payload, headers)
+                        failed += connection.getresponse().status != 200
+            except (grpc.RpcError, OSError, http.client.HTTPException):
+                failed += 1
+            took.append(time.monotonic() - began)
+            time.sleep(_PAUSE)
     return took, failed
 
 
@@ -168,15 +166,18 @@ def _large_requests(target: Target) -> None:
 def _connections(port: int) -> None:
     sockets: list[socket.socket] = []
     while True:
-        sock = socket.create_connection(("127.0.0.1", port))
+        sock = socket.create_connection(("127.0.0.1", port), source_address=(_GREEDY_ADDRESS, 0))
         sock.settimeout(0.001)
         try:
-            if sock.recv(65536):
-                sock.close()
+            refused = sock.recv(65536)[:4] in (b"", b"HTTP")
         except TimeoutError:
-            sockets.append(sock)
+            refused = False
         except OSError:
+            refused = True
+        if refused:
             sock.close()
+        else:
+            sockets.append(sock)
         if len(sockets) > 1100:
             sockets.pop(0).close()
 
@@ -188,6 +189,7 @@ GREEDY: Final[dict[str, tuple[int, Callable[[Target], None]]]] = {
     "HTTP bodies that dribble": (1, lambda target: _half_sent_bodies(target, dribble=True)),
     "large valid requests": (4, _large_requests),
     "HTTP connections": (1, lambda target: _connections(target.http)),
+    "gRPC connections": (1, lambda target: _connections(target.grpc)),
 }
 
 

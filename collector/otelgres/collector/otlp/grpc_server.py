@@ -98,7 +98,7 @@ async def serve_grpc(
         rejected = Rejected(Reason.MALFORMED, Invalid(":path is not UTF-8"), ":path is not UTF-8")
         pipeline.reject(_TRANSPORT, None, rejected)
 
-    listener = GrpcListener(make, port, malformed)
+    listener = GrpcListener(make, port, malformed, max_connections)
     await listener.start()
     return listener
 

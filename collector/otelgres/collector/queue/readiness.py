@@ -6,10 +6,8 @@ and at most once a second, however many ask: they share one check.
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from otelgres.collector.database.probe import DatabaseProbe, DatabaseState
@@ -56,7 +54,7 @@ class Readiness:
         self._availability = availability
         self._probe = probe
         self._schema_known = schema_known
-        self._checking: asyncio.Future[Storing] | None = None
+        self._checking: asyncio.Task[None] | None = None
         self._found = Storing("nothing", "unknown", "not checked yet")
         self._found_at = self._began_at = float("-inf")
 
@@ -72,31 +70,22 @@ class Readiness:
         return known and found.into != "nothing", detail
 
     async def _shared_check(self) -> None:
-        checking = self._checking
-        if checking is None:
-            loop = asyncio.get_running_loop()
-            checking = self._checking = loop.create_future()
+        if self._checking is None:
             self._began_at = time.monotonic()
-            # Not a thread of a pool: the process must be able to end while the database does not answer.
-            threading.Thread(target=self._work, args=(loop, checking), name="readiness", daemon=True).start()
+            self._checking = asyncio.create_task(self._check(), name="readiness")
         left = self._began_at + _CHECK_SECONDS - time.monotonic()
-        done, _ = await asyncio.wait([checking], timeout=max(left, 0))
+        done, _ = await asyncio.wait([self._checking], timeout=max(left, 0))
         if not done:
             self._found = Storing("nothing", "unknown", f"no answer within {_CHECK_SECONDS:g} s")
 
-    def _work(self, loop: asyncio.AbstractEventLoop, checking: "asyncio.Future[Storing]") -> None:
+    async def _check(self) -> None:
         try:
-            found = self._storing()
+            self._found = await asyncio.to_thread(self._storing)
         except Exception:
             log.exception("whether batches can be stored could not be checked")
-            found = Storing("nothing", "unknown", "unexpected error; see the receiver's log")
-        with suppress(RuntimeError):  # the loop is closed: the process is ending
-            loop.call_soon_threadsafe(self._checked, checking, found)
-
-    def _checked(self, checking: "asyncio.Future[Storing]", found: Storing) -> None:
+            self._found = Storing("nothing", "unknown", "unexpected error; see the receiver's log")
+        self._found_at = time.monotonic()
         self._checking = None
-        self._found, self._found_at = found, time.monotonic()
-        checking.set_result(found)
 
     def close(self) -> None:
         """Closes the connection, unless a check is still running."""
