@@ -74,7 +74,7 @@ def test_one_address_cannot_keep_all_grpc_connections(loop: LoopThread) -> None:
 
 
 def test_half_sent_calls_of_one_client_give_way_to_others_with_a_retryable_error(loop: LoopThread) -> None:
-    limits = CallLimits(receiving=2, waiting=4)
+    limits = CallLimits(receiving=4, waiting=4)
     server = loop.run(serve_grpc(StubQueue().pipeline(), "127.0.0.1", 0, limits=limits))
     try:
         with (
@@ -83,18 +83,19 @@ def test_half_sent_calls_of_one_client_give_way_to_others_with_a_retryable_error
             http2(server.port) as second,
         ):
             greedy = Http2(greedy_socket, None)
-            for client, streams in ((greedy, (1, 3)), (first, (1,)), (second, (1,))):
+            for client, streams in ((greedy, (1, 3, 5, 7)), (first, (1,)), (second, (1,))):
                 for stream in streams:
                     client.open_call(stream, TRACES)
                     client.send(stream, b"\0\0\0\0\x64half")
                 client.settle()
-            # The first of the modest client's calls has the reserved turn; the second gets the greedy one's oldest.
-            trailers = greedy.trailers(1)
-            assert b"grpc-status\x018" in trailers
-            assert b"retryinfo" in trailers
+            # The first of the modest client's calls has the reserved turn, the second takes the greedy one's oldest.
+            for stream in (1, 3):
+                trailers = greedy.trailers(stream)
+                assert b"too many requests at once" in trailers
+                assert b"retryinfo" in trailers
             second.send(1, bytes(96), last=True)
             assert b"grpc-status\x010" in second.trailers(1)
-            assert greedy.ended == {1}
+            assert greedy.ended == {1, 3}
             assert not first.ended
     finally:
         loop.run(server.stop(0))

@@ -185,18 +185,18 @@ async def test_one_of_several_senders_does_not_get_all_writers_for_large_groups(
     writers = [HeldWriter(), HeldWriter()]
     left = list(writers)
     intake = GroupCommitQueue(left.pop, writers=2)
-    alone = [asyncio.create_task(submit(intake, batch(payload * 500_000), "greedy")) for payload in (b"1", b"2")]
+    alone = [asyncio.create_task(submit(intake, batch(payload * 1_000_000), "greedy")) for payload in (b"1", b"2")]
     for writer in writers:
         await entered(writer)
         writer.released.release()
     await asyncio.gather(*alone)
 
-    greedy = [asyncio.create_task(submit(intake, batch(b"3" * 500_000), "greedy"))]
+    greedy = [asyncio.create_task(submit(intake, batch(b"3" * 1_000_000), "greedy"))]
     await asyncio.sleep(0)
     until(lambda: any(holds(writer) == b"3" for writer in writers), "the greedy one's writer")
     busy, free = sorted(writers, key=lambda writer: holds(writer) != b"3")
     modest = asyncio.create_task(submit(intake, batch(b"4"), "modest"))
-    greedy.append(asyncio.create_task(submit(intake, batch(b"5" * 500_000), "greedy")))
+    greedy.append(asyncio.create_task(submit(intake, batch(b"5" * 1_000_000), "greedy")))
     await asyncio.sleep(0)
     until(lambda: holds(free) == b"4", "the modest one's request")
     free.released.release()

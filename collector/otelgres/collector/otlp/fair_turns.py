@@ -2,10 +2,12 @@
 
 A turn goes to the waiting sender that holds the fewest; among equals, to the one whose last turn is longest ago. A
 sender alone may hold all turns. Some more are reserved for senders that hold none. If a sender waits while another
-holds at least two more, the other's oldest turn is ended once it is as old as the limit; if all turns are held by
-senders with one each, the oldest ends after a longer limit.
+holds more and would still do so afterwards, the other's oldest turns are ended once they are as old as the limit: one,
+or as many as leave the reserved ones free. If all turns are held by senders with one each, the oldest ends after a
+longer limit.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -87,17 +89,20 @@ class FairTurns:
             sender = self._next()
             holds = len(self._held.get(sender, ()))
             most = max(self._held.values(), key=len)
-            if len(most) - holds > 1:
-                oldest, limit = next(iter(most)), OVER_SHARE_SECONDS
+            # So many have to end for the sender to be granted one.
+            needed = self.held - self._turns + 1 if holds else 1
+            if len(most) - holds > needed:
+                ending, limit = list(itertools.islice(most, needed)), OVER_SHARE_SECONDS
             elif holds == 0:
                 oldest = min((next(iter(turns)) for turns in self._held.values()), key=lambda turn: turn.since)
-                limit = WITHIN_SHARE_SECONDS
+                ending, limit = [oldest], WITHIN_SHARE_SECONDS
             else:
                 return None
-            left = oldest.since + limit - self._clock()
+            left = ending[-1].since + limit - self._clock()
             if left > 0:
                 return left
-            self._give_way(oldest)
+            for turn in ending:
+                self._give_way(turn)
             self._grant_free()
         return None
 

@@ -131,5 +131,6 @@ class FairQueue(Generic[T]):
             self._ahead.clear()
         elif len(self._ahead) > _MOST_TAGS:
             self._ahead = {sender: tag for sender, tag in self._ahead.items() if tag > self._now}
-            for sender in sorted(self._ahead, key=self._ahead.__getitem__)[: len(self._ahead) - _MOST_TAGS]:
+            # Half of the most, so that this is done rarely.
+            for sender in sorted(self._ahead, key=self._ahead.__getitem__)[: -(_MOST_TAGS // 2)]:
                 del self._ahead[sender]
