@@ -31,9 +31,6 @@ class FairQueue(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._items)
 
-    def __len__(self) -> int:
-        return sum(map(len, self._items.values()))
-
     @property
     def senders(self) -> int:
         """How many senders wait."""
