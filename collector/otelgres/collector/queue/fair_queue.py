@@ -69,8 +69,8 @@ class FairQueue(Generic[T]):
         while self._heap:
             tag, number, sender = self._heap[0]
             item, size = self._items[sender][0]
-            limit = small_share if sender in small else share if own[sender] else max(share, size)
-            if own[sender] + size > limit:
+            limit = small_share if sender in small else share if sender in own else max(share, size)
+            if own.get(sender, 0) + size > limit:
                 passed.append(heapq.heappop(self._heap))
                 continue
             if taken and total + size > most:
