@@ -103,6 +103,20 @@ def test_who_begins_again_has_saved_no_turns_and_owes_what_it_had() -> None:
     assert order == ["s0", "o0", "s1", "s2", "s3", "o1", "s4", "o2"]
 
 
+def test_who_comes_late_has_saved_up_nothing() -> None:
+    queue: FairQueue[str] = FairQueue()
+    for _ in range(8):
+        queue.append("steady", "s", 100)
+    for _ in range(4):
+        queue.take(1, 1)
+    for _ in range(4):
+        queue.append("late", "l", 100)
+    order = ""
+    while queue:
+        order += "".join(item for item, _, _ in queue.take(1, 1))
+    assert order in ("slslslsl", "lslslsls")
+
+
 def test_what_is_remembered_of_senders_is_bounded() -> None:
     queue: FairQueue[int] = FairQueue()
     queue.append("steady", 0, 10**9)
