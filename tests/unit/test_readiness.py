@@ -40,18 +40,20 @@ def test_however_many_ask_there_is_one_check_at_once_and_its_answer_is_kept(tmp_
         available.mark_available()
         probe = CountingProbe()
         ready = Readiness(IdleQueue(), SpoolQueue(tmp_path, 1 << 20), available, probe, lambda: True)
-        callers = [asyncio.create_task(ready.check()) for _ in range(200)]
-        await asyncio.sleep(0)
-        probe.answers.release()
-        assert {found for found, _ in await asyncio.gather(*callers)} == {True}
-        assert probe.checks == 1
-        assert (await ready.check())[1] == {"database": "reachable", "schema": True, "storing": "database"}
-        assert probe.checks == 1
-        # Later, with a database that does not answer.
-        ready._found_at -= readiness._FRESH_SECONDS
-        for _ in range(3):
-            assert not (await ready.check())[0]
-        assert probe.checks == 2
-        probe.answers.release()
+        try:
+            callers = [asyncio.create_task(ready.check()) for _ in range(200)]
+            await asyncio.sleep(0)
+            probe.answers.release()
+            assert {found for found, _ in await asyncio.gather(*callers)} == {True}
+            assert probe.checks == 1
+            assert (await ready.check())[1] == {"database": "reachable", "schema": True, "storing": "database"}
+            assert probe.checks == 1
+            # Later, with a database that does not answer.
+            ready._found_at -= readiness._FRESH_SECONDS
+            for _ in range(3):
+                assert not (await ready.check())[0]
+            assert probe.checks == 2
+        finally:
+            probe.answers.release(100)
 
     asyncio.run(ask())
