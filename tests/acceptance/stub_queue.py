@@ -52,7 +52,7 @@ class StubQueue:
         async with asyncio.timeout(TIMEOUT), self._arrival:
             await self._arrival.wait_for(lambda: len(self.batches) >= count)
 
-    async def submit(self, batch: Batch, settled: Callable[[Outcome], None]) -> Outcome:
+    async def submit(self, batch: Batch, settled: Callable[[Outcome], None], sender: str) -> Outcome:
         outcome = await self._outcome(batch)
         settled(outcome)
         return outcome

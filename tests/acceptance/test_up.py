@@ -149,7 +149,8 @@ def test_after_kill_9_of_postgresql_the_next_start_has_all_that_was_acknowledged
         until(lambda: not postmaster.alive(server), "the end of PostgreSQL")
         # Kept in the spool: acknowledged, and not in any database yet.
         assert send_span(ready.http, SECOND) == 200
-        assert get(f"{ready.http}/readyz").status_code == 503
+        until(lambda: get(f"{ready.http}/readyz").json()["storing"] == "spool", "the spool")
+        assert get(f"{ready.http}/readyz").status_code == 200
         assert get(f"{ready.http}/healthz").status_code == 200
         assert process.stop() == 0, process.errors
     with up(data) as process:

@@ -14,14 +14,15 @@ _OK = 200
 
 @click.command(short_help="Check the health of the local receiver.")
 @click.option("--http", metavar="HOST:PORT", help="The receiver's OTLP/HTTP address [OTELGRES_HTTP, 127.0.0.1:4318].")
-@click.option("--ready", is_flag=True, help="Check /readyz (database and gRPC) instead of /healthz.")
+@click.option("--ready", is_flag=True, help="Check /readyz (storing and gRPC) instead of /healthz.")
 @click.option(
     "--timeout", "seconds", type=click.FloatRange(0.1, 60), default=3, show_default=True, help="Timeout in seconds."
 )
 def healthcheck(http: str | None, ready: bool, seconds: float) -> None:
     """Exit with 0 if the receiver is healthy, else with 1 and the reason.
 
-    A receiver without its database is healthy: it keeps telemetry in its spool. Only --ready checks the database.
+    A receiver without its database is healthy: it keeps telemetry in its spool. Only --ready checks whether it
+    does, or whether the database stores.
     """
     settings = load({"http": http})
     host, port = parse_address(settings.http, "http")

@@ -84,15 +84,6 @@ class Maintenance:
             except psycopg.Error as error:
                 log.warning("database maintenance failed: %s; retrying later", str(error).strip())
 
-    async def ready(self) -> tuple[bool, dict[str, object]]:
-        """For ``/readyz``: whether the database is reachable and its schema is ready."""
-        try:
-            await asyncio.to_thread(self._reach)
-        except psycopg.Error as error:
-            reason = type(error).__name__
-            return False, {"database": "unavailable", "reason": reason, "schema": self.schema_known.is_set()}
-        return self.schema_known.is_set(), {"database": "reachable", "schema": self.schema_known.is_set()}
-
     def _check_logins(self) -> None:
         for dsn in (self._dsn, self._writer_dsn):
             self._connect(dsn).close()
@@ -105,10 +96,6 @@ class Maintenance:
             connection.close()
             raise
         return connection
-
-    def _reach(self) -> None:
-        with self._connect() as connection:
-            connection.execute("SELECT id FROM _otel.identity").fetchone()
 
     def _maintain(self) -> None:
         retention = self._retention

@@ -67,6 +67,8 @@ def set_up(dsn: Callable[[Login, str], str], passwords: Callable[[Login], str | 
     with psycopg.connect(dsn(Login.SUPERUSER, _MAINTENANCE), autocommit=True) as connection:
         use_only_catalogs(connection)
         connection.execute(query("create_groups"))
+        # Maintenance ends readers that are idle in a transaction: on this server all sessions are of otelgres.
+        connection.execute("GRANT pg_signal_backend, pg_read_all_stats TO otelgres_owner")
         with connection.transaction():
             for login in OURS:
                 create_login(connection, login.user, login.value, passwords(login), create_roles=login is Login.OWNER)

@@ -8,7 +8,8 @@ from typing import Any
 class SharedDeadline:
     """A context manager that any number of tasks may use at once; it cannot be nested.
 
-    It raises TimeoutError in a task that stays inside for ``seconds``, or at most a sixteenth longer.
+    It raises TimeoutError in a task that stays inside for ``seconds``, or at most a sixteenth longer, or that
+    is interrupted.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -37,6 +38,12 @@ class SharedDeadline:
             if task.uncancel() == 0 and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
+    def interrupt(self, task: "asyncio.Task[Any]") -> None:
+        """Raises TimeoutError in the task now, if it is inside."""
+        if self._since.pop(task, None) is not None:
+            self._interrupted.add(task)
+            task.cancel()
+
     def _check(self) -> None:
         self._timer = None
         now = self._loop.time()
@@ -47,6 +54,4 @@ class SharedDeadline:
                 wait = max(since + self._seconds - now, self._seconds / 16)
                 self._timer = self._loop.call_later(wait, self._check)
                 return
-            del self._since[task]
-            self._interrupted.add(task)
-            task.cancel()
+            self.interrupt(task)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from otelgres.collector.otlp.decompression import CorruptBody, OverLimit, inflate
+from otelgres.collector.otlp.turns import GaveWay, TaskTurns, all_turns
 from otelgres.collector.outcomes import (
     STOPPING,
     UNEXPECTED,
@@ -21,19 +22,22 @@ from otelgres.collector.outcomes import (
     reason_of,
 )
 from otelgres.collector.security.authenticator import Authenticator, Credentials
-from otelgres.collector.security.principal import Principal
+from otelgres.collector.security.principal import Principal, sender_of
 from otelgres.collector.security.tokens import TokenScope
 from otelgres.collector.telemetry.metrics import Metrics
 from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.items import count_items
 from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
-from otelgres.exporters.outcome import Invalid, Outcome, TooLarge
+from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, TooLarge
 
 _log = logging.getLogger(__name__)
 
 # Larger JSON, and every compressed body, is decoded in a thread, so that the event loop is not blocked.
 _INLINE_BYTES: Final = 16 * 1024
+_DECODING: Final = 2
+_WAITING_FOR_DECODING: Final = 512
+_DECODING_WAIT_SECONDS: Final = 10.0
 
 
 class Body(NamedTuple):
@@ -57,8 +61,8 @@ class Request(Protocol):
     def credentials(self) -> Credentials:
         """The credentials in the request's headers."""
 
-    async def body(self) -> Body:
-        """Reads it, within the transport's limits. Raises Rejected."""
+    async def body(self, sender: str) -> Body:
+        """Reads it, within the transport's limits and the sender's share. Raises Rejected."""
 
     def release(self) -> None:
         """Releases the memory that ``body`` has reserved; called once the body is decoded or rejected."""
@@ -77,12 +81,12 @@ class Processor(Protocol):
 class Queue(Protocol):
     """Holds batches until they are stored."""
 
-    async def submit(self, batch: Batch, settled: Callable[[Outcome], None]) -> Outcome:
+    async def submit(self, batch: Batch, settled: Callable[[Outcome], None], sender: str) -> Outcome:
         """The batch's final outcome. ``settled`` is called with it even if the caller has been cancelled."""
 
 
 class Pipeline:
-    """The pipeline behind both transports of one receiver. For one event loop; ``close`` ends its two threads."""
+    """The pipeline behind both transports of one receiver. For one event loop; ``close`` ends its threads."""
 
     def __init__(
         self,
@@ -101,7 +105,9 @@ class Pipeline:
         self._authenticator = authenticator
         self._processors = tuple(processors)
         self.max_bytes = max_bytes
-        self._decoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp-decode")
+        self._decoders = ThreadPoolExecutor(max_workers=all_turns(_DECODING), thread_name_prefix="otlp-decode")
+        # Made in the event loop.
+        self._decoding: TaskTurns | None = None
 
     @property
     def authenticates(self) -> bool:
@@ -150,10 +156,12 @@ class Pipeline:
         return self._authenticator.admit(credentials, scope) if self._authenticator is not None else None
 
     async def _export(self, request: Request) -> Outcome:
-        principal = self.authenticate(request.credentials(), TokenScope.INGEST)
+        credentials = request.credentials()
+        principal = self.authenticate(credentials, TokenScope.INGEST)
+        sender = sender_of(principal, credentials.address)
         signal = request.signal
         try:
-            batch = Batch(signal, await self._decoded(signal, await request.body()))
+            batch = Batch(signal, await self._decoded_in_turn(signal, await request.body(sender), sender))
         finally:
             request.release()
         settled = partial(self.metrics.settled, request.transport, signal, count_items(batch))
@@ -164,7 +172,19 @@ class Pipeline:
             except Rejected as rejected:
                 settled(rejected.outcome)
                 raise
-        return await self._queue.submit(batch, settled)
+        return await self._queue.submit(batch, settled, sender)
+
+    async def _decoded_in_turn(self, signal: Signal, body: Body, sender: str) -> bytes:
+        if not body.json and not body.codings:
+            return await self._decoded(signal, body)
+        if self._decoding is None:
+            # A thread cannot be interrupted.
+            self._decoding = TaskTurns(_DECODING, _WAITING_FOR_DECODING, _DECODING_WAIT_SECONDS, early=False)
+        try:
+            return await self._decoding.run(sender, partial(self._decoded, signal, body))
+        except (GaveWay, TimeoutError):
+            busy = Overloaded(1.0, "too many requests at once; retry")
+            raise Rejected(Reason.THROTTLED, busy) from None
 
     async def _decoded(self, signal: Signal, body: Body) -> bytes:
         if not body.json and not body.codings:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from otelgres.collector.otlp.grpc_connections import share_connections
 from otelgres.collector.system.listen import CannotListen
 
 _log = logging.getLogger(__name__)
@@ -36,8 +37,11 @@ class GrpcListener:
     tried any more then.
     """
 
-    def __init__(self, make: MakeServer, port: int, malformed: Callable[[], None]) -> None:
-        """``malformed`` is called for each request that ends a server. Raises CannotListen."""
+    def __init__(self, make: MakeServer, port: int, malformed: Callable[[], None], connections: int) -> None:
+        """``malformed`` is called for each request that ends a server; clients share ``connections``.
+
+        Raises CannotListen.
+        """
         self._make = make
         self._malformed = malformed
         self._server, self.port = make(port)
@@ -48,6 +52,7 @@ class GrpcListener:
         self._draining: deque[asyncio.Task[None]] = deque()
         self._ended_servers: set[asyncio.Task[None]] = set()
         self._logged_at = float("-inf")
+        self._sharing = asyncio.create_task(share_connections(self.port, connections), name="grpc-connections")
 
     async def start(self) -> None:
         """Accepts calls."""
@@ -60,6 +65,7 @@ class GrpcListener:
         """Accept no new calls, wait ``grace`` seconds for those in flight, then cancel them (clients retry)."""
         self._stopping = True
         self.serving = False
+        self._sharing.cancel()
         if self._restarting is not None:
             self._restarting.cancel()
             await asyncio.wait([self._restarting])

@@ -19,11 +19,11 @@ from urllib.parse import unquote
 import grpc  # type: ignore[import-untyped]
 import grpc.aio  # type: ignore[import-untyped]
 
-from otelgres.collector.otlp.deadline import SharedDeadline
 from otelgres.collector.otlp.export import Body, Pipeline
 from otelgres.collector.otlp.grpc_listener import GrpcListener
 from otelgres.collector.otlp.grpc_log import limit_grpc_log
 from otelgres.collector.otlp.status import GrpcAnswer, grpc_answer, grpc_rejection
+from otelgres.collector.otlp.turns import GaveWay, TaskTurns
 from otelgres.collector.outcomes import NotFound, Reason, Rejected
 from otelgres.collector.security.authenticator import Credentials
 from otelgres.collector.system.listen import CannotListen, listen
@@ -47,9 +47,10 @@ _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 class CallLimits:
     """The limits for gRPC clients of one receiver.
 
-    Messages being received use at most ``receiving`` x (the pipeline's ``max_bytes`` + ``window_bytes``), and as much
-    again while compressed ones are decompressed; ``waiting`` more calls wait with ``window_bytes`` each. grpcio's own
-    limit on concurrent calls is not used: it answers RESOURCE_EXHAUSTED without RetryInfo, and clients drop the data.
+    ``receiving`` messages are received at once, and a quarter more of senders that have none; each uses at most the
+    pipeline's ``max_bytes`` + ``window_bytes``, and as much again while it is decompressed. ``waiting`` more calls wait
+    with ``window_bytes`` each. Turns and places are shared between senders (see ``fair_turns``). grpcio's own limit on
+    concurrent calls is not used: it answers RESOURCE_EXHAUSTED without RetryInfo, and clients drop the data.
     """
 
     receiving: int = 16
@@ -97,7 +98,7 @@ async def serve_grpc(
         rejected = Rejected(Reason.MALFORMED, Invalid(":path is not UTF-8"), ":path is not UTF-8")
         pipeline.reject(_TRANSPORT, None, rejected)
 
-    listener = GrpcListener(make, port, malformed)
+    listener = GrpcListener(make, port, malformed, max_connections)
     await listener.start()
     return listener
 
@@ -151,7 +152,7 @@ class _Service:
 
     def __init__(self, pipeline: Pipeline, limits: CallLimits) -> None:
         self._pipeline = pipeline
-        self._turns = _Turns(limits)
+        self._turns = TaskTurns(limits.receiving, limits.waiting, limits.receive_seconds)
 
     def handlers(self) -> tuple[Any, ...]:
         exports = (
@@ -191,39 +192,13 @@ async def _answered(context: Any, answer: GrpcAnswer) -> bytes:
     return answer.body
 
 
-class _Turns:
-    """Limits how many messages are received at once, and how many calls wait for that."""
-
-    def __init__(self, limits: CallLimits) -> None:
-        self._receiving = asyncio.Semaphore(limits.receiving)
-        self._most = limits.receiving + limits.waiting
-        self._receiving_or_waiting = 0
-        self._deadline = SharedDeadline(limits.receive_seconds)
-
-    async def read(self, context: Any) -> Any:
-        """The result of ``context.read``. Raises Rejected."""
-        if self._receiving_or_waiting >= self._most:
-            busy = Overloaded(1.0, "too many requests at once; retry")
-            raise Rejected(Reason.THROTTLED, busy)
-        self._receiving_or_waiting += 1
-        try:
-            with self._deadline:
-                async with self._receiving:
-                    return await context.read()
-        except TimeoutError:
-            slow = Unavailable(1.0, "the request was not received in time; retry")
-            raise Rejected(Reason.TIMEOUT, slow) from None
-        finally:
-            self._receiving_or_waiting -= 1
-
-
 class _GrpcRequest:
     """An Export call, as a request of the pipeline."""
 
     __slots__ = ("_context", "_ended", "_turns", "signal")
     transport: Final = _TRANSPORT
 
-    def __init__(self, signal: Signal, context: Any, turns: _Turns) -> None:
+    def __init__(self, signal: Signal, context: Any, turns: TaskTurns) -> None:
         self.signal = signal
         self._context = context
         self._turns = turns
@@ -238,8 +213,15 @@ class _GrpcRequest:
                 api_key = value
         return Credentials(authorization, api_key, _address(self._context.peer()))
 
-    async def body(self) -> Body:
-        message = await self._turns.read(self._context)
+    async def body(self, sender: str) -> Body:
+        try:
+            message = await self._turns.run(sender, self._context.read)
+        except GaveWay:
+            busy = Overloaded(1.0, "too many requests at once; retry")
+            raise Rejected(Reason.THROTTLED, busy) from None
+        except TimeoutError:
+            slow = Unavailable(1.0, "the request was not received in time; retry")
+            raise Rejected(Reason.TIMEOUT, slow) from None
         if message is grpc.aio.EOF:
             # Also if grpc-core has answered itself or the client has gone; then the task is cancelled soon.
             self._ended = True

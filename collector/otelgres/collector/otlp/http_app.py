@@ -18,6 +18,7 @@ from otelgres.collector.otlp.status import Encoding, HttpAnswer, http_answer, ht
 from otelgres.collector.outcomes import STOPPING, MethodNotAllowed, NotFound, Reason, Rejected, Rejection, Unsupported
 from otelgres.collector.security.authenticator import Credentials
 from otelgres.collector.security.tokens import TokenScope
+from otelgres.collector.system.shares import Shares
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.outcome import Overloaded, TooLarge, Unavailable
 
@@ -42,7 +43,7 @@ PageMaker = Callable[[], Awaitable[Page]]
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """``held_bytes`` of all bodies being read or decoded; ``seconds`` to receive one of them."""
+    """``held_bytes`` of all bodies being read or decoded, in ``Shares``; ``seconds`` to receive one of them."""
 
     held_bytes: int = 256 * 1024 * 1024
     seconds: float = 60.0
@@ -126,18 +127,18 @@ class HttpApp:
 
 
 class _Bodies:
-    """The bodies being read or decoded, with their limits and current size."""
+    """The bodies being read or decoded, with their limits, and their bytes by sender."""
 
     def __init__(self, limits: BodyLimits, request_bytes: int) -> None:
-        self.limits = limits
+        self.seconds = limits.seconds
         self.request_bytes = request_bytes
-        self.held = 0
+        self.shares = Shares(limits.held_bytes)
 
 
 class _HttpRequest:
     """A POST, as a request of the pipeline."""
 
-    __slots__ = ("_bodies", "_encoding", "_exchange", "_held", "signal")
+    __slots__ = ("_bodies", "_encoding", "_exchange", "_held", "_sender", "signal")
     transport: Final = _TRANSPORT
 
     def __init__(self, signal: Signal, exchange: Exchange, bodies: _Bodies, encoding: Encoding | None) -> None:
@@ -146,11 +147,13 @@ class _HttpRequest:
         self._bodies = bodies
         self._encoding = encoding
         self._held = 0
+        self._sender = ""
 
     def credentials(self) -> Credentials:
         return _credentials(self._exchange)
 
-    async def body(self) -> Body:
+    async def body(self, sender: str) -> Body:
+        self._sender = sender
         if self._encoding is None:
             wanted = Unsupported("send Content-Type: " + " or ".join(e.value for e in Encoding))
             raise Rejected(Reason.MEDIA_TYPE, wanted)
@@ -160,7 +163,7 @@ class _HttpRequest:
             raise Rejected(Reason.CONTENT_ENCODING, Unsupported(str(error), ACCEPTED)) from None
         limit = self._bodies.request_bytes
         try:
-            data = await self._exchange.body(limit, self._bodies.limits.seconds, self._reserve)
+            data = await self._exchange.body(limit, self._bodies.seconds, self._reserve)
         except BodyTooLarge:
             too_large = TooLarge(f"the request is larger than {limit:,} bytes; send it in parts")
             raise Rejected(Reason.TOO_LARGE, too_large) from None
@@ -172,17 +175,17 @@ class _HttpRequest:
         return Body(data, self._encoding is Encoding.JSON, applied)
 
     def release(self) -> None:
-        self._bodies.held -= self._held
-        self._held = 0
+        if self._held:
+            self._bodies.shares.give_back(self._sender, self._held)
+            self._held = 0
 
     def gone(self) -> Reason | None:
         return Reason.CLIENT_GONE if self._exchange.gone() else None
 
     def _reserve(self, size: int) -> None:
-        self._held += size
-        self._bodies.held += size
-        if self._bodies.held > self._bodies.limits.held_bytes:
+        if not self._bodies.shares.take(self._sender, size, at_once=self._held):
             raise Rejected(Reason.THROTTLED, Overloaded(1.0, "too many requests at once; retry"))
+        self._held += size
 
 
 def _credentials(exchange: Exchange) -> Credentials:

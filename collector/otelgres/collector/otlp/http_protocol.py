@@ -16,6 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from otelgres.collector.otlp.http_exchange import CONNECTION, Connection
 from otelgres.collector.outcomes import Reason, Rejected
+from otelgres.collector.system.network import client_network
+from otelgres.collector.system.shares import Shares
 from otelgres.exporters.outcome import Invalid, TooLarge
 
 _FORGET: Final = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -30,8 +32,9 @@ _UPGRADE_HEADERS: Final = frozenset({b"upgrade", b"http2-settings"})
 class ConnectionLimits:
     """``header_bytes`` also limits trailers; ``header_seconds`` runs from a request's first byte (or the connect).
 
-    ``ahead``: pipelined requests after one that is not answered yet; ``answer_seconds``: how long the client may not
-    read a response; ``idle_seconds``: how long a connection may wait for its next request; ``handshake_seconds``: TLS.
+    ``connections``: shared by the clients' networks, see ``Shares``; ``ahead``: pipelined requests after one that is
+    not answered yet; ``answer_seconds``: how long the client may not read a response; ``idle_seconds``: how long a
+    connection may wait for its next request; ``handshake_seconds``: TLS.
     """
 
     connections: int = 1024
@@ -54,6 +57,7 @@ def bounded_protocol(limits: ConnectionLimits, rejected: Callable[[Reason], None
             rejected(reason)
 
     LimitedProtocol.limits = limits
+    LimitedProtocol.open_connections = Shares(limits.connections)
     return LimitedProtocol
 
 
@@ -66,7 +70,8 @@ class _AfterLast(Exception):  # noqa: N818 (never leaves this module)
 
 
 class _BoundedProtocol(HttpToolsProtocol):
-    limits = ConnectionLimits()
+    limits: ConnectionLimits
+    open_connections: Shares
 
     def count(self, reason: Reason) -> None:
         """Counts a request that ends here."""
@@ -88,19 +93,26 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._discards = False
         # Sent before the connection is closed, as soon as all requests in the application are answered.
         self._final: bytes | None = None
+        # The client's network, if the connection is counted.
+        self._network: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         # So that pause_writing is called as soon as the client stops reading. (0 would pause TLS with nothing to send.)
         transport.set_write_buffer_limits(high=1)
-        if len(self.connections) > self.limits.connections:
-            self._refuse(Reason.THROTTLED, b"503 Service Unavailable", b"too many connections; retry", _RETRY)
-        else:
+        network = client_network(self.client[0] if self.client else "unknown")
+        if self.open_connections.take(network, 1):
+            self._network = network
             self._start_header_timer()
+        else:
+            self._refuse(Reason.THROTTLED, b"503 Service Unavailable", b"too many connections; retry", _RETRY)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_header_timer()
         self._stop_answer_timer()
+        if self._network is not None:
+            self.open_connections.give_back(self._network, 1)
+            self._network = None
         for _ in range(len(self.pipeline) + self._begun):  # requests that have not reached the application
             self.count(Reason.CLIENT_GONE)
         self.pipeline.clear()

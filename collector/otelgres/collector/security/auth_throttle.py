@@ -4,16 +4,15 @@ It does not protect tokens, as 256 random bits cannot be guessed. It prevents a 
 the log, and slows it down.
 """
 
-import ipaddress
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from otelgres.collector.system.network import client_network
+
 _PEERS: Final = 4096
-# A host with an IPv6 address usually has its whole /64.
-_IPV6_PREFIX: Final = 64
 
 
 @dataclass(slots=True)
@@ -39,7 +38,7 @@ class AuthThrottle:
 
     def add(self, address: str) -> int:
         """Adds a failure of this IP address (or other peer name); returns the number in the current window."""
-        key = _network(address)
+        key = client_network(address)
         now = self._clock()
         window = self._windows.get(key)
         if window is None or now - window.since >= self._seconds:
@@ -55,15 +54,3 @@ class AuthThrottle:
     def too_many(self, failures: int) -> bool:
         """Whether a peer with this number of failures must be slowed down."""
         return failures > self._most
-
-
-def _network(address: str) -> str:
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv4Address):
-        return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False))

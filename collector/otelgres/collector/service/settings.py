@@ -51,15 +51,15 @@ class ReceiverSettings:
     max_request_bytes: int = 64 * 1024 * 1024
     """Maximum bytes of a request, before and after decompression."""
     max_connections: int = 1024
-    """Maximum connections of each listener; further ones are rejected with a retry delay."""
+    """Maximum connections of each listener, three quarters for one address; further ones are rejected."""
     max_concurrent_streams: int = 128
     """Maximum concurrent calls on one gRPC connection; further calls wait in the client."""
     max_concurrent_requests: int = 16
-    """gRPC requests received at once, each of up to max_request_bytes; further requests wait."""
+    """gRPC requests received at once, each of up to max_request_bytes, shared by senders; further ones wait."""
     receive_seconds: float = 60.0
     """Seconds in which a request must be received."""
     max_queue_bytes: int = 256 * 1024 * 1024
-    """Bytes of queued requests; when the queue is full, requests are rejected with a retry delay."""
+    """Bytes of queued requests, shared by senders; when it is full, requests are rejected with a retry delay."""
     spool: str | None = None
     """Folder for batches while the database is unavailable; by default one for each database in your data folder."""
     max_spool_bytes: int = 1024 * 1024 * 1024

@@ -7,6 +7,7 @@ from typing import Any
 
 from otelgres.collector.database.maintenance import Maintenance, Retention
 from otelgres.collector.database.notify import CommitNotifier
+from otelgres.collector.database.probe import DatabaseProbe
 from otelgres.collector.otlp.export import Pipeline, Processor
 from otelgres.collector.otlp.grpc_listener import GrpcListener
 from otelgres.collector.otlp.grpc_server import CallLimits, serve_grpc
@@ -18,6 +19,7 @@ from otelgres.collector.processors.tenant import TenantProcessor
 from otelgres.collector.queue.availability import Availability, SpoolingWriter
 from otelgres.collector.queue.database_replayer import DatabaseReplayer
 from otelgres.collector.queue.group_commit import GroupCommitQueue
+from otelgres.collector.queue.readiness import Readiness
 from otelgres.collector.queue.spool_folders import take_folder
 from otelgres.collector.service.protection import protection
 from otelgres.collector.service.settings import ReceiverSettings, SettingError, parse_address, spool_folder
@@ -52,6 +54,7 @@ class Receiver:
         self._processors.append(TenantProcessor())
         self._reuse_port = reuse_port
         self._queue: GroupCommitQueue | None = None
+        self._readiness: Readiness | None = None
         self._pipeline: Pipeline | None = None
         self._servers: tuple[GrpcListener, HttpServer] | None = None
         self._availability = Availability()
@@ -91,6 +94,9 @@ class Receiver:
         grpc_host, grpc_port = parse_address(settings.grpc, "grpc")
         http_host, http_port = parse_address(settings.http, "http")
         self._queue = GroupCommitQueue(self._writer, writers=settings.writers, max_queue_bytes=settings.max_queue_bytes)
+        self._readiness = Readiness(
+            self._queue, self._spool, self._availability, DatabaseProbe(self._dsn), self.schema_known.is_set
+        )
         self._pipeline = Pipeline(
             self._queue,
             self.metrics,
@@ -118,7 +124,7 @@ class Receiver:
                 self._pipeline,
                 http_host,
                 http_port,
-                ready=partial(self._ready, grpc_server),
+                ready=partial(_ready, self._readiness, grpc_server),
                 reuse_port=self._reuse_port,
                 pages={"/metrics": metrics_page(self._publisher.exposition)},
                 cors_origins=[origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()],
@@ -155,11 +161,6 @@ class Receiver:
         """What to do about the login."""
         return self._maintenance.refusal
 
-    async def _ready(self, grpc_server: GrpcListener) -> tuple[bool, Mapping[str, Any]]:
-        ready, detail = await self._maintenance.ready()
-        grpc = "serving" if grpc_server.serving else "not serving"
-        return ready and grpc_server.serving, {**detail, "grpc": grpc}
-
     async def stop(self) -> None:
         """Closes the listeners and stores the queue, within ``shutdown_seconds``; the rest was not acknowledged."""
         for task in self._tasks:
@@ -174,6 +175,8 @@ class Receiver:
         await asyncio.gather(*closing)
         if self._pipeline is not None:
             self._pipeline.close()
+        if self._readiness is not None:
+            self._readiness.close()
         await asyncio.to_thread(self._replayer.stop, seconds)
         await asyncio.to_thread(self._notifier.stop)
         self._spool.close()
@@ -209,6 +212,12 @@ class Receiver:
     def _database_known(self) -> None:
         self._availability.mark_available()
         self._replayer.start()
+
+
+async def _ready(readiness: Readiness, grpc_server: GrpcListener) -> tuple[bool, Mapping[str, Any]]:
+    ready, detail = await readiness.check()
+    grpc = "serving" if grpc_server.serving else "not serving"
+    return ready and grpc_server.serving, {**detail, "grpc": grpc}
 
 
 def _retention(settings: ReceiverSettings) -> Retention:

@@ -6,13 +6,17 @@ import socket
 import sys
 from typing import Any
 
+from otelgres.collector.system.network import client_network
+from otelgres.collector.system.shares import Shares
+
 
 class CannotListen(OSError):  # noqa: N818 (named for what the operator is told)
     """The address cannot be used; the message names it and says what to do."""
 
 
 class BoundedListener(socket.socket):
-    """A listening socket (taken over from ``sock``) that closes connections beyond ``most`` open ones at once.
+    """A listening socket (taken over from ``sock``) that closes connections beyond ``most`` open ones at once, which
+    clients share by their networks.
 
     For servers whose protocol sees a connection only after the TLS handshake. Works with event loops that call
     ``accept``, which Windows' proactor does not.
@@ -21,28 +25,28 @@ class BoundedListener(socket.socket):
     def __init__(self, sock: socket.socket, most: int) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self.setblocking(False)
-        self._most = most
-        self.open_connections = 0
+        self.open_connections = Shares(most)
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Like ``socket.accept``. Raises ConnectionAbortedError over the limit, which servers ignore."""
         connection, address = super().accept()
-        if self.open_connections >= self._most:
+        network = client_network(address[0])
+        if not self.open_connections.take(network, 1):
             connection.close()
             raise ConnectionAbortedError(errno.ECONNABORTED, "too many connections")
-        return _Counted(connection, self), address
+        return _Counted(connection, self.open_connections, network), address
 
 
 class _Counted(socket.socket):
-    def __init__(self, sock: socket.socket, listener: BoundedListener) -> None:
+    def __init__(self, sock: socket.socket, counted: Shares, network: str) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
-        self._listener: BoundedListener | None = listener
-        listener.open_connections += 1
+        self._counted: Shares | None = counted
+        self._network = network
 
     def close(self) -> None:
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.open_connections -= 1
+        counted, self._counted = self._counted, None
+        if counted is not None:
+            counted.give_back(self._network, 1)
         super().close()
 
 

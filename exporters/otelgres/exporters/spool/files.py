@@ -238,6 +238,19 @@ def listed(folder: Path) -> list[tuple[Path, int]]:
     return found
 
 
+def write_and_remove(path: Path, size: int) -> None:
+    """Writes a file of ``size`` bytes to the disk and removes it. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        data = memoryview(bytes(size))
+        while data:
+            data = data[os.write(descriptor, data) :]
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+        path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """fsyncs the folder, so that the names of new files survive a power failure. Raises OSError."""
     if os.name == "nt":  # not possible there

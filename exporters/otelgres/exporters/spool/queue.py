@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.plural import counted
 from otelgres.exporters.spool.bound import Bound
-from otelgres.exporters.spool.files import SpoolFile, begun_at, spool_files
+from otelgres.exporters.spool.files import SpoolFile, begun_at, spool_files, write_and_remove
 from otelgres.exporters.spool.quarantine import Quarantine
 from otelgres.exporters.spool.records import HEAD_BYTES, HEADER_BYTES
 
@@ -27,6 +27,9 @@ _SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _LATEST: Final = 2**63 - 1
 # Damaged files may use one part in so many of the limit.
 _DAMAGED_SHARE: Final = 4
+# What a request of an application usually has.
+_SMALL_BYTES: Final = 64 * 1024
+_TRIAL: Final = "trial.tmp"
 
 
 class SpoolFull(Exception):  # noqa: N818 (named for the reported state)
@@ -97,6 +100,18 @@ class SpoolQueue:
                 self._bound.changed()
                 raise SpoolFull(f"the spool cannot be written: {error}") from error
             self._bound.added(size)
+
+    def refusal(self) -> str:
+        """Why a small batch could not be stored now, after writing as much to the folder; empty if it could."""
+        with self._lock:
+            self._bound.changed()
+            if not self._bound.has_room(_SMALL_BYTES):
+                return f"the spool is full: {self.bytes:,} of at most {self._bound.max_bytes:,} bytes"
+        try:
+            write_and_remove(self._folder / _TRIAL, _SMALL_BYTES)
+        except OSError as error:
+            return f"the spool cannot be written: {error.strerror or error}"
+        return ""
 
     def read(self, max_bytes: int) -> list[Spooled]:
         """The oldest batches that are not forgotten, in order: about ``max_bytes``, at least one if any is readable."""

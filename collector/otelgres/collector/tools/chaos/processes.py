@@ -1,6 +1,7 @@
 """The two processes under test, the receiver and PostgreSQL behind a proxy, with the faults that they support."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
@@ -81,12 +82,12 @@ class ReceiverProcess:
         connection = http.client.HTTPConnection(self._http, timeout=_PAGE_SECONDS)
         try:
             connection.request("GET", "/readyz")
-            ready = connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
+            storing = json.loads(connection.getresponse().read()).get("storing")
+        except (OSError, http.client.HTTPException, ValueError):
             return False
         finally:
             connection.close()
-        return ready and not any(self._spool.glob("*/*.spool"))
+        return storing == "database" and not any(self._spool.glob("*/*.spool"))
 
     def kill(self) -> None:
         """kill -9."""
