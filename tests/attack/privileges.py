@@ -3,9 +3,7 @@
 Nothing of a caller may run with the rights of somebody else, and what a login changes must be what its kind may change.
 """
 
-import os
 import re
-import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,12 +13,15 @@ import psycopg
 from psycopg import sql
 
 from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded.logins import Login
 from otelgres.exporters.outcome import Accepted
 from otelgres.exporters.postgres.writer import PostgresWriter
+from otelgres.sql.migrate import migrate
 from tests.acceptance.receiver_process import invoke
 from tests.attack.hostile import CASTS, HOSTILE, SHADOWS, STEPS, TRAPS
 from tests.attack.result import Result
 from tests.otlp_raw import attribute, batch
+from tests.postgres import as_login, create_database, database_dsn
 from tests.sinks import sent
 
 GROUP: Final = "privileges"
@@ -77,12 +78,11 @@ class Walk:
         return Result(GROUP, f"everything as {self.kind}", f"{figures}: {more}" if more else figures, not self.broken)
 
 
-def walk(cluster: Cluster) -> Iterator[Result]:
-    """A migrated ``cluster`` with rows of two tenants, walked as each kind of login."""
-    admin = cluster.dsn
+def walk(owner: str, admin: str) -> Iterator[Result]:
+    """A migrated database with rows of two tenants, walked as each kind of login; DSNs of an owner and a superuser."""
     suffix = uuid.uuid4().hex[:6]
-    logins = {kind: _login(admin, kind, f"attack_{kind}_{suffix}") for kind in KINDS}
-    _fill(admin)
+    logins = {kind: _login(owner, kind, f"attack_{kind}_{suffix}") for kind in KINDS}
+    _fill(owner)
     for kind, dsn in logins.items():
         before, rows = _catalog(admin), _rows(admin)
         walked = Walk(kind)
@@ -100,20 +100,21 @@ def walk(cluster: Cluster) -> Iterator[Result]:
     yield _partitions(admin)
 
 
-def _login(admin: str, kind: str, name: str) -> str:
+def _login(owner: str, kind: str, name: str) -> str:
     if kind == "stranger":
-        with psycopg.connect(admin, autocommit=True) as connection:
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'x'").format(sql.Identifier(name)))
+        with psycopg.connect(owner, autocommit=True) as connection:
+            connection.execute("SET ROLE NONE")
+            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
     else:
         more = ("--tenant", "a") if kind == "tenant" else ()
-        done = invoke("role", "create", name, "--kind", kind, *more, OTELGRES_DSN=admin)
+        done = invoke("role", "create", name, "--kind", kind, *more, OTELGRES_DSN=owner)
         if done.returncode:
             raise RuntimeError(done.stderr)
-    return re.sub(r"//[^@/]*@", f"//{name}@", admin, count=1)
+    return as_login(owner, name)
 
 
-def _fill(admin: str) -> None:
-    writer = PostgresWriter(admin)
+def _fill(owner: str) -> None:
+    writer = PostgresWriter(owner)
     try:
         for tenant, word in (("a", "ours"), ("b", SECRET)):
             where = attribute("tenant.id", tenant)
@@ -301,9 +302,7 @@ def _partitions(admin: str) -> Result:
 
 
 def attack(cluster: Cluster) -> list[Result]:
-    """Migrates ``cluster`` and walks it."""
-    with tempfile.TemporaryDirectory() as folder:
-        done = invoke("migrate", OTELGRES_DSN=cluster.dsn, HOME=folder, PATH=os.environ["PATH"])
-        if done.returncode:
-            raise RuntimeError(done.stderr)
-        return list(walk(cluster))
+    """Walks a new database of ``cluster`` in which PUBLIC may do what it may do by default."""
+    owner = create_database(cluster, "shared")
+    migrate(owner)
+    return list(walk(owner, database_dsn(cluster, "shared", Login.SUPERUSER)))

@@ -6,13 +6,16 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import sql
 
+from otelgres.collector.embedded.logins import Login
+from tests.postgres import as_login
+
 KINDS = ("writer", "reader", "tenant", "stranger")
 
 
 @contextmanager
 def logins(database: str) -> Iterator[dict[str, str]]:
     """DSNs by kind. Each login owns a schema of its own name in the database, as a business application would."""
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(as_login(database, Login.SUPERUSER), autocommit=True) as connection:
         name = connection.info.dbname
         roles = {kind: f"{name}_{kind}" for kind in KINDS}
         try:
@@ -23,7 +26,7 @@ def logins(database: str) -> Iterator[dict[str, str]]:
                     group = sql.Identifier(f"otelgres_{kind}")
                     connection.execute(sql.SQL("GRANT {} TO {}").format(group, sql.Identifier(role)))
             connection.execute("INSERT INTO _otel.tenants VALUES (%s, 'theirs')", [roles["tenant"]])
-            yield {kind: database.replace("//postgres@", f"//{role}@") for kind, role in roles.items()}
+            yield {kind: as_login(database, role) for kind, role in roles.items()}
         finally:
             for role in roles.values():
                 connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [role])

@@ -91,6 +91,7 @@ def owners(connection: Connection) -> set[str]:
 
 if __name__ == "__main__":
     with postgres.fast_cluster(postgres.version(None)) as cluster:
-        migrate(cluster.dsn)
-        with psycopg.connect(cluster.dsn) as opened:
+        dsn = postgres.create_database(cluster, "privileges")
+        migrate(dsn)
+        with psycopg.connect(dsn) as opened:
             FILE.write_text(table(opened), encoding="utf-8")

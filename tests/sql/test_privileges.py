@@ -4,7 +4,9 @@ from datetime import UTC, datetime
 
 import psycopg
 
+from otelgres.collector.embedded.logins import Login
 from otelgres.sql.migrate import migrate
+from tests.postgres import as_login
 from tests.sql import privileges, rows
 from tests.sql.rows import Connection
 
@@ -18,12 +20,12 @@ def test_the_rights_are_those_that_are_written_down(connection: Connection) -> N
 
 
 def test_they_are_the_same_if_no_superuser_migrates(empty_database: str) -> None:
-    with psycopg.connect(empty_database, autocommit=True) as connection:
+    with psycopg.connect(as_login(empty_database, Login.SUPERUSER), autocommit=True) as connection:
         connection.execute("CREATE ROLE plain_migrator LOGIN")
         try:
             name = connection.info.dbname
             connection.execute(f"GRANT CREATE ON DATABASE {name} TO plain_migrator".encode())
-            migrate(empty_database.replace("//postgres@", "//plain_migrator@"))
+            migrate(as_login(empty_database, "plain_migrator"))
             assert privileges.owners(connection) == {"plain_migrator"}
             assert privileges.table(connection) == privileges.FILE.read_text(encoding="utf-8")
         finally:

@@ -92,8 +92,8 @@ def test_a_reader_of_the_views_needs_nothing_else(connection: Connection) -> Non
         connection.execute("SET LOCAL ROLE NONE")  # The login may create roles, and it may use those of the owner.
         connection.execute("CREATE ROLE only_views")
         connection.execute("GRANT only_views TO CURRENT_USER WITH SET true")
-        connection.execute("RESET ROLE")
         connection.execute("GRANT otelgres_reader TO only_views")
+        connection.execute("RESET ROLE")
         connection.execute("SET LOCAL ROLE only_views")
         for view in sorted(VIEWS):
             connection.execute(f"SELECT * FROM otel.{view}".encode())
