@@ -224,7 +224,7 @@ def test_series_that_are_too_many_share_one_and_ingest_goes_on(database: str, gu
     other.close()
 
 
-def test_resources_that_are_too_many_keep_their_service(database: str, guarded: Any) -> None:
+def test_resources_that_are_too_many_share_one(database: str, guarded: Any) -> None:
     writer, _ = guarded(resources=2)
     requests = []
     for number in range(6):
@@ -237,7 +237,7 @@ def test_resources_that_are_too_many_keep_their_service(database: str, guarded: 
         SELECT resource_attributes ? 'pod' AS own, service_name, count(*) AS n FROM otel.spans GROUP BY 1, 2 ORDER BY 1
     """
     assert rows(database, query) == [
-        {"own": False, "service_name": "crowd", "n": 4},
+        {"own": False, "service_name": "otelgres.overflow", "n": 4},
         {"own": True, "service_name": "crowd", "n": 2},
     ]
     assert losses(database) == {("repaired", "resource_overflow"): 4}

@@ -121,7 +121,7 @@ class Pipeline:
             reason = request.gone() or reason_of(outcome)
         except Rejected as rejected:
             outcome, reason = rejected.outcome, rejected.reason
-            self._note_loss(request.transport, request.signal, reason, rejected.sample)
+            self._note_loss(request.transport, request.signal, reason, rejected.sample, rejected.tenant)
         except asyncio.CancelledError:
             if gone := request.gone():
                 reason = gone
@@ -151,13 +151,20 @@ class Pipeline:
 
     async def _export(self, request: Request) -> Outcome:
         principal = self.authenticate(request.credentials(), TokenScope.INGEST)
+        tenant = principal.tenant if principal is not None else None
+        try:
+            return await self._export_for(tenant, request)
+        except Rejected as rejected:
+            rejected.tenant = tenant
+            raise
+
+    async def _export_for(self, tenant: str | None, request: Request) -> Outcome:
         signal = request.signal
         try:
             batch = Batch(signal, await self._decoded(signal, await request.body()))
         finally:
             request.release()
         settled = partial(self.metrics.settled, request.transport, signal, count_items(batch))
-        tenant = principal.tenant if principal is not None else None
         for processor in self._processors:
             try:
                 batch = await processor.process(batch, tenant)
@@ -173,9 +180,11 @@ class Pipeline:
             return _decode(signal, body, self.max_bytes)
         return await asyncio.get_running_loop().run_in_executor(self._decoders, _decode, signal, body, self.max_bytes)
 
-    def _note_loss(self, transport: str, signal: Signal | None, reason: Reason, sample: str = "") -> None:
+    def _note_loss(
+        self, transport: str, signal: Signal | None, reason: Reason, sample: str = "", tenant: str | None = None
+    ) -> None:
         if reason.is_loss:
-            self._rejections.add(transport, signal or "any", reason, sample)
+            self._rejections.add(transport, signal or "any", reason, sample, tenant=tenant)
 
 
 def _decode(signal: Signal, body: Body, limit: int) -> bytes:

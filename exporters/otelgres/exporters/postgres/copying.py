@@ -1,13 +1,19 @@
 """Writes rows on a connection: by COPY or, if some may be stored already, through a staging table."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 from psycopg import sql as psql
 
 from otelgres.exporters.postgres.codec.decode import KEYS
 from otelgres.exporters.postgres.codec.rows import Group, LossEntry
+
+# The tenant of a row of a staging table ``s``.
+_OWN_TENANT: Final = "coalesce(s.tenant_id, 0)"
+_SERIES_TENANT: Final = (
+    "(SELECT r.tenant_id FROM _otel.series e JOIN _otel.resources r ON r.id = e.resource_id WHERE e.id = s.series_id)"
+)
 
 
 def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes]) -> None:
@@ -41,12 +47,13 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
         # a join that reads whole partitions.
         cursor.execute(
             psql.SQL(
-                "SELECT count(*) FROM {stage} s "
+                "SELECT {tenant_id}, count(*) FROM {stage} s "
                 "CROSS JOIN LATERAL (SELECT * FROM {table} t WHERE {same_key} LIMIT 1) t "
-                "WHERE ({new}) IS DISTINCT FROM ({stored})"
+                "WHERE ({new}) IS DISTINCT FROM ({stored}) GROUP BY 1"
             ).format(
                 table=psql.Identifier("_otel", table),
                 stage=psql.Identifier(f"stage_{table}"),
+                tenant_id=psql.SQL(_OWN_TENANT if "tenant_id" in columns else _SERIES_TENANT),
                 same_key=psql.SQL(" AND ").join(
                     psql.SQL("{} = {}").format(psql.Identifier("s", column), psql.Identifier("t", column))
                     for column in KEYS[table]
@@ -55,9 +62,8 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
                 stored=psql.SQL(", ").join(psql.Identifier("t", column) for column in columns),
             )
         )
-        row = cursor.fetchone()
-        if row and row[0]:
-            group.losses.add(LossEntry("dropped", table, "same_key_other_content"), row[0])
+        for tenant_id, count in cursor.fetchall():
+            group.losses.add(LossEntry("dropped", table, "same_key_other_content", tenant_id), count)
     return duplicates
 
 

@@ -44,7 +44,7 @@ BEGIN
         GRANT USAGE ON SCHEMA _otel, otel TO otelgres_writer;
         GRANT SELECT, INSERT ON _otel.spans, _otel.logs, _otel.number_points, _otel.histogram_points,
             _otel.exponential_histogram_points, _otel.summary_points, _otel.digests, _otel.resources, _otel.scopes,
-            _otel.metrics, _otel.series TO otelgres_writer;
+            _otel.metrics, _otel.series, _otel.tenant_ids TO otelgres_writer;
         GRANT INSERT ON _otel.losses TO otelgres_writer;
         GRANT SELECT, INSERT, UPDATE, DELETE ON _otel.receivers TO otelgres_writer;
         GRANT SELECT ON _otel.identity, _otel.migrations, _otel.repeatable_migrations, _otel.partitioned TO otelgres_writer;

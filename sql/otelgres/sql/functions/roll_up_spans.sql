@@ -1,6 +1,7 @@
 -- Updates flow_parts and span_stats for every INSERT or COPY into spans. All merges below are commutative, so that
 -- late, repeated and out-of-order spans give the same rows as spans in order. Rows are written in key order, so that
 -- writers with the same flows do not deadlock.
+-- In flow_parts a span of a tenant counts twice: in the row of the whole flow (tenant_id 0) and in that of the tenant.
 -- No nested loops: the plan is made for the first batch of a session, which may have one span, and used for batches of
 -- thousands.
 CREATE OR REPLACE FUNCTION _otel.roll_up_spans() RETURNS trigger
@@ -8,6 +9,9 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET time
 DECLARE
     v_epoch CONSTANT timestamptz := '2024-01-01 00:00:00+00';
     v_week CONSTANT timestamptz := date_bin('7 days', now(), v_epoch);
+    v_slot CONSTANT smallint := pg_backend_pid() % 64;
+    v_most CONSTANT integer := 5000;
+    v_overflow CONSTANT text := 'otelgres.statistics.overflow';
     v_first timestamptz;
     v_last timestamptz;
     v_new uuid[];
@@ -29,7 +33,7 @@ BEGIN
     END IF;
 
     WITH part AS (
-        SELECT trace_id,
+        SELECT trace_id, tenant_id,
                date_bin('7 days', start_time, v_epoch) AS week,
                resource_id,
                min(start_time) AS start_time,
@@ -39,9 +43,9 @@ BEGIN
                count(*) FILTER (WHERE status_code = 2) AS error_count,
                min(attributes ->> 'otelgres.flow.name') FILTER (WHERE role IS NOT NULL) AS flow_name
         FROM new_spans
-        GROUP BY 1, 2, 3
+        GROUP BY 1, 2, 3, 4
     ), flow AS (
-        SELECT p.trace_id, p.week,
+        SELECT p.trace_id, p.tenant_id, p.week,
                min(p.start_time) AS start_time,
                min(p.start_time_unix_nano) AS start_time_unix_nano,
                max(p.end_time_unix_nano) AS end_time_unix_nano,
@@ -49,33 +53,44 @@ BEGIN
                sum(p.error_count)::bigint AS error_count,
                min(p.flow_name) AS flow_name,
                array_agg(DISTINCT r.service_name) AS services
-        FROM part p JOIN _otel.resources r ON r.id = p.resource_id
-        GROUP BY 1, 2
+        FROM (
+            SELECT n.*, unnest(CASE n.owner WHEN 0 THEN '{0}' ELSE ARRAY[0, n.owner] END) AS tenant_id
+            FROM (SELECT trace_id, tenant_id AS owner, week, resource_id, start_time, start_time_unix_nano,
+                         end_time_unix_nano, span_count, error_count, flow_name FROM part) n
+        ) p JOIN _otel.resources r ON r.id = p.resource_id
+        GROUP BY 1, 2, 3
     ), root AS (
-        SELECT DISTINCT ON (trace_id, week)
-               trace_id, date_bin('7 days', start_time, v_epoch) AS week,
-               start_time_unix_nano, status_code, span_id, name
-        FROM new_spans
-        WHERE parent_span_id IS NULL
-        ORDER BY trace_id, week, start_time_unix_nano, span_id
+        SELECT DISTINCT ON (trace_id, tenant_id, week)
+               trace_id, tenant_id, week, start_time_unix_nano, status_code, span_id, name
+        FROM (
+            SELECT trace_id, unnest(CASE n.tenant_id WHEN 0 THEN '{0}' ELSE ARRAY[0, n.tenant_id] END) AS tenant_id,
+                   date_bin('7 days', start_time, v_epoch) AS week, start_time_unix_nano, status_code, span_id, name
+            FROM new_spans n
+            WHERE parent_span_id IS NULL
+        ) r
+        ORDER BY trace_id, tenant_id, week, start_time_unix_nano, span_id
     ), path AS (
-        SELECT trace_id, date_bin('7 days', start_time, v_epoch) AS week,
+        SELECT trace_id, tenant_id, week,
                array_agg((start_time_unix_nano, name)::_otel.checkpoint ORDER BY start_time_unix_nano, name) AS checkpoints
-        FROM new_spans
-        WHERE role = 3
-        GROUP BY 1, 2
+        FROM (
+            SELECT trace_id, unnest(CASE n.tenant_id WHEN 0 THEN '{0}' ELSE ARRAY[0, n.tenant_id] END) AS tenant_id,
+                   date_bin('7 days', start_time, v_epoch) AS week, start_time_unix_nano, name
+            FROM new_spans n
+            WHERE role = 3
+        ) c
+        GROUP BY 1, 2, 3
     ), written AS (
         INSERT INTO _otel.flow_parts AS f (
-            week, trace_id, start_time, start_time_unix_nano, end_time_unix_nano, span_count, error_count,
+            week, trace_id, tenant_id, start_time, start_time_unix_nano, end_time_unix_nano, span_count, error_count,
             root_start_time_unix_nano, root_status_code, root_span_id, root_name, flow_name, services, checkpoints)
-        SELECT n.week, n.trace_id, n.start_time, n.start_time_unix_nano, n.end_time_unix_nano, n.span_count, n.error_count,
-               root.start_time_unix_nano, root.status_code, root.span_id, root.name, n.flow_name, n.services,
+        SELECT n.week, n.trace_id, n.tenant_id, n.start_time, n.start_time_unix_nano, n.end_time_unix_nano, n.span_count,
+               n.error_count, root.start_time_unix_nano, root.status_code, root.span_id, root.name, n.flow_name, n.services,
                _otel.checkpoints_merged(path.checkpoints, NULL)
         FROM flow n
-        LEFT JOIN root USING (trace_id, week)
-        LEFT JOIN path USING (trace_id, week)
-        ORDER BY n.trace_id, n.week
-        ON CONFLICT (trace_id, week) DO UPDATE SET
+        LEFT JOIN root USING (trace_id, tenant_id, week)
+        LEFT JOIN path USING (trace_id, tenant_id, week)
+        ORDER BY n.trace_id, n.tenant_id, n.week
+        ON CONFLICT (trace_id, tenant_id, week) DO UPDATE SET
             start_time = least(f.start_time, excluded.start_time),
             start_time_unix_nano = least(f.start_time_unix_nano, excluded.start_time_unix_nano),
             end_time_unix_nano = greatest(f.end_time_unix_nano, excluded.end_time_unix_nano),
@@ -100,26 +115,63 @@ BEGIN
         PERFORM _otel.link_flow_parts(v_new, v_first_new, v_last_new);
     END IF;
 
+    -- Names without end must not become rows without end: the operations that a tenant adds to a minute beyond v_most,
+    -- for each writer, are counted as one. Stored ones are looked up in subqueries, so that each is an index scan.
+    WITH histogram AS MATERIALIZED (
+        SELECT g.*, r.service_name
+        FROM (
+            SELECT date_bin('1 minute', start_time, v_epoch) AS minute, tenant_id, resource_id, name, kind, role,
+                   _otel.latency_bucket(end_time_unix_nano - start_time_unix_nano) AS bucket,
+                   count(*) AS count,
+                   count(*) FILTER (WHERE status_code = 2) AS error_count,
+                   sum((end_time_unix_nano - start_time_unix_nano)::double precision) AS duration_sum_ns,
+                   min(end_time_unix_nano - start_time_unix_nano) AS duration_min_ns,
+                   max(end_time_unix_nano - start_time_unix_nano) AS duration_max_ns
+            FROM new_spans
+            WHERE role IS DISTINCT FROM 3  -- a checkpoint has no duration
+            GROUP BY 1, 2, 3, 4, 5, 6, 7
+        ) g JOIN _otel.resources r ON r.id = g.resource_id
+    ), added AS MATERIALIZED (
+        SELECT o.* FROM (
+            SELECT minute, tenant_id, service_name, name, kind, role,
+                   _otel.operation_key(tenant_id, kind, role, name, service_name) AS key
+            FROM histogram GROUP BY 1, 2, 3, 4, 5, 6
+        ) o
+        WHERE (SELECT true FROM _otel.span_stats t WHERE t.minute = o.minute AND t.key = o.key AND t.slot = v_slot) IS NULL
+    ), used AS MATERIALIZED (
+        SELECT a.minute, a.tenant_id, (
+            SELECT count(*) FROM (
+                SELECT FROM _otel.span_stats t
+                WHERE t.minute = a.minute AND t.slot = v_slot AND t.tenant_id = a.tenant_id LIMIT v_most
+            ) u) AS count
+        FROM (SELECT DISTINCT minute, tenant_id FROM added) a
+    ), beyond AS (
+        SELECT n.minute, n.tenant_id, n.service_name, n.name, n.kind, coalesce(n.role, 0) AS role
+        FROM (
+            SELECT a.*, u.count + row_number() OVER (PARTITION BY a.minute, a.tenant_id ORDER BY a.key) AS place
+            FROM added a JOIN used u USING (minute, tenant_id)
+        ) n
+        WHERE n.place > v_most
+    ), counted AS (
+        SELECT h.minute, h.tenant_id, h.bucket, h.count, h.error_count, h.duration_sum_ns, h.duration_min_ns,
+               h.duration_max_ns,
+               CASE WHEN b.minute IS NULL THEN h.kind ELSE 0 END AS kind,
+               CASE WHEN b.minute IS NULL THEN h.role END AS role,
+               CASE WHEN b.minute IS NULL THEN h.name ELSE v_overflow END AS name,
+               CASE WHEN b.minute IS NULL THEN h.service_name ELSE v_overflow END AS service_name
+        FROM histogram h
+        LEFT JOIN beyond b ON b.minute = h.minute AND b.tenant_id = h.tenant_id AND b.service_name = h.service_name
+            AND b.name = h.name AND b.kind = h.kind AND b.role = coalesce(h.role, 0)
+    )
     INSERT INTO _otel.span_stats AS t (
-        minute, key, slot, kind, role, count, error_count, duration_sum_ns, duration_min_ns, duration_max_ns, service_name, name,
-        latency_buckets, latency_counts)
-    SELECT g.minute, md5((g.kind, g.role, g.name, r.service_name)::text)::uuid AS key, pg_backend_pid() % 64, g.kind, g.role,
-           sum(g.count), sum(g.error_count), sum(g.duration_sum_ns), min(g.duration_min_ns), max(g.duration_max_ns),
-           r.service_name, g.name,
+        minute, key, tenant_id, slot, kind, role, count, error_count, duration_sum_ns, duration_min_ns, duration_max_ns,
+        service_name, name, latency_buckets, latency_counts)
+    SELECT g.minute, _otel.operation_key(g.tenant_id, g.kind, g.role, g.name, g.service_name) AS key, g.tenant_id, v_slot,
+           g.kind, g.role, sum(g.count), sum(g.error_count), sum(g.duration_sum_ns), min(g.duration_min_ns),
+           max(g.duration_max_ns), g.service_name, g.name,
            array_agg(g.bucket ORDER BY g.bucket), array_agg(g.count ORDER BY g.bucket)
-    FROM (
-        SELECT date_bin('1 minute', start_time, v_epoch) AS minute, resource_id, name, kind, role,
-               _otel.latency_bucket(end_time_unix_nano - start_time_unix_nano) AS bucket,
-               count(*) AS count,
-               count(*) FILTER (WHERE status_code = 2) AS error_count,
-               sum((end_time_unix_nano - start_time_unix_nano)::double precision) AS duration_sum_ns,
-               min(end_time_unix_nano - start_time_unix_nano) AS duration_min_ns,
-               max(end_time_unix_nano - start_time_unix_nano) AS duration_max_ns
-        FROM new_spans
-        WHERE role IS DISTINCT FROM 3  -- a checkpoint has no duration
-        GROUP BY 1, 2, 3, 4, 5, 6
-    ) g JOIN _otel.resources r ON r.id = g.resource_id
-    GROUP BY g.minute, r.service_name, g.name, g.kind, g.role
+    FROM counted g
+    GROUP BY g.minute, g.tenant_id, g.service_name, g.name, g.kind, g.role
     ORDER BY g.minute, key
     ON CONFLICT (minute, key, slot) DO UPDATE SET
         count = t.count + excluded.count,
@@ -140,11 +192,11 @@ BEGIN
 
     -- After the lock above is taken: _otel.hours_to_roll_up relies on this order.
     IF date_bin('1 hour', v_first, v_epoch) = date_bin('1 hour', v_last, v_epoch) THEN
-        INSERT INTO _otel.rollup_hours_changed (hour, slot) VALUES (date_bin('1 hour', v_first, v_epoch), pg_backend_pid() % 64)
+        INSERT INTO _otel.rollup_hours_changed (hour, slot) VALUES (date_bin('1 hour', v_first, v_epoch), v_slot)
         ON CONFLICT DO NOTHING;
     ELSE
         INSERT INTO _otel.rollup_hours_changed (hour, slot)
-        SELECT date_bin('1 hour', start_time, v_epoch) AS hour, pg_backend_pid() % 64 FROM new_spans GROUP BY 1 ORDER BY 1
+        SELECT date_bin('1 hour', start_time, v_epoch) AS hour, v_slot FROM new_spans GROUP BY 1 ORDER BY 1
         ON CONFLICT DO NOTHING;
     END IF;
     RETURN NULL;

@@ -23,7 +23,7 @@ _POINT_KEY: Final = ("series_id", "time", "time_unix_nano", "start_time_unix_nan
 KEYS: Final[dict[str, tuple[str, ...]]] = {
     **dict.fromkeys(metrics.COLUMNS, _POINT_KEY),
     logs.TABLE: ("uid", "time"),
-    spans.TABLE: ("trace_id", "span_id", "start_time"),
+    spans.TABLE: ("trace_id", "span_id", "tenant_id", "start_time"),
 }
 
 _MESSAGES: Final[dict[Signal, Any]] = {
