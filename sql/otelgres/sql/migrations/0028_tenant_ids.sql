@@ -32,8 +32,14 @@ ALTER TABLE _otel.hour_stats ADD COLUMN tenant_id integer NOT NULL DEFAULT 0;  -
 ALTER TABLE _otel.service_stats ADD COLUMN tenant_id integer NOT NULL DEFAULT 0;  -- 0: of all tenants
 ALTER TABLE _otel.open_starts ADD COLUMN tenant_id integer NOT NULL DEFAULT 0;
 
--- Only where there are tenants: each statement reads all rows.
+ALTER TABLE _otel.spans DROP CONSTRAINT spans_pkey, ADD PRIMARY KEY (trace_id, span_id, tenant_id, start_time);
+ALTER TABLE _otel.flow_parts DROP CONSTRAINT flow_parts_pkey, ADD PRIMARY KEY (trace_id, tenant_id, week);
+ALTER TABLE _otel.open_starts DROP CONSTRAINT open_starts_pkey, ADD PRIMARY KEY (trace_id, span_id, tenant_id, time);
+
+-- Only where there are tenants: each statement reads all rows. Afterwards the roll-ups of tenants are made from their spans.
 DO $$
+DECLARE
+    v_epoch CONSTANT timestamptz := '2024-01-01 00:00:00+00';
 BEGIN
     IF NOT EXISTS (SELECT FROM _otel.tenant_ids) THEN
         RETURN;
@@ -48,12 +54,59 @@ BEGIN
     UPDATE _otel.open_starts o SET tenant_id = l.tenant_id FROM _otel.logs l
     WHERE l.trace_id = o.trace_id AND l.span_id = o.span_id AND l.time = o.time
         AND l.event_name = 'otelgres.span.start' AND l.tenant_id IS NOT NULL;
+
+    INSERT INTO _otel.flow_parts (
+        week, trace_id, tenant_id, start_time, start_time_unix_nano, end_time_unix_nano, span_count, error_count,
+        root_start_time_unix_nano, root_status_code, root_span_id, root_name, flow_name, services, checkpoints, linked)
+    SELECT date_bin('7 days', s.start_time, v_epoch) AS week, s.trace_id, s.tenant_id, min(s.start_time),
+           min(s.start_time_unix_nano), max(greatest(s.end_time_unix_nano, s.start_time_unix_nano)), count(*),
+           count(*) FILTER (WHERE s.status_code = 2),
+           min(s.start_time_unix_nano) FILTER (WHERE s.parent_span_id IS NULL),
+           (array_agg(s.status_code ORDER BY s.start_time_unix_nano, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1],
+           (array_agg(s.span_id ORDER BY s.start_time_unix_nano, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1],
+           (array_agg(s.name ORDER BY s.start_time_unix_nano, s.span_id) FILTER (WHERE s.parent_span_id IS NULL))[1],
+           min(s.attributes ->> 'otelgres.flow.name') FILTER (WHERE s.role IS NOT NULL),
+           array_agg(DISTINCT r.service_name),
+           (array_agg((s.start_time_unix_nano, s.name)::_otel.checkpoint ORDER BY s.start_time_unix_nano, s.name)
+               FILTER (WHERE s.role = 3))[greatest(1, count(*) FILTER (WHERE s.role = 3) - 255):],
+           bool_or(f.linked)
+    FROM _otel.spans s
+    JOIN _otel.resources r ON r.id = s.resource_id
+    JOIN _otel.flow_parts f ON f.trace_id = s.trace_id AND f.week = date_bin('7 days', s.start_time, v_epoch)
+    WHERE s.tenant_id <> 0
+    GROUP BY 1, 2, 3;
+
+    CREATE TEMPORARY TABLE tenant_minutes ON COMMIT DROP AS
+    SELECT DISTINCT date_bin('1 minute', start_time, v_epoch) AS minute FROM _otel.spans
+    WHERE tenant_id <> 0 AND role IS DISTINCT FROM 3;
+    DELETE FROM _otel.span_stats t USING tenant_minutes m WHERE m.minute = t.minute;
+    INSERT INTO _otel.span_stats (
+        minute, key, tenant_id, slot, kind, role, count, error_count, duration_sum_ns, duration_min_ns, duration_max_ns,
+        service_name, name, latency_buckets, latency_counts)
+    SELECT g.minute,
+           md5(CASE g.tenant_id WHEN 0 THEN (g.kind, g.role, g.name, g.service_name)::text
+                                ELSE (g.kind, g.role, g.name, g.service_name, g.tenant_id)::text END)::uuid,
+           g.tenant_id, 0, g.kind, g.role, sum(g.count), sum(g.error_count), sum(g.sum), min(g.min), max(g.max),
+           g.service_name, g.name, array_agg(g.bucket ORDER BY g.bucket), array_agg(g.count ORDER BY g.bucket)
+    FROM (
+        SELECT m.minute, s.tenant_id, s.kind, s.role, s.name, r.service_name,
+               _otel.latency_bucket(s.end_time_unix_nano - s.start_time_unix_nano) AS bucket,
+               count(*) AS count, count(*) FILTER (WHERE s.status_code = 2) AS error_count,
+               sum((s.end_time_unix_nano - s.start_time_unix_nano)::double precision) AS sum,
+               min(s.end_time_unix_nano - s.start_time_unix_nano) AS min,
+               max(s.end_time_unix_nano - s.start_time_unix_nano) AS max
+        FROM tenant_minutes m
+        JOIN _otel.spans s ON date_bin('1 minute', s.start_time, v_epoch) = m.minute
+        JOIN _otel.resources r ON r.id = s.resource_id
+        WHERE s.role IS DISTINCT FROM 3
+        GROUP BY 1, 2, 3, 4, 5, 6, 7
+    ) g
+    GROUP BY g.minute, g.tenant_id, g.kind, g.role, g.name, g.service_name;
+    INSERT INTO _otel.rollup_hours_changed (hour, slot)
+    SELECT DISTINCT date_bin('1 hour', minute, v_epoch), 0 FROM tenant_minutes
+    ON CONFLICT DO NOTHING;
 END
 $$;
-
-ALTER TABLE _otel.spans DROP CONSTRAINT spans_pkey, ADD PRIMARY KEY (trace_id, span_id, tenant_id, start_time);
-ALTER TABLE _otel.flow_parts DROP CONSTRAINT flow_parts_pkey, ADD PRIMARY KEY (trace_id, tenant_id, week);
-ALTER TABLE _otel.open_starts DROP CONSTRAINT open_starts_pkey, ADD PRIMARY KEY (trace_id, span_id, tenant_id, time);
 
 CREATE INDEX flow_parts_tenant ON _otel.flow_parts (tenant_id, start_time) WHERE tenant_id <> 0;
 CREATE INDEX logs_tenant ON _otel.logs (tenant_id, time) WHERE tenant_id IS NOT NULL;
