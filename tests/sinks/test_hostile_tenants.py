@@ -1,4 +1,4 @@
-"""Several tenants at once, each with the ids, times and names of the others: each sees what it sent, and nothing else."""
+"""Several tenants at once, each with the ids, times and names of the others: each sees what it sent, no more."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -102,14 +102,17 @@ def _ask(connection: Connection, login: str | None, query: str) -> list[tuple[An
 
 
 COUNTS: Final = (
-    "SELECT (SELECT count(*) FROM otel.spans), (SELECT count(*) FROM otel.logs), (SELECT count(*) FROM otel.span_starts), "
+    "SELECT (SELECT count(*) FROM otel.spans), (SELECT count(*) FROM otel.logs), "
+    "(SELECT count(*) FROM otel.span_starts), "
     "(SELECT count(*) FROM otel.span_starts WHERE open), "
     "(SELECT count(*) FROM otel.metric_points), (SELECT coalesce(sum(count), 0)::int FROM otel.losses), "
-    "(SELECT coalesce(sum(count), 0)::int FROM otel.span_stats), (SELECT coalesce(sum(count), 0)::int FROM otel.hour_stats), "
+    "(SELECT coalesce(sum(count), 0)::int FROM otel.span_stats), "
+    "(SELECT coalesce(sum(count), 0)::int FROM otel.hour_stats), "
     "(SELECT coalesce(sum(count), 0)::int FROM otel.service_stats), (SELECT count(*) FROM otel.in_flight)"
 )
 SPANS: Final = (
-    "SELECT name, right(trace_id, 1)::int, right(span_id, 1)::int, extract(epoch FROM start_time)::bigint FROM otel.spans"
+    "SELECT name, right(trace_id, 1)::int, right(span_id, 1)::int, extract(epoch FROM start_time)::bigint "
+    "FROM otel.spans"
 )
 FLOWS: Final = "SELECT right(trace_id, 1)::int, span_count::int FROM otel.flows WHERE span_count > 0"
 

@@ -253,7 +253,8 @@ def test_a_flood_of_names_makes_few_rows(database: str, guarded: Any, mark: str)
         spans, metrics = trace("n", service=f"s{number}"), points(number)
         spans.resource_spans[0].scope_spans[0].scope.name = f"scope {number}"
         metrics.resource_metrics[0].scope_metrics[0].metrics[0].name = f"metric {number}"
-        for group in (*spans.resource_spans, *metrics.resource_metrics):
+        groups: list[Any] = [*spans.resource_spans, *metrics.resource_metrics]
+        for group in groups:
             group.resource.attributes.add(key="tenant.id").value.string_value = mark
         requests += [spans, metrics]
     assert write(writer, *requests) == [Accepted()] * 100
@@ -283,7 +284,9 @@ def test_a_tenants_flood_does_not_use_up_the_limit_of_another(database: str, gua
     assert write(writer, *flood) == [Accepted()] * 30
     assert write(writer, *modest) == [Accepted()] * 4
     writer.close()
-    query = "SELECT DISTINCT service_name, scope_name FROM otel.spans WHERE resource_attributes ->> 'tenant.id' = 'modest'"
+    query = (
+        "SELECT DISTINCT service_name, scope_name FROM otel.spans WHERE resource_attributes ->> 'tenant.id' = 'modest'"
+    )
     assert {(row["service_name"], row["scope_name"]) for row in rows(database, query)} == {
         (f"s{number}", f"scope of s{number}") for number in range(25, 29)
     }

@@ -49,7 +49,7 @@ def _older(dsn: str) -> None:
             )
         week = "date_bin('7 days', %s, timestamptz '2024-01-01 00:00:00+00')"
         connection.execute(
-            "INSERT INTO _otel.flow_parts (week, trace_id, start_time, start_time_unix_nano, end_time_unix_nano, "  # noqa: S608
+            "INSERT INTO _otel.flow_parts (week, trace_id, start_time, start_time_unix_nano, end_time_unix_nano, "
             f"span_count, error_count, services) VALUES ({week}, %s, %s, %s, %s, 3, 0, '{{shop}}')",
             [rows.NOON, FLOW, rows.NOON, start, start + rows.MS],
         )

@@ -34,7 +34,9 @@ def filled(cluster: Cluster, migrated: str) -> Iterator[str]:
         connection.cursor() as cursor,
     ):
         connection.execute("SET timezone = 'UTC'")
-        connection.execute("INSERT INTO _otel.tenant_ids (hash, name) VALUES (gen_random_uuid(), 'a'), (gen_random_uuid(), 'b')")
+        connection.execute(
+            "INSERT INTO _otel.tenant_ids (hash, name) VALUES (gen_random_uuid(), 'a'), (gen_random_uuid(), 'b')"
+        )
         connection.execute("CREATE ROLE plans_a LOGIN IN ROLE otelgres_tenant")
         connection.execute("INSERT INTO _otel.tenants VALUES ('plans_a', 'a')")
         for tenant_id, traces, tag in ((1, 12, "a"), (2, 120, "b")):
@@ -74,8 +76,8 @@ def test_every_view_has_one_for_tenants_or_a_reason(filled: str) -> None:
         "WHERE table_schema = %s GROUP BY 1"
     )
     with psycopg.connect(filled) as connection:
-        whole = dict(connection.execute(columns, ["otel"]).fetchall())
-        own = dict(connection.execute(columns, ["otel_tenant"]).fetchall())
+        whole: dict[str, list[str]] = dict(connection.execute(columns, ["otel"]).fetchall())
+        own: dict[str, list[str]] = dict(connection.execute(columns, ["otel_tenant"]).fetchall())
         barriers = connection.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = 'otel_tenant'::regnamespace AND relkind = 'v' "
             "AND NOT 'security_barrier=true' = ANY (coalesce(reloptions, '{}'))"
@@ -87,10 +89,13 @@ def test_every_view_has_one_for_tenants_or_a_reason(filled: str) -> None:
     assert barriers == []
     assert set(whole) - set(own) == set(NOT_OF_TENANTS)
     assert set(own) - set(whole) == {"alerts"}  # a function in otel
-    assert {view: own[view] for view in own if view != "alerts"} == {view: whole[view] for view in own if view != "alerts"}
+    assert {view: own[view] for view in own if view != "alerts"} == {
+        view: whole[view] for view in own if view != "alerts"
+    }
     # What is read beside the tenant's rows has no rows of a tenant, or is found by its own rows.
     assert {table for _, table in private} <= {
-        "scopes", "metrics", "open_starts", "open_starts_checked", "pending_rollup_hours", "tenant_ids", "number_points",
+        "scopes", "metrics", "open_starts", "open_starts_checked", "pending_rollup_hours", "tenant_ids",
+        "number_points",
         "histogram_points", "exponential_histogram_points", "summary_points", "flow_parts",
     }  # fmt: skip
 
@@ -127,7 +132,9 @@ def _calls(connection: Connection) -> int:
 )
 def test_a_time_filter_reads_only_its_days(filled: str, view: str, column: str, table: str) -> None:
     since, until = DAY + timedelta(hours=1), DAY + timedelta(hours=18)
-    found = _as_tenant(filled, f"SELECT * FROM otel_tenant.{view} WHERE {column} >= '{since}' AND {column} < '{until}'", table)
+    found = _as_tenant(
+        filled, f"SELECT * FROM otel_tenant.{view} WHERE {column} >= '{since}' AND {column} < '{until}'", table
+    )
     extra = {DAY.date() - timedelta(days=1)} if view == "service_edges" else set()
     assert days(found) - extra == {DAY.date()}
 
@@ -142,13 +149,17 @@ def _as_tenant(dsn: str, query: str, table: str) -> list[Scan]:
 
 def test_flows_are_found_by_the_tenants_index(filled: str) -> None:
     since = DAY + timedelta(hours=1)
-    query = f"SELECT * FROM otel_tenant.flows WHERE start_time >= '{since}' AND start_time < '{since + timedelta(hours=1)}'"
+    query = (
+        f"SELECT * FROM otel_tenant.flows WHERE start_time >= '{since}' AND start_time < '{since + timedelta(hours=1)}'"
+    )
     found = _as_tenant(filled, query, "flow_parts")
     assert days(found) == {DAY.date() - timedelta(days=DAY.weekday())}
     assert sum(scan.rows for scan in found) <= 12
     # Without a filter all its own are read, because of the barrier; but none of others.
     found = _as_tenant(filled, "SELECT * FROM otel_tenant.flows ORDER BY start_time DESC LIMIT 5", "flow_parts")
-    assert {scan.index for scan in found if scan.index} <= {scan.index for scan in found if "tenant_id" in scan.condition}
+    assert {scan.index for scan in found if scan.index} <= {
+        scan.index for scan in found if "tenant_id" in scan.condition
+    }
     assert sum(scan.rows for scan in found) <= 12 * DAYS
 
 

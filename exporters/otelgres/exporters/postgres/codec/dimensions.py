@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from otelgres.exporters.batch import Signal
+from otelgres.exporters.postgres.codec import tenant
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from otelgres.exporters.postgres.codec.limits import Limits
@@ -25,7 +26,6 @@ _MOST: Final = 200_000
 ResourceKey: TypeAlias = tuple[bytes, bytes]  # Resource bytes, schema_url
 # InstrumentationScope bytes, schema_url and the tenant ("": none), so that the overflow of one tenant is not another's.
 ScopeKey: TypeAlias = tuple[bytes, bytes, str]
-_TENANT: Final = b"tenant.id"
 
 
 class MetricKey(NamedTuple):
@@ -137,16 +137,16 @@ def find_missing(signal: Signal, request: Any, known: Known, missing: Missing) -
             missing.repairs[row.tenant] += repairs
             if row.tenant:
                 known.tenants[resource] = row.tenant
-        tenant = known.tenants.get(resource, "")
+        owner = known.tenants.get(resource, "")
         for scope in scopes:
-            key = (scope.scope, scope.schema_url, tenant)
+            key = (scope.scope, scope.schema_url, owner)
             if key not in known.scopes and key not in missing.scopes:
-                missing.scopes[key] = scope_row(key, missing.repairs[tenant], missing.limits)
+                missing.scopes[key] = scope_row(key, missing.repairs[owner], missing.limits)
             if signal is Signal.METRICS:
                 for metric in scope.metrics:
-                    metric_key = metric_key_of(metric, tenant)
+                    metric_key = metric_key_of(metric, owner)
                     if metric_key and metric_key not in known.metrics and metric_key not in missing.metrics:
-                        missing.metrics[metric_key] = metric_row(metric_key, missing.repairs[tenant], missing.limits)
+                        missing.metrics[metric_key] = metric_row(metric_key, missing.repairs[owner], missing.limits)
 
 
 _DATA: Final = (
@@ -158,7 +158,7 @@ _DATA: Final = (
 )
 
 
-def metric_key_of(metric: Any, tenant: str) -> MetricKey | None:
+def metric_key_of(metric: Any, owner: str) -> MetricKey | None:
     """The key of a lazy Metric of a tenant; None if it has no data of a known type."""
     for name, number, has_temporality, has_monotonic in _DATA:
         if metric.HasField(name):
@@ -171,7 +171,7 @@ def metric_key_of(metric: Any, tenant: str) -> MetricKey | None:
                 data.aggregation_temporality if has_temporality else None,
                 data.is_monotonic if has_monotonic else None,
                 tuple(metric.metadata),
-                tenant,
+                owner,
             )
     return None
 
@@ -232,7 +232,7 @@ def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> Resource
     """The row of a resource. Raises ``MalformedError`` or protobuf's DecodeError for invalid bytes."""
     raw, schema_url = key
     resource = Resource.FromString(raw)
-    attributes, canonical, tenant = _marked(list(resource.attributes), repairs, AttributeCache(limits))
+    attributes, canonical, owner = _marked(list(resource.attributes), repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     refs = [_entity_ref(ref, repairs) for ref in resource.entity_refs]
     entity_refs = f"[{','.join(refs)}]" if refs else None
@@ -247,42 +247,17 @@ def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> Resource
         entity_refs,
         _text(schema_url, "schema_url", repaired, repairs),
         _repaired(repaired),
-        tenant,
+        owner,
     )
 
 
 def _marked(raws: list[bytes], repairs: Repairs, cache: AttributeCache) -> tuple[str, bytes, str]:
-    """As :func:`_attributes`, and the tenant: the last ``tenant.id`` if it is text, else "".
-
-    The limits do not apply to it: it is never cut or dropped, and no longer key takes its place by being cut.
-    """
-    marks = [raw for raw in raws if _TENANT in raw and _key(raw) == _TENANT]
-    key, mark = key_value(marks[-1], Repairs()) if marks else (b"", b"")
-    tenant = _tenant_of(mark) if marks else ""
-    if not tenant:
+    """As :func:`_attributes`, and the tenant, "" if there is none. The limits do not apply to its mark."""
+    mark = tenant.mark_of(raws)
+    if mark is None:
         return *_attributes(raws, repairs, cache), ""
-    others = [raw for raw in raws if raw is not marks[-1]] if len(marks) == 1 else raws
-    text, canonical = _attributes(others, repairs, cache, () if others is raws else ((key, mark),))
-    members = orjson.loads(text)
-    if members.pop(_TENANT.decode(), None) is not None:
-        text = orjson.dumps(members).decode()
-    return f'{{"tenant.id":{mark.decode()}{"," if members else ""}{text[1:]}', canonical, tenant
-
-
-def _tenant_of(value: bytes) -> str:
-    plain = orjson.loads(value)
-    if isinstance(plain, dict) and plain.keys() & {"$string", "$utf8"}:
-        # Text that PostgreSQL cannot store: its exact representation, so that two such tenants stay different.
-        return value.decode()
-    return plain if isinstance(plain, str) else ""
-
-
-def _key(raw: bytes) -> bytes:
-    key = b""
-    for number, wire, start, end in fields(raw):
-        if number == 1 and wire == 2:
-            key = raw[start:end]
-    return key
+    text, canonical = _attributes(mark.others, repairs, cache, mark.removed)
+    return tenant.with_mark(text, mark), canonical, mark.tenant
 
 
 def _entity_ref(ref: Any, repairs: Repairs) -> str:
