@@ -155,6 +155,19 @@ def test_each_sees_what_it_sent_and_the_sum_is_the_whole(
             span = (str(item["tenant"]), item["trace"], item["span"], now // 1_000_000_000 + item["at"])
             sent[item["tenant"]].add(span)
 
+    # What was refused, and in log records the key of the uid, which is longer than the limit.
+    lost: Counter[tuple[Any, ...]] = Counter()
+    for tenant, signal, _ in {(i["tenant"], i["signal"], _batch(i, now).payload) for i in items if i["refused"]}:
+        if signal is not Signal.LOGS:
+            lost[tenant, "refused"] += 1
+    for tenant, _ in {(i["tenant"], _batch(i, now).payload) for i in items if i["signal"] is Signal.LOGS}:
+        lost[tenant, "key_cut"] += limited
+    counted = connection.execute(
+        "SELECT tenant, CASE effect WHEN 'refused' THEN effect ELSE reason END, sum(count)::int FROM otel.losses "
+        "WHERE effect = 'refused' OR reason = 'key_cut' AND signal = 'logs' GROUP BY 1, 2"
+    ).fetchall()
+    assert {(tenant, what): count for tenant, what, count in counted} == +lost
+
     def check() -> None:
         whole = _ask(connection, None, COUNTS)[0]
         unmarked = _ask(connection, None, UNTENANTED)[0]
