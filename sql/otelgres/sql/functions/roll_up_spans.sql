@@ -12,13 +12,14 @@ DECLARE
     v_slot CONSTANT smallint := pg_backend_pid() % 64;
     v_most CONSTANT integer := 5000;
     v_overflow CONSTANT text := 'otelgres.statistics.overflow';
+    v_tenants boolean;  -- whether any has a tenant; if not, the parts of queries that are for tenants cost nothing
     v_first timestamptz;
     v_last timestamptz;
     v_new uuid[];
     v_first_new timestamptz;
     v_last_new timestamptz;
 BEGIN
-    SELECT min(start_time), max(start_time) INTO v_first, v_last FROM new_spans;
+    SELECT min(start_time), max(start_time), max(tenant_id) > 0 INTO v_first, v_last, v_tenants FROM new_spans;
     IF v_first IS NULL THEN
         RETURN NULL;
     END IF;
@@ -33,7 +34,7 @@ BEGIN
     END IF;
 
     WITH part AS (
-        SELECT trace_id, tenant_id,
+        SELECT trace_id,
                date_bin('7 days', start_time, v_epoch) AS week,
                resource_id,
                min(start_time) AS start_time,
@@ -43,7 +44,7 @@ BEGIN
                count(*) FILTER (WHERE status_code = 2) AS error_count,
                min(attributes ->> 'otelgres.flow.name') FILTER (WHERE role IS NOT NULL) AS flow_name
         FROM new_spans
-        GROUP BY 1, 2, 3, 4
+        GROUP BY 1, 2, 3
     ), flow AS (
         SELECT p.trace_id, p.tenant_id, p.week,
                min(p.start_time) AS start_time,
@@ -52,31 +53,34 @@ BEGIN
                sum(p.span_count)::bigint AS span_count,
                sum(p.error_count)::bigint AS error_count,
                min(p.flow_name) AS flow_name,
-               array_agg(DISTINCT r.service_name) AS services
+               array_agg(DISTINCT p.service_name) AS services
         FROM (
-            SELECT n.*, unnest(CASE n.owner WHEN 0 THEN '{0}' ELSE ARRAY[0, n.owner] END) AS tenant_id
-            FROM (SELECT trace_id, tenant_id AS owner, week, resource_id, start_time, start_time_unix_nano,
-                         end_time_unix_nano, span_count, error_count, flow_name FROM part) n
-        ) p JOIN _otel.resources r ON r.id = p.resource_id
+            SELECT p.*, 0 AS tenant_id, r.service_name FROM part p JOIN _otel.resources r ON r.id = p.resource_id
+            UNION ALL
+            SELECT p.*, r.tenant_id, r.service_name FROM part p JOIN _otel.resources r ON r.id = p.resource_id
+            WHERE v_tenants AND r.tenant_id <> 0
+        ) p
         GROUP BY 1, 2, 3
     ), root AS (
         SELECT DISTINCT ON (trace_id, tenant_id, week)
-               trace_id, tenant_id, week, start_time_unix_nano, status_code, span_id, name
+               trace_id, tenant_id, date_bin('7 days', start_time, v_epoch) AS week,
+               start_time_unix_nano, status_code, span_id, name
         FROM (
-            SELECT trace_id, unnest(CASE n.tenant_id WHEN 0 THEN '{0}' ELSE ARRAY[0, n.tenant_id] END) AS tenant_id,
-                   date_bin('7 days', start_time, v_epoch) AS week, start_time_unix_nano, status_code, span_id, name
-            FROM new_spans n
-            WHERE parent_span_id IS NULL
+            SELECT trace_id, 0 AS tenant_id, start_time, start_time_unix_nano, status_code, span_id, name
+            FROM new_spans WHERE parent_span_id IS NULL
+            UNION ALL
+            SELECT trace_id, tenant_id, start_time, start_time_unix_nano, status_code, span_id, name
+            FROM new_spans WHERE v_tenants AND tenant_id <> 0 AND parent_span_id IS NULL
         ) r
         ORDER BY trace_id, tenant_id, week, start_time_unix_nano, span_id
     ), path AS (
-        SELECT trace_id, tenant_id, week,
+        SELECT trace_id, tenant_id, date_bin('7 days', start_time, v_epoch) AS week,
                array_agg((start_time_unix_nano, name)::_otel.checkpoint ORDER BY start_time_unix_nano, name) AS checkpoints
         FROM (
-            SELECT trace_id, unnest(CASE n.tenant_id WHEN 0 THEN '{0}' ELSE ARRAY[0, n.tenant_id] END) AS tenant_id,
-                   date_bin('7 days', start_time, v_epoch) AS week, start_time_unix_nano, name
-            FROM new_spans n
-            WHERE role = 3
+            SELECT trace_id, 0 AS tenant_id, start_time, start_time_unix_nano, name FROM new_spans WHERE role = 3
+            UNION ALL
+            SELECT trace_id, tenant_id, start_time, start_time_unix_nano, name
+            FROM new_spans WHERE v_tenants AND tenant_id <> 0 AND role = 3
         ) c
         GROUP BY 1, 2, 3
     ), written AS (
@@ -117,8 +121,12 @@ BEGIN
 
     -- Names without end must not become rows without end: the operations that a tenant adds to a minute beyond v_most,
     -- for each writer, are counted as one. Stored ones are looked up in subqueries, so that each is an index scan.
-    WITH histogram AS MATERIALIZED (
-        SELECT g.*, r.service_name
+    WITH operation AS MATERIALIZED (
+        SELECT g.minute, _otel.operation_key(g.tenant_id, g.kind, g.role, g.name, r.service_name) AS key, g.tenant_id,
+               g.kind, g.role, sum(g.count) AS count, sum(g.error_count) AS error_count,
+               sum(g.duration_sum_ns) AS duration_sum_ns, min(g.duration_min_ns) AS duration_min_ns,
+               max(g.duration_max_ns) AS duration_max_ns, r.service_name, g.name,
+               array_agg(g.bucket ORDER BY g.bucket) AS buckets, array_agg(g.count ORDER BY g.bucket) AS counts
         FROM (
             SELECT date_bin('1 minute', start_time, v_epoch) AS minute, tenant_id, resource_id, name, kind, role,
                    _otel.latency_bucket(end_time_unix_nano - start_time_unix_nano) AS bucket,
@@ -131,12 +139,9 @@ BEGIN
             WHERE role IS DISTINCT FROM 3  -- a checkpoint has no duration
             GROUP BY 1, 2, 3, 4, 5, 6, 7
         ) g JOIN _otel.resources r ON r.id = g.resource_id
+        GROUP BY g.minute, g.tenant_id, r.service_name, g.name, g.kind, g.role
     ), added AS MATERIALIZED (
-        SELECT o.* FROM (
-            SELECT minute, tenant_id, service_name, name, kind, role,
-                   _otel.operation_key(tenant_id, kind, role, name, service_name) AS key
-            FROM histogram GROUP BY 1, 2, 3, 4, 5, 6
-        ) o
+        SELECT o.minute, o.tenant_id, o.key FROM operation o
         WHERE (SELECT true FROM _otel.span_stats t WHERE t.minute = o.minute AND t.key = o.key AND t.slot = v_slot) IS NULL
     ), used AS MATERIALIZED (
         SELECT a.minute, a.tenant_id, (
@@ -145,34 +150,29 @@ BEGIN
                 WHERE t.minute = a.minute AND t.slot = v_slot AND t.tenant_id = a.tenant_id LIMIT v_most
             ) u) AS count
         FROM (SELECT DISTINCT minute, tenant_id FROM added) a
-    ), beyond AS (
-        SELECT n.minute, n.tenant_id, n.service_name, n.name, n.kind, coalesce(n.role, 0) AS role
+    ), beyond AS MATERIALIZED (
+        SELECT n.minute, n.key
         FROM (
-            SELECT a.*, u.count + row_number() OVER (PARTITION BY a.minute, a.tenant_id ORDER BY a.key) AS place
+            SELECT a.minute, a.key,
+                   u.count + row_number() OVER (PARTITION BY a.minute, a.tenant_id ORDER BY a.key) AS place
             FROM added a JOIN used u USING (minute, tenant_id)
         ) n
         WHERE n.place > v_most
-    ), counted AS (
-        SELECT h.minute, h.tenant_id, h.bucket, h.count, h.error_count, h.duration_sum_ns, h.duration_min_ns,
-               h.duration_max_ns,
-               CASE WHEN b.minute IS NULL THEN h.kind ELSE 0 END AS kind,
-               CASE WHEN b.minute IS NULL THEN h.role END AS role,
-               CASE WHEN b.minute IS NULL THEN h.name ELSE v_overflow END AS name,
-               CASE WHEN b.minute IS NULL THEN h.service_name ELSE v_overflow END AS service_name
-        FROM histogram h
-        LEFT JOIN beyond b ON b.minute = h.minute AND b.tenant_id = h.tenant_id AND b.service_name = h.service_name
-            AND b.name = h.name AND b.kind = h.kind AND b.role = coalesce(h.role, 0)
     )
     INSERT INTO _otel.span_stats AS t (
         minute, key, tenant_id, slot, kind, role, count, error_count, duration_sum_ns, duration_min_ns, duration_max_ns,
         service_name, name, latency_buckets, latency_counts)
-    SELECT g.minute, _otel.operation_key(g.tenant_id, g.kind, g.role, g.name, g.service_name) AS key, g.tenant_id, v_slot,
-           g.kind, g.role, sum(g.count), sum(g.error_count), sum(g.duration_sum_ns), min(g.duration_min_ns),
-           max(g.duration_max_ns), g.service_name, g.name,
-           array_agg(g.bucket ORDER BY g.bucket), array_agg(g.count ORDER BY g.bucket)
-    FROM counted g
-    GROUP BY g.minute, g.tenant_id, g.service_name, g.name, g.kind, g.role
-    ORDER BY g.minute, key
+    SELECT o.minute, o.key, o.tenant_id, v_slot, o.kind, o.role, o.count, o.error_count, o.duration_sum_ns,
+           o.duration_min_ns, o.duration_max_ns, o.service_name, o.name, o.buckets, o.counts
+    FROM operation o
+    WHERE NOT EXISTS (SELECT FROM beyond b WHERE b.minute = o.minute AND b.key = o.key)
+    UNION ALL
+    SELECT o.minute, _otel.operation_key(o.tenant_id, 0, NULL, v_overflow, v_overflow), o.tenant_id, v_slot, 0, NULL,
+           sum(o.count), sum(o.error_count), sum(o.duration_sum_ns), min(o.duration_min_ns), max(o.duration_max_ns),
+           v_overflow, v_overflow, otel.array_concat(o.buckets), otel.array_concat(o.counts)
+    FROM operation o JOIN beyond b USING (minute, key)
+    GROUP BY o.minute, o.tenant_id
+    ORDER BY 1, 2
     ON CONFLICT (minute, key, slot) DO UPDATE SET
         count = t.count + excluded.count,
         error_count = t.error_count + excluded.error_count,
