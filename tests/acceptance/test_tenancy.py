@@ -21,6 +21,7 @@ from otelgres.exporters.otlp_json import request_to_json
 from otelgres.exporters.outcome import Invalid
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, rows, run_otelgres
+from tests.waiting import until
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -115,6 +116,23 @@ def test_what_a_tenants_token_sends_is_that_tenants(listeners: Listeners, way: s
         return [row["t"] for row in found]
 
     assert (tenants(unmarked), tenants(named), tenants(foreign)) == (["a"], ["a"], [])
+
+    losses = "SELECT tenant FROM otel.losses WHERE reason = 'tenant'"
+    assert until(lambda: rows(listeners.dsn, losses), "the loss")[0] == {"tenant": "a"}, "whose the loss was"
+
+
+def test_the_mark_comes_first_and_once() -> None:
+    mine = request()
+    attributes = mine.resource_spans[0].resource.attributes
+    for number in range(3000):
+        attributes.add(key=f"x{number}").value.int_value = number
+    for _ in range(2):
+        attributes.add(key="tenant.id").value.string_value = "t"
+    marked = ExportTraceServiceRequest.FromString(
+        with_tenant(Batch(Signal.TRACES, mine.SerializeToString()), "t").payload
+    )
+    keys = [one.key for one in marked.resource_spans[0].resource.attributes]
+    assert keys == ["tenant.id", "service.name", *(f"x{number}" for number in range(3000))]
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def test_series_that_are_too_many_share_one_and_ingest_goes_on(database: str, gu
     other.close()
 
 
-def test_resources_that_are_too_many_keep_their_service(database: str, guarded: Any) -> None:
+def test_resources_that_are_too_many_share_one(database: str, guarded: Any) -> None:
     writer, _ = guarded(resources=2)
     requests = []
     for number in range(6):
@@ -237,12 +237,79 @@ def test_resources_that_are_too_many_keep_their_service(database: str, guarded: 
         SELECT resource_attributes ? 'pod' AS own, service_name, count(*) AS n FROM otel.spans GROUP BY 1, 2 ORDER BY 1
     """
     assert rows(database, query) == [
-        {"own": False, "service_name": "crowd", "n": 4},
+        {"own": False, "service_name": "otelgres.overflow", "n": 4},
         {"own": True, "service_name": "crowd", "n": 2},
     ]
     assert losses(database) == {("repaired", "resource_overflow"): 4}
     with psycopg.connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM _otel.resources").fetchone() == (3,)
+
+
+@pytest.mark.parametrize("mark", ["", "t"])
+def test_a_flood_of_names_makes_few_rows(database: str, guarded: Any, mark: str) -> None:
+    writer, _ = guarded(resources=10, series=10)
+    requests: list[Any] = []
+    for number in range(50):
+        spans, metrics = trace("n", service=f"s{number}"), points(number)
+        spans.resource_spans[0].scope_spans[0].scope.name = f"scope {number}"
+        metrics.resource_metrics[0].scope_metrics[0].metrics[0].name = f"metric {number}"
+        groups: list[Any] = [*spans.resource_spans, *metrics.resource_metrics]
+        for group in groups:
+            group.resource.attributes.add(key="tenant.id").value.string_value = mark
+        requests += [spans, metrics]
+    assert write(writer, *requests) == [Accepted()] * 100
+    writer.close()
+    with psycopg.connect(database) as connection:
+        for table in ("resources", "scopes", "metrics", "series"):
+            # One overflow row each; a series has one for each metric, resource and scope.
+            (count,) = connection.execute(f"SELECT count(*) FROM _otel.{table}".encode()).fetchone() or (0,)
+            assert 10 <= count <= (21 if table == "series" else 11), table
+        tenants = connection.execute("SELECT DISTINCT attributes ->> 'tenant.id' FROM _otel.resources").fetchall()
+    # The overflow of no tenant is not marked.
+    assert {tenant for (tenant,) in tenants} <= ({mark} if mark else {mark, None})
+
+
+def test_a_tenants_flood_does_not_use_up_the_limit_of_another(database: str, guarded: Any) -> None:
+    writer, _ = guarded(resources=5)
+
+    def marked(tenant: str, service: str) -> Any:
+        request = trace("n", service=service)
+        request.resource_spans[0].scope_spans[0].scope.name = f"scope of {service}"
+        request.resource_spans[0].resource.attributes.add(key="tenant.id").value.string_value = tenant
+        return request
+
+    flood = [marked("flood", f"s{number}") for number in range(30)]
+    # The same scopes as some that are beyond the limit of the other.
+    modest = [marked("modest", f"s{number}") for number in range(25, 29)]
+    assert write(writer, *flood) == [Accepted()] * 30
+    assert write(writer, *modest) == [Accepted()] * 4
+    writer.close()
+    query = (
+        "SELECT DISTINCT service_name, scope_name FROM otel.spans WHERE resource_attributes ->> 'tenant.id' = 'modest'"
+    )
+    assert {(row["service_name"], row["scope_name"]) for row in rows(database, query)} == {
+        (f"s{number}", f"scope of s{number}") for number in range(25, 29)
+    }
+    found = rows(database, "SELECT DISTINCT tenant, reason FROM otel.losses")
+    assert {(row["tenant"], row["reason"]) for row in found} == {
+        ("flood", "resource_overflow"), ("flood", "scope_overflow"),
+    }  # fmt: skip
+
+
+def test_statistics_of_names_without_end_are_counted_as_one(database: str) -> None:
+    writer = PostgresWriter(database)
+    now = time.time_ns() // 60_000_000_000 * 60_000_000_000
+    for first in (0, 4000, 8000):
+        request = trace(*(f"GET /{number}" for number in range(first, first + 4000)), service="shop")
+        for span in (span for scope in request.resource_spans[0].scope_spans for span in scope.spans):
+            span.start_time_unix_nano, span.end_time_unix_nano = now, now + 1000
+        assert write(writer, request) == [Accepted()]
+    writer.close()
+    query = "SELECT name = 'otelgres.statistics.overflow' AS beyond, count(*) AS rows, sum(count)::int AS spans"
+    assert rows(database, f"{query} FROM otel.span_stats GROUP BY 1 ORDER BY 1") == [
+        {"beyond": False, "rows": 5000, "spans": 5000},
+        {"beyond": True, "rows": 1, "spans": 7000},
+    ]
 
 
 def test_a_request_sent_again_is_answered_as_the_first_time(database: str) -> None:

@@ -22,10 +22,10 @@ from tests.unit.test_lazy import ORIGINALS
 
 # The tables that hold dimensions, with the columns that are written.
 DIMENSIONS: Final = {
-    "resources": ResourceRow._fields,
+    "resources": (*ResourceRow._fields[:-1], "tenant_id"),
     "scopes": ScopeRow._fields,
     "metrics": MetricRow._fields,
-    "series": SeriesRow._fields,
+    "series": SeriesRow._fields[:-1],
 }
 POINTS: Final = ("number_points", "histogram_points", "exponential_histogram_points", "summary_points")
 
@@ -188,7 +188,7 @@ COLUMNS_OF: Final[dict[str, tuple[str, ...] | str]] = {
 BY_OFFSETS: Final = ("KeyValue", "AnyValue", "ArrayValue", "KeyValueList")
 
 # What the tables have beside what a sender said.
-OURS: Final = {"received_at", "first_seen", "id", "tenant"}
+OURS: Final = {"received_at", "first_seen", "id"}
 
 
 def test_every_field_has_a_column_or_a_reason() -> None:
@@ -260,11 +260,13 @@ def _full_group() -> Group:
             for metric in request.resource_metrics[0].scope_metrics[0].metrics:
                 for point in otlp_raw.points(metric):
                     point.start_time_unix_nano = (1 << 64) - 1
+        otlp_raw.resources(request)[0].resource.attributes.append(otlp_raw.attribute("tenant.id", "t"))
         batch = otlp_raw.batch(request)
         known, missing = Known(), Missing()
         lazy_request = parse(batch, known, missing)
         known.resources |= dict.fromkeys(missing.resources, 1)
         known.scopes |= dict.fromkeys(missing.scopes, 1)
+        known.tenant_ids |= dict.fromkeys(known.tenants.values(), 7)
         known.metrics |= {key: number for number, key in enumerate(missing.metrics)}
         assert add_rows(batch, lazy_request, known, Caches(), group).count == 0
     for table, place, _ in group.pending:

@@ -60,6 +60,7 @@ def test_every_column_of_spans(connection: Connection, ask: Ask) -> None:
         "dropped_events_count": 2,
         "dropped_links_count": 3,
         "repaired": {"name": "x"},
+        "tenant_id": 0,
     }
 
 

@@ -271,14 +271,14 @@ def test_a_series_is_the_same_after_any_other_series(before: list[Any], items: l
     cache = AttributeCache()
     raws = [item.SerializeToString() for item in items]
     key = SeriesKey(1, 2, 3, framed(b"\x3a", raws))
-    series_row(SeriesKey(1, 2, 3, framed(b"\x4a", [item.SerializeToString() for item in before])), Repairs(), cache)
-    fresh = series_row(key, Repairs(), AttributeCache())
-    assert series_row(key, Repairs(), cache) == series_row(key, Repairs(), cache) == fresh
-    turned = series_row(SeriesKey(1, 2, 3, framed(b"\x3a", raws[::-1])), Repairs(), cache)
+    series_row(SeriesKey(1, 2, 3, framed(b"\x4a", [item.SerializeToString() for item in before])), 0, Repairs(), cache)
+    fresh = series_row(key, 0, Repairs(), AttributeCache())
+    assert series_row(key, 0, Repairs(), cache) == series_row(key, 0, Repairs(), cache) == fresh
+    turned = series_row(SeriesKey(1, 2, 3, framed(b"\x3a", raws[::-1])), 0, Repairs(), cache)
     assert turned.hash == fresh.hash
 
 
 def test_a_series_stored_by_an_earlier_version_is_found() -> None:
     attributes = [raw.attribute("http.route", "/a"), raw.attribute("code", 200), raw.attribute("odd", "\0")]
     key = SeriesKey(1, 2, 3, framed(b"\x3a", [item.SerializeToString() for item in attributes]))
-    assert str(series_row(key, Repairs(), AttributeCache()).hash) == "5d7290d5-8707-577a-cb30-1cea24ed3b7f"
+    assert str(series_row(key, 0, Repairs(), AttributeCache()).hash) == "5d7290d5-8707-577a-cb30-1cea24ed3b7f"

@@ -58,6 +58,9 @@ HASH = "ab" * 32
         "- {name: a, scopes: [ingest], sha256: abcd}",
         "- {name: a, scopes: [ingest], sha256: otg_in_the_clear}",
         f"- {{name: a, scopes: [ingest], sha256: {HASH}, tenant: 5}}",
+        # Neither can be stored as the mark of a tenant.
+        f"- {{name: a, scopes: [ingest], sha256: {HASH}, tenant: ''}}",
+        f'- {{name: a, scopes: [ingest], sha256: {HASH}, tenant: "a\\0"}}',
         # An end that cannot be read must never mean "without end".
         f"- {{name: a, scopes: [ingest], sha256: {HASH}, expires: soon}}",
         f"- {{name: a, scopes: [ingest], sha256: {HASH}, expires: 90d}}",

@@ -143,3 +143,4 @@ class Rejected(Exception):  # noqa: N818 (named for what happened to the request
         self.reason = reason
         self.outcome = outcome
         self.sample = sample
+        self.tenant: str | None = None  # of the request's token

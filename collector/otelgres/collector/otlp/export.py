@@ -127,7 +127,7 @@ class Pipeline:
             reason = request.gone() or reason_of(outcome)
         except Rejected as rejected:
             outcome, reason = rejected.outcome, rejected.reason
-            self._note_loss(request.transport, request.signal, reason, rejected.sample)
+            self._note_loss(request.transport, request.signal, reason, rejected.sample, rejected.tenant)
         except asyncio.CancelledError:
             if gone := request.gone():
                 reason = gone
@@ -158,14 +158,20 @@ class Pipeline:
     async def _export(self, request: Request) -> Outcome:
         credentials = request.credentials()
         principal = self.authenticate(credentials, TokenScope.INGEST)
-        sender = sender_of(principal, credentials.address)
+        tenant = principal.tenant if principal is not None else None
+        try:
+            return await self._export_for(tenant, sender_of(principal, credentials.address), request)
+        except Rejected as rejected:
+            rejected.tenant = tenant
+            raise
+
+    async def _export_for(self, tenant: str | None, sender: str, request: Request) -> Outcome:
         signal = request.signal
         try:
             batch = Batch(signal, await self._decoded_in_turn(signal, await request.body(sender), sender))
         finally:
             request.release()
         settled = partial(self.metrics.settled, request.transport, signal, count_items(batch))
-        tenant = principal.tenant if principal is not None else None
         for processor in self._processors:
             try:
                 batch = await processor.process(batch, tenant)
@@ -193,9 +199,11 @@ class Pipeline:
             return _decode(signal, body, self.max_bytes)
         return await asyncio.get_running_loop().run_in_executor(self._decoders, _decode, signal, body, self.max_bytes)
 
-    def _note_loss(self, transport: str, signal: Signal | None, reason: Reason, sample: str = "") -> None:
+    def _note_loss(
+        self, transport: str, signal: Signal | None, reason: Reason, sample: str = "", tenant: str | None = None
+    ) -> None:
         if reason.is_loss:
-            self._rejections.add(transport, signal or "any", reason, sample)
+            self._rejections.add(transport, signal or "any", reason, sample, tenant=tenant)
 
 
 def _decode(signal: Signal, body: Body, limit: int) -> bytes:

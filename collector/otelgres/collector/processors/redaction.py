@@ -42,11 +42,11 @@ class RedactionProcessor:
         self._lock = asyncio.Lock()
 
     async def process(self, batch: Batch, tenant: str | None) -> Batch:
-        """The redacted batch; the rules are the same for every ``tenant``. Raises Rejected."""
+        """The redacted batch; the rules are the same for every ``tenant``, who is told of the loss. Raises Rejected."""
         async with self._lock:
             batch, count = await asyncio.to_thread(self._redactor.redacted, batch)
         if count:
-            self._rejections.add("redaction", batch.signal, "redacted", count=count, effect="repaired")
+            self._rejections.add("redaction", batch.signal, "redacted", count=count, effect="repaired", tenant=tenant)
         return batch
 
 

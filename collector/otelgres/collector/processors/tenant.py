@@ -28,9 +28,10 @@ class TenantProcessor:
 
 
 def with_tenant(batch: Batch, tenant: str) -> Batch:
-    """The batch with ``tenant.id`` on every resource. Raises Rejected if a resource names another tenant.
+    """The batch with ``tenant.id`` first in every resource. Raises Rejected if a resource names another tenant.
 
-    Unknown fields are kept. Equal input gives equal output, so that a retried request is recognised.
+    First, and once: so no limit on attributes and no later attribute of the same name takes it away. Unknown fields are
+    kept. Equal input gives equal output, so that a retried request is recognised.
     """
     message, groups = _REQUESTS[batch.signal]
     try:
@@ -39,14 +40,18 @@ def with_tenant(batch: Batch, tenant: str) -> Batch:
         malformed = Invalid(f"the body is not an OTLP {batch.signal} request: {error}")
         raise Rejected(Reason.MALFORMED, malformed) from None
     for group in getattr(request, groups):
-        found = [one for one in group.resource.attributes if one.key == ATTRIBUTE]
-        for one in found:
-            if one.value.WhichOneof("value") != "string_value" or one.value.string_value != tenant:
+        attributes = group.resource.attributes
+        others = []
+        for one in attributes:
+            if one.key != ATTRIBUTE:
+                others.append(one)
+            elif one.value.WhichOneof("value") != "string_value" or one.value.string_value != tenant:
                 message = (
                     f"this token belongs to tenant {tenant!r}, but a resource has another {ATTRIBUTE}: "
                     "omit the attribute, or use that tenant's token"
                 )
                 raise Rejected(Reason.TENANT, Invalid(message), sample=message)
-        if not found:
-            group.resource.attributes.add(key=ATTRIBUTE).value.string_value = tenant
+        del attributes[:]
+        attributes.add(key=ATTRIBUTE).value.string_value = tenant
+        attributes.extend(others)
     return Batch(batch.signal, request.SerializeToString(deterministic=True))

@@ -124,6 +124,8 @@ def _token(entry: Any, number: int) -> Token:
     name, tenant = entry["name"], entry.get("tenant")
     if not isinstance(name, str) or not name or not isinstance(tenant, str | None):
         raise InvalidTokens(f"{where}: name and tenant must be text (use quotes)")
+    if tenant is not None and (not tenant or "\0" in tenant):
+        raise InvalidTokens(f"{where}: tenant must not be empty or contain U+0000")
     try:
         digest = bytes.fromhex(entry["sha256"])
         scopes = frozenset(TokenScope(scope) for scope in entry["scopes"])

@@ -5,6 +5,7 @@ of each contains all of them.
 """
 
 import asyncio
+import hashlib
 import os
 import socket
 import time
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import orjson
 import psycopg
@@ -84,6 +85,9 @@ class Publisher:
         if not taken:
             return
         try:
+            tenants = sorted({kind.tenant for kind, _, _ in taken if kind.tenant})
+            hashes = [UUID(bytes=hashlib.sha256(name.encode()).digest()[:16]) for name in tenants]
+            connection.execute(query("tenant_ids"), {"hash": hashes, "name": tenants})
             connection.execute(
                 query("add_losses"),
                 {
@@ -94,6 +98,8 @@ class Publisher:
                     "reason": [kind.reason for kind, _, _ in taken],
                     "detail": [None for _ in taken],
                     "sample": [sample or None for _, _, sample in taken],
+                    "tenant_id": [0 for _ in taken],
+                    "tenant": [kind.tenant for kind, _, _ in taken],
                 },
             )
         except psycopg.Error:

@@ -15,6 +15,7 @@ class RejectionKind(NamedTuple):
     source: str  # http, grpc, redaction …
     signal: str
     reason: str
+    tenant: str | None = None  # of the token
 
 
 class RejectionCounters:
@@ -26,13 +27,21 @@ class RejectionCounters:
         self._samples: dict[RejectionKind, str] = {}
 
     def add(
-        self, source: str, signal: str, reason: str, sample: str = "", *, count: int = 1, effect: str = "refused"
+        self,
+        source: str,
+        signal: str,
+        reason: str,
+        sample: str = "",
+        *,
+        count: int = 1,
+        effect: str = "refused",
+        tenant: str | None = None,
     ) -> None:
         """Adds to a count. ``sample`` must not be text from a client, which may be a secret."""
-        kind = RejectionKind(effect, source, signal, reason)
+        kind = RejectionKind(effect, source, signal, reason, tenant)
         with self._lock:
             if kind not in self._counts and len(self._counts) >= _KINDS:
-                kind = RejectionKind(effect, source, "any", "other")
+                kind = RejectionKind(effect, source, "any", "other", tenant)
             self._counts[kind] += count
             self._samples.setdefault(kind, sample[:_SAMPLE].replace("\0", "\ufffd"))
 
@@ -47,4 +56,4 @@ class RejectionCounters:
     def give_back(self, taken: list[tuple[RejectionKind, int, str]]) -> None:
         """Adds counts that ``take`` returned and that could not be written."""
         for kind, count, sample in taken:
-            self.add(kind.source, kind.signal, kind.reason, sample, count=count, effect=kind.effect)
+            self.add(kind.source, kind.signal, kind.reason, sample, count=count, effect=kind.effect, tenant=kind.tenant)

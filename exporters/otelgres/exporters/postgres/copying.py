@@ -10,6 +10,11 @@ from otelgres.exporters.postgres.codec.rows import Group, LossEntry
 
 # Rows per call that compares rows with the stored ones.
 _PORTION: Final = 500
+# The tenant of a row of a staging table ``s``.
+_OWN_TENANT: Final = "coalesce(s.tenant_id, 0)"
+_SERIES_TENANT: Final = (
+    "(SELECT r.tenant_id FROM _otel.series e JOIN _otel.resources r ON r.id = e.resource_id WHERE e.id = s.series_id)"
+)
 
 
 def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes]) -> None:
@@ -35,18 +40,20 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
     if duplicates:
         # In portions, because a jsonb value is limited to 256 MB.
         cursor.execute(
-            _statement(
-                "SELECT sum(_otel.other_content(%s, p.rows))::bigint FROM ("
-                "SELECT jsonb_agg(to_jsonb(s)) AS rows FROM ("
-                "SELECT s, (row_number() OVER () - 1) / %s AS portion FROM {stage} s) s GROUP BY portion) p",
-                table,
-                columns,
+            psql.SQL(
+                "SELECT p.tenant_id, sum(_otel.other_content(%s, p.rows))::bigint FROM ("
+                "SELECT s.tenant_id, jsonb_agg(to_jsonb(s.row)) AS rows FROM ("
+                "SELECT {tenant_id} AS tenant_id, s AS row, (row_number() OVER () - 1) / %s AS portion FROM {stage} s"
+                ") s GROUP BY s.tenant_id, s.portion) p GROUP BY 1"
+            ).format(
+                tenant_id=psql.SQL(_OWN_TENANT if "tenant_id" in columns else _SERIES_TENANT),
+                stage=psql.Identifier(f"stage_{table}"),
             ),
             (table, _PORTION),
         )
-        row = cursor.fetchone()
-        if row and row[0]:
-            group.losses.add(LossEntry("dropped", table, "same_key_other_content"), row[0])
+        for tenant_id, count in cursor.fetchall():
+            if count:
+                group.losses.add(LossEntry("dropped", table, "same_key_other_content", tenant_id), count)
     return duplicates
 
 

@@ -7,6 +7,7 @@ accepted batches are committed.
 import hashlib
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -104,7 +105,8 @@ class PostgresWriter:
         self._minute = 0
         self._caches = Caches(limits)
         # Repairs of dimension rows, which are committed before the group: kept until their loss counts are committed.
-        self._pending_losses = Repairs()
+        # By tenant id.
+        self._pending_losses: defaultdict[int, Repairs] = defaultdict(Repairs)
         self._partitions = Partitions(past_days, future_days)
         # Why the last write failed, and what to do about it.
         self.problem = ""
@@ -269,8 +271,10 @@ class PostgresWriter:
             except MalformedError as error:
                 answers[index] = _malformed(batch, error, group)
         if missing:
-            self._overflowed(dimension_store.resolve(connection, missing, self._known, self._guard), group)
-            self._pending_losses += missing.repairs
+            for beyond in dimension_store.resolve(connection, missing, self._known, self._guard):
+                self._overflowed(beyond, group)
+            for tenant, repairs in missing.repairs.items():
+                self._pending_losses[self._known.tenant_ids.get(tenant, 0)] += repairs
         for index, batch, request in parsed:
             try:
                 rejected_items = add_rows(batch, request, self._known, self._caches, group)
@@ -279,17 +283,17 @@ class PostgresWriter:
                 answers[index] = _malformed(batch, error, group)
         if group.pending:
             self._fill_series(connection, group)
-            self._pending_losses += group.series_repairs
-        for reason, count in self._pending_losses.items():
-            group.losses.add(LossEntry(effect_of(reason), "dimensions", reason), count)
+            for tenant_id, repairs in group.series_repairs.items():
+                self._pending_losses[tenant_id] += repairs
+        for tenant_id, repairs in self._pending_losses.items():
+            for reason, count in repairs.items():
+                group.losses.add(LossEntry(effect_of(reason), "dimensions", reason, tenant_id), count)
         return group, answers
 
     def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
-        ids: dict[Any, int]
-        ids = self._known.resources if beyond.kind == "resource_overflow" else self._known.series
-        self._overflow_ids += [(ids, key) for key in beyond.keys]
-        if beyond.keys:
-            group.losses.add(LossEntry("repaired", "dimensions", beyond.kind), len(beyond.keys))
+        for tenant_id, keys in beyond.keys.items():
+            self._overflow_ids += [(beyond.ids, key) for key in keys]
+            group.losses.add(LossEntry("repaired", "dimensions", beyond.reason, tenant_id), len(keys))
 
     def _fill_series(self, connection: psycopg.Connection[Any], group: Group) -> None:
         self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
@@ -313,6 +317,8 @@ class PostgresWriter:
                 "reason": [entry.reason for entry in entries],
                 "detail": [None] * len(entries),
                 "sample": [losses.samples[entry] or None for entry in entries],
+                "tenant_id": [entry.tenant_id for entry in entries],
+                "tenant": [None] * len(entries),
             },
         )
 

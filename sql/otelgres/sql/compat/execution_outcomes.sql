@@ -7,7 +7,7 @@ SELECT p.trace_id AS execution_id,
        p.root_span_id IS NOT NULL AS ended,
        CASE WHEN p.root_span_id IS NOT NULL THEN p.root_status_code IS DISTINCT FROM 2 END AS succeeded,
        (p.end_time_unix_nano - p.start_time_unix_nano)::double precision / 1e9 AS seconds
-FROM _otel.flow_parts p
+FROM _otel.flow_rows p
 WHERE NOT p.linked AND p.flow_name IS NOT NULL
 UNION ALL
 SELECT f.trace_id, f.start_time, f.flow_name, f.root_span_id IS NOT NULL,

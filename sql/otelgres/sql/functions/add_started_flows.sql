@@ -16,7 +16,8 @@ BEGIN
     FROM _otel.logs l
     WHERE l.event_name = 'otelgres.span.start' AND l.time > now() - p_since AND l.time < now() - interval '1 minute'
         AND l.attributes ->> 'otelgres.type' = 'flow' AND l.attributes ->> 'otelgres.flow.name' <> ''
-        AND NOT EXISTS (SELECT FROM _otel.flow_parts f WHERE f.trace_id = l.trace_id);
+        AND NOT EXISTS (
+            SELECT FROM _otel.flow_parts f WHERE f.trace_id = l.trace_id AND f.tenant_id = coalesce(l.tenant_id, 0));
     IF v_new IS NULL THEN
         RETURN 0;
     END IF;
@@ -25,20 +26,25 @@ BEGIN
     LOCK TABLE ONLY _otel.lock_flow_parts IN EXCLUSIVE MODE;
     WITH entered AS (
         INSERT INTO _otel.flow_parts (
-            week, trace_id, start_time, start_time_unix_nano, end_time_unix_nano, span_count, error_count, flow_name, services)
-        SELECT date_bin('7 days', min(l.time), v_epoch), l.trace_id, min(l.time), min(l.time_unix_nano),
+            week, trace_id, tenant_id, start_time, start_time_unix_nano, end_time_unix_nano, span_count, error_count,
+            flow_name, services)
+        SELECT date_bin('7 days', min(l.time), v_epoch), l.trace_id, l.tenant_id, min(l.time), min(l.time_unix_nano),
                min(l.time_unix_nano), 0, 0, min(l.attributes ->> 'otelgres.flow.name'),
-               array_agg(DISTINCT r.service_name)
-        FROM _otel.logs l JOIN _otel.resources r ON r.id = l.resource_id
-        WHERE l.event_name = 'otelgres.span.start' AND l.trace_id = ANY (v_new)
-            AND l.time > now() - p_since AND l.time < now() - interval '1 minute'
-            AND NOT EXISTS (SELECT FROM _otel.flow_parts f WHERE f.trace_id = l.trace_id)
-        GROUP BY l.trace_id
-        ORDER BY l.trace_id
+               array_agg(DISTINCT l.service_name)
+        FROM (
+            SELECT n.trace_id, n.time, n.time_unix_nano, n.attributes, r.service_name,
+                   unnest(CASE WHEN n.tenant_id IS NULL THEN '{0}' ELSE ARRAY[0, n.tenant_id] END) AS tenant_id
+            FROM _otel.logs n JOIN _otel.resources r ON r.id = n.resource_id
+            WHERE n.event_name = 'otelgres.span.start' AND n.trace_id = ANY (v_new)
+                AND n.time > now() - p_since AND n.time < now() - interval '1 minute'
+        ) l
+        WHERE NOT EXISTS (SELECT FROM _otel.flow_parts f WHERE f.trace_id = l.trace_id AND f.tenant_id = l.tenant_id)
+        GROUP BY l.trace_id, l.tenant_id
+        ORDER BY l.trace_id, l.tenant_id
         ON CONFLICT DO NOTHING
-        RETURNING trace_id
+        RETURNING trace_id, tenant_id
     )
-    SELECT array_agg(trace_id) INTO v_new FROM entered;
+    SELECT array_agg(trace_id) INTO v_new FROM entered WHERE tenant_id = 0;
     RETURN coalesce(cardinality(v_new), 0);
 END
 $$;

@@ -28,13 +28,14 @@ DECLARE
     v_high bigint;
 BEGIN
     WITH numbered AS MATERIALIZED (
-        SELECT row_number() OVER (ORDER BY e.end_ns, s.start_time_unix_nano DESC, s.span_id DESC, s.start_time DESC)::integer AS i,
-               s.span_id, s.parent_span_id, s.start_time_unix_nano AS start_ns, e.end_ns
+        SELECT row_number() OVER (ORDER BY e.end_ns, s.start_time_unix_nano DESC, s.span_id DESC, s.start_time DESC, s.tenant_id)::integer AS i,
+               s.span_id, s.parent_span_id, s.tenant_id, s.start_time_unix_nano AS start_ns, e.end_ns
         FROM otel.spans s
         CROSS JOIN LATERAL (SELECT greatest(s.end_time_unix_nano, s.start_time_unix_nano) AS end_ns) e
         WHERE s.flow_id = p_trace_id
     ), parent AS MATERIALIZED (
-        SELECT DISTINCT ON (p.span_id) p.span_id, p.i FROM numbered p ORDER BY p.span_id, p.start_ns, p.i
+        SELECT DISTINCT ON (p.span_id, p.tenant_id) p.span_id, p.tenant_id, p.i FROM numbered p
+        ORDER BY p.span_id, p.tenant_id, p.start_ns, p.i
     )
     SELECT array_agg(parent.i ORDER BY c.i), array_agg(c.start_ns ORDER BY c.i), array_agg(c.end_ns ORDER BY c.i), count(*),
            coalesce(
@@ -43,7 +44,7 @@ BEGIN
                max(c.i) FILTER (WHERE parent.i IS NULL),
                max(c.i))
     INTO v_parents, v_starts, v_ends, v_count, v_root
-    FROM numbered c LEFT JOIN parent ON parent.span_id = c.parent_span_id;
+    FROM numbered c LEFT JOIN parent ON parent.span_id = c.parent_span_id AND parent.tenant_id = c.tenant_id;
     IF v_count = 0 THEN
         RETURN;
     END IF;
@@ -99,7 +100,7 @@ BEGIN
 
     RETURN QUERY
     WITH numbered AS MATERIALIZED (
-        SELECT row_number() OVER (ORDER BY e.end_ns, s.start_time_unix_nano DESC, s.span_id DESC, s.start_time DESC)::integer AS i,
+        SELECT row_number() OVER (ORDER BY e.end_ns, s.start_time_unix_nano DESC, s.span_id DESC, s.start_time DESC, s.tenant_id)::integer AS i,
                s.span_id, s.parent_span_id, s.name, s.service_name, s.kind
         FROM otel.spans s
         CROSS JOIN LATERAL (SELECT greatest(s.end_time_unix_nano, s.start_time_unix_nano) AS end_ns) e

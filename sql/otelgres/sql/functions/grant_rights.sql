@@ -1,7 +1,5 @@
 -- Grants the rights of the group roles, and takes all others from PUBLIC and from them; called whenever functions and
--- views are applied. By default every role may execute every function and use every type. If the migrating role may do
--- so, otelgres_owner becomes the owner of all objects: SECURITY DEFINER functions of a superuser would run with its
--- rights.
+-- views are applied. By default every role may execute every function and use every type.
 --   writer  inserts rows. It reads the hashes and ids of dimensions and the digests, nothing else, and has no UPDATE or
 --           DELETE. Roll-ups, partitions and retention are done by functions of the owner.
 --   reader  the views and functions of otel and compat.
@@ -18,29 +16,6 @@ DECLARE
         SELECT concat_ws(', ', 'PUBLIC', string_agg(rolname, ', ')) FROM pg_roles
         WHERE rolname IN ('otelgres_writer', 'otelgres_reader', 'otelgres_tenant'));
 BEGIN
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'otelgres_owner')
-        AND EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper)
-    THEN
-        FOR v_line IN
-            SELECT format('ALTER SCHEMA %I OWNER TO otelgres_owner', n.nspname) FROM pg_namespace n
-            WHERE n.oid = ANY (v_owned) AND pg_get_userbyid(n.nspowner) <> 'otelgres_owner'
-            UNION ALL
-            SELECT format('ALTER TABLE %s OWNER TO otelgres_owner', c.oid::regclass) FROM pg_class c
-            WHERE c.relnamespace = ANY (v_owned) AND c.relkind IN ('r', 'p', 'v')
-                AND pg_get_userbyid(c.relowner) <> 'otelgres_owner'
-            UNION ALL
-            SELECT format('ALTER ROUTINE %s OWNER TO otelgres_owner', p.oid::regprocedure) FROM pg_proc p
-            WHERE p.pronamespace = ANY (v_owned) AND pg_get_userbyid(p.proowner) <> 'otelgres_owner'
-            UNION ALL
-            SELECT format('ALTER TYPE %s OWNER TO otelgres_owner', t.oid::regtype) FROM pg_type t
-            LEFT JOIN pg_class c ON c.oid = t.typrelid
-            WHERE t.typnamespace = ANY (v_owned) AND t.typtype IN ('c', 'd', 'e') AND coalesce(c.relkind, 'c') = 'c'
-                AND pg_get_userbyid(t.typowner) <> 'otelgres_owner'
-        LOOP
-            EXECUTE v_line;
-        END LOOP;
-    END IF;
-
     FOR v_line IN
         SELECT format('REVOKE ALL ON %s %s FROM %s', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
                       c.oid::regclass, v_others)
@@ -62,8 +37,12 @@ BEGIN
         GRANT USAGE ON SCHEMA _otel TO otelgres_writer;
         GRANT INSERT ON _otel.spans, _otel.logs, _otel.number_points, _otel.histogram_points,
             _otel.exponential_histogram_points, _otel.summary_points, _otel.digests, _otel.losses, _otel.resources,
-            _otel.scopes, _otel.metrics, _otel.series TO otelgres_writer;
+            _otel.scopes, _otel.metrics, _otel.series, _otel.tenant_ids TO otelgres_writer;
         GRANT SELECT (id, hash) ON _otel.resources, _otel.scopes, _otel.metrics, _otel.series TO otelgres_writer;
+        -- Whose a row is.
+        GRANT SELECT (resource_id) ON _otel.series TO otelgres_writer;
+        GRANT SELECT (tenant_id) ON _otel.resources TO otelgres_writer;
+        GRANT SELECT ON _otel.tenant_ids TO otelgres_writer;
         GRANT SELECT ON _otel.digests, _otel.identity, _otel.migrations, _otel.repeatable_migrations, _otel.partitioned
             TO otelgres_writer;
         GRANT EXECUTE ON FUNCTION
@@ -128,14 +107,7 @@ BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'otelgres_tenant') THEN
         GRANT USAGE ON SCHEMA otel_tenant TO otelgres_tenant;
         GRANT SELECT ON ALL TABLES IN SCHEMA otel_tenant TO otelgres_tenant;
-        GRANT EXECUTE ON FUNCTION
-            -- Called by the views, with the rights of whoever reads them.
-            _otel.current_tenant(),
-            _otel.number_of(text),
-            _otel.span_kind(integer),
-            _otel.span_status(integer),
-            _otel.time_of(bigint)
-            TO otelgres_tenant;
+        PERFORM _otel.grant_tenant_rights();
     END IF;
 END
 $$;

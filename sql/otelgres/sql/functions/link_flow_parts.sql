@@ -10,9 +10,9 @@ DECLARE
 BEGIN
     SELECT array_agg(s.trace_id) INTO v_split
     FROM (
-        SELECT o.trace_id FROM _otel.flow_parts o
+        SELECT DISTINCT o.trace_id FROM _otel.flow_parts o
         WHERE o.trace_id = ANY (p_traces) AND (o.week < p_last OR o.week >= p_first + interval '7 days')
-        GROUP BY o.trace_id
+        GROUP BY o.trace_id, o.tenant_id
         HAVING count(*) > 1 OR p_first = p_last
     ) s;
     IF v_split IS NOT NULL THEN

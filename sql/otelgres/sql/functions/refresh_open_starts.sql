@@ -15,18 +15,20 @@ BEGIN
     DELETE FROM _otel.open_starts o
     WHERE EXISTS (
             SELECT FROM _otel.spans s
-            WHERE s.trace_id = o.trace_id AND s.span_id = o.span_id AND s.start_time = o.time)
+            WHERE s.trace_id = o.trace_id AND s.span_id = o.span_id AND s.tenant_id = o.tenant_id
+                AND s.start_time = o.time)
         -- The start record was dropped with its day.
         OR NOT EXISTS (SELECT FROM _otel.logs l WHERE l.trace_id = o.trace_id AND l.time = o.time);
     IF v_until > v_since THEN
-        INSERT INTO _otel.open_starts (time, trace_id, span_id)
-        SELECT l.time, l.trace_id, l.span_id
+        INSERT INTO _otel.open_starts (time, trace_id, span_id, tenant_id)
+        SELECT l.time, l.trace_id, l.span_id, coalesce(l.tenant_id, 0)
         FROM _otel.logs l
         WHERE l.event_name = 'otelgres.span.start' AND l.received_at > v_since AND l.received_at <= v_until
             AND l.trace_id IS NOT NULL AND l.span_id IS NOT NULL
             AND NOT EXISTS (
                 SELECT FROM _otel.spans s
-                WHERE s.trace_id = l.trace_id AND s.span_id = l.span_id AND s.start_time = l.time)
+                WHERE s.trace_id = l.trace_id AND s.span_id = l.span_id AND s.tenant_id = coalesce(l.tenant_id, 0)
+                    AND s.start_time = l.time)
         ON CONFLICT DO NOTHING;
         UPDATE _otel.open_starts_checked SET until = v_until;
     END IF;

@@ -21,16 +21,16 @@ DECLARE
     v_at integer;
     v_child integer;
 BEGIN
-    -- For a duplicate span id the children belong to the earlier span.
+    -- For a duplicate span id the children belong to the earlier span, but never to one of another tenant.
     WITH numbered AS MATERIALIZED (
-        SELECT row_number() OVER (ORDER BY s.start_time_unix_nano, s.span_id, s.start_time)::integer AS i,
-               s.span_id, s.parent_span_id
+        SELECT row_number() OVER (ORDER BY s.start_time_unix_nano, s.span_id, s.start_time, s.tenant_id)::integer AS i,
+               s.span_id, s.parent_span_id, s.tenant_id
         FROM otel.spans s WHERE s.flow_id = p_trace_id
     ), parent AS MATERIALIZED (
-        SELECT p.span_id, min(p.i) AS i FROM numbered p GROUP BY p.span_id
+        SELECT p.span_id, p.tenant_id, min(p.i) AS i FROM numbered p GROUP BY p.span_id, p.tenant_id
     )
     SELECT array_agg(parent.i ORDER BY c.i), count(*) INTO v_parents, v_count
-    FROM numbered c LEFT JOIN parent ON parent.span_id = c.parent_span_id;
+    FROM numbered c LEFT JOIN parent ON parent.span_id = c.parent_span_id AND parent.tenant_id = c.tenant_id;
     IF v_count = 0 THEN
         RETURN;
     END IF;
@@ -72,11 +72,11 @@ BEGIN
 
     RETURN QUERY
     WITH numbered AS MATERIALIZED (
-        SELECT row_number() OVER (ORDER BY s.start_time_unix_nano, s.span_id, s.start_time)::integer AS i, s.*,
+        SELECT row_number() OVER (ORDER BY s.start_time_unix_nano, s.span_id, s.start_time, s.tenant_id)::integer AS i, s.*,
                min(s.start_time_unix_nano) OVER () AS first_unix_nano
         FROM otel.spans s WHERE s.flow_id = p_trace_id
     ), timing AS MATERIALIZED (
-        SELECT t.span_id, t.start_time_unix_nano, t.self_ms FROM otel.phase_timing t WHERE t.flow_id = p_trace_id
+        SELECT t.span_id, t.start_time_unix_nano, t.tenant_id, t.self_ms FROM otel.phase_timing t WHERE t.flow_id = p_trace_id
     )
     SELECT o.n::integer, o.depth, repeat('  ', least(o.depth, 100)) || s.name,
            s.span_id, s.parent_span_id, s.name, s.service_name, s.kind, s.start_time,
@@ -84,7 +84,7 @@ BEGIN
            greatest(s.duration_ms, 0), coalesce(t.self_ms, 0), s.status_code
     FROM unnest(v_order, v_order_depths) WITH ORDINALITY AS o (i, depth, n)
     JOIN numbered s ON s.i = o.i
-    LEFT JOIN timing t ON t.span_id = s.span_id AND t.start_time_unix_nano = s.start_time_unix_nano
+    LEFT JOIN timing t ON t.span_id = s.span_id AND t.tenant_id = s.tenant_id AND t.start_time_unix_nano = s.start_time_unix_nano
     ORDER BY o.n;
 END
 $$;

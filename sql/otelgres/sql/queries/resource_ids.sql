@@ -3,14 +3,14 @@ WITH given AS (
     SELECT * FROM unnest(
         %(hash)s::uuid[], %(service_name)s::text[], %(service_namespace)s::text[], %(service_instance_id)s::text[],
         %(attributes)s::jsonb[], %(dropped_attributes_count)s::bigint[], %(entity_refs)s::jsonb[], %(schema_url)s::text[],
-        %(repaired)s::jsonb[]
+        %(repaired)s::jsonb[], %(tenant)s::text[]
     ) WITH ORDINALITY AS g (hash, service_name, service_namespace, service_instance_id, attributes,
-                            dropped_attributes_count, entity_refs, schema_url, repaired, position)
+                            dropped_attributes_count, entity_refs, schema_url, repaired, tenant, position)
 ), added AS (
     INSERT INTO _otel.resources (hash, service_name, service_namespace, service_instance_id, attributes,
-                                 dropped_attributes_count, entity_refs, schema_url, repaired)
+                                 dropped_attributes_count, entity_refs, schema_url, repaired, tenant_id)
     SELECT hash, service_name, service_namespace, service_instance_id, attributes, dropped_attributes_count, entity_refs,
-           schema_url, repaired
+           schema_url, repaired, coalesce((SELECT t.id FROM _otel.tenant_ids t WHERE t.name = g.tenant), 0)
     FROM given g
     WHERE NOT EXISTS (SELECT FROM _otel.resources r WHERE r.hash = g.hash)
     ORDER BY hash

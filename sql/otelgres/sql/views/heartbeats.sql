@@ -1,4 +1,4 @@
--- The latest heartbeat of each sender, limited to two days, which reads only a small part of the index.
+-- The latest heartbeat of each sender (the same name is another sender in another tenant), limited to two days, which reads only a small part of the index.
 CREATE OR REPLACE VIEW otel.heartbeats AS
 SELECT h.source_system,
        h.service_name,
@@ -8,17 +8,17 @@ SELECT h.source_system,
        now() - h.last_time > make_interval(secs => 2 * h.seconds) AS missed,
        h.stats
 FROM (
-    SELECT DISTINCT ON (s.source_system) s.*
+    SELECT DISTINCT ON (s.source_system, s.tenant_id) s.*
     FROM (
         SELECT coalesce(l.attributes ->> 'source_system', r.service_name) AS source_system, r.service_name,
-               l.time AS last_time,
+               l.tenant_id, l.time AS last_time,
                -- Limited to the range of an interval, so that an invalid value of one sender does not fail the view.
                least(greatest(coalesce(_otel.number_of(l.attributes ->> 'otelgres.heartbeat.interval'), 60), 0), 1e7) AS seconds,
                coalesce(l.body_value, '{}') AS stats
         FROM _otel.logs l LEFT JOIN _otel.resources r ON r.id = l.resource_id
         WHERE l.event_name = 'otelgres.heartbeat' AND l.time > now() - interval '2 days'
     ) s
-    ORDER BY s.source_system, s.last_time DESC
+    ORDER BY s.source_system, s.tenant_id, s.last_time DESC
 ) h;
 
 COMMENT ON VIEW otel.heartbeats IS

@@ -1,4 +1,4 @@
--- Rolled-up hours from hour_stats; hours whose minutes have changed since (always the current one) from span_stats.
+-- Rolled-up hours from hour_rows; hours whose minutes have changed since (always the current one) from span_stats.
 CREATE OR REPLACE VIEW otel.hour_stats AS
 SELECT g.hour,
        g.service_name,
@@ -17,7 +17,7 @@ SELECT g.hour,
 FROM (
     SELECT h.hour, h.service_name, h.name, h.kind, h.role, h.count, h.error_count, h.duration_sum_ns,
            h.duration_min_ns, h.duration_max_ns, h.latency_buckets, h.latency_counts
-    FROM _otel.hour_stats h
+    FROM _otel.hour_rows h
     WHERE NOT EXISTS (SELECT FROM _otel.pending_rollup_hours l WHERE l.hour = h.hour)
     UNION ALL
     SELECT c.hour, s.service_name, s.name, s.kind, s.role, s.count, s.error_count, s.duration_sum_ns,

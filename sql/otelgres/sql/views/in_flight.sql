@@ -32,21 +32,22 @@ FROM (
            l.resource_id,
            NOT EXISTS (
                SELECT FROM _otel.spans e
-               WHERE e.trace_id = l.trace_id AND e.span_id = l.span_id AND e.start_time = l.time
+               WHERE e.trace_id = l.trace_id AND e.span_id = l.span_id AND e.tenant_id = coalesce(l.tenant_id, 0)
+                   AND e.start_time = l.time
            ) AS open
     FROM (
-        SELECT n.time, n.time_unix_nano, n.trace_id, n.span_id, n.attributes, n.resource_id
+        SELECT n.time, n.time_unix_nano, n.trace_id, n.span_id, n.attributes, n.resource_id, n.tenant_id
         FROM _otel.logs n
         WHERE n.event_name = 'otelgres.span.start' AND n.received_at > (SELECT k.until FROM _otel.open_starts_checked k)
         UNION ALL
-        SELECT o.time, n.time_unix_nano, o.trace_id, o.span_id, n.attributes, n.resource_id
+        SELECT o.time, n.time_unix_nano, o.trace_id, o.span_id, n.attributes, n.resource_id, n.tenant_id
         FROM _otel.open_starts o
         CROSS JOIN LATERAL (
             -- LIMIT forces a lookup of each: without statistics the planner may read all starts for a few open ones.
-            SELECT s.time_unix_nano, s.attributes, s.resource_id, s.received_at
+            SELECT s.time_unix_nano, s.attributes, s.resource_id, s.tenant_id, s.received_at
             FROM _otel.logs s
             WHERE s.trace_id = o.trace_id AND s.time = o.time AND s.span_id = o.span_id
-                AND s.event_name = 'otelgres.span.start'
+                AND s.event_name = 'otelgres.span.start' AND coalesce(s.tenant_id, 0) = o.tenant_id
             LIMIT 1
         ) n
         WHERE n.received_at <= (SELECT k.until FROM _otel.open_starts_checked k)

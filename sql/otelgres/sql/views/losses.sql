@@ -1,6 +1,6 @@
 CREATE OR REPLACE VIEW otel.losses AS
-SELECT l.at, l.effect, l.source, l.signal, l.reason, l.count, l.detail, l.sample
-FROM _otel.losses l;
+SELECT l.at, l.effect, l.source, l.signal, l.reason, l.count, l.detail, l.sample, t.name AS tenant
+FROM _otel.losses l LEFT JOIN _otel.tenant_ids t ON t.id = l.tenant_id;
 
 COMMENT ON VIEW otel.losses IS 'Counts of everything refused, dropped or repaired.';
 COMMENT ON COLUMN otel.losses.at IS 'When it was recorded.';
@@ -12,3 +12,4 @@ COMMENT ON COLUMN otel.losses.reason IS 'Short constant text, suitable for GROUP
 COMMENT ON COLUMN otel.losses.count IS 'Number of items (of requests, for malformed requests).';
 COMMENT ON COLUMN otel.losses.detail IS 'Further details.';
 COMMENT ON COLUMN otel.losses.sample IS 'An example, truncated.';
+COMMENT ON COLUMN otel.losses.tenant IS 'The tenant whose data it was; NULL: none, or not known.';

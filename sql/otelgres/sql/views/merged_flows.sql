@@ -15,16 +15,16 @@ SELECT p.trace_id,
        CASE WHEN p.linked THEN w.root_status_code ELSE p.root_status_code END AS root_status_code,
        CASE WHEN p.linked THEN w.flow_name ELSE p.flow_name END AS flow_name,
        CASE WHEN p.linked THEN ARRAY(
-           SELECT s.name FROM _otel.flow_parts q CROSS JOIN unnest(q.services) AS s (name)
+           SELECT s.name FROM _otel.flow_rows q CROSS JOIN unnest(q.services) AS s (name)
            WHERE q.trace_id = p.trace_id AND q.linked
            GROUP BY s.name ORDER BY s.name
        ) ELSE p.services END AS services,
        CASE WHEN p.linked THEN ARRAY(
-           SELECT c FROM _otel.flow_parts q CROSS JOIN unnest(q.checkpoints) AS c
+           SELECT c FROM _otel.flow_rows q CROSS JOIN unnest(q.checkpoints) AS c
            WHERE q.trace_id = p.trace_id AND q.linked
            ORDER BY c
        ) ELSE p.checkpoints END AS checkpoints
-FROM _otel.flow_parts p
+FROM _otel.flow_rows p
 CROSS JOIN LATERAL (
     -- An aggregate without GROUP BY returns one row even if `p.linked` prevents it from reading anything.
     SELECT max(o.end_time_unix_nano) AS end_time_unix_nano,
@@ -37,9 +37,9 @@ CROSS JOIN LATERAL (
            (array_agg(o.root_status_code ORDER BY o.root_start_time_unix_nano, o.root_span_id)
                FILTER (WHERE o.root_span_id IS NOT NULL))[1] AS root_status_code,
            min(o.flow_name) AS flow_name
-    FROM _otel.flow_parts o
+    FROM _otel.flow_rows o
     WHERE p.linked AND o.trace_id = p.trace_id AND o.linked
 ) w
 WHERE NOT p.linked
-   OR NOT EXISTS (SELECT FROM _otel.flow_parts e WHERE e.trace_id = p.trace_id AND e.linked AND e.week < p.week);
+   OR NOT EXISTS (SELECT FROM _otel.flow_rows e WHERE e.trace_id = p.trace_id AND e.linked AND e.week < p.week);
 COMMENT ON VIEW _otel.merged_flows IS 'flow_parts, with the parts of flows that span several weeks merged.';

@@ -3,7 +3,7 @@
 -- comparing spans in pairs would be too slow for a flow with 10,000 spans.
 --
 -- In `t` each span appears twice: under its own id as a parent, under its parent's id as a child. So one sort groups
--- every parent with its children, without a join.
+-- every parent with its children, without a join. A span of another tenant is neither parent nor child.
 CREATE OR REPLACE VIEW otel.phase_timing AS
 SELECT f.trace_id AS flow_id,
        encode(uuid_send(f.trace_id), 'hex') AS trace_id,
@@ -20,31 +20,32 @@ SELECT f.trace_id AS flow_id,
            / nullif(f.end_time_unix_nano - f.start_time_unix_nano, 0) AS share,
        _otel.span_status(s.status_code) AS status,
        s.start_time_unix_nano,
-       f.start_time AS flow_start_time
+       f.start_time AS flow_start_time,
+       s.tenant_id
 FROM _otel.spans s
 JOIN _otel.merged_flows f ON f.trace_id = s.trace_id AND s.start_time BETWEEN f.start_time AND f.until
 JOIN LATERAL (
-    SELECT k.span_id, k.start_time,
+    SELECT k.span_id, k.tenant_id, k.start_time,
            coalesce(max(k.covered_ns) FILTER (WHERE NOT k.is_child), 0) AS covered_ns,
            coalesce(max(k.wait_ns) FILTER (WHERE k.is_child), 0) AS wait_ns
     FROM (
-        SELECT j.span_id, j.start_time, j.is_child,
+        SELECT j.span_id, j.tenant_id, j.start_time, j.is_child,
                -- The union of the children: each adds the part that extends beyond all earlier ones.
                sum(greatest(least(j.end_ns, j.parent_end_ns) - greatest(j.start_ns, j.parent_start_ns, j.reached_ns), 0))
-                   FILTER (WHERE j.is_child) OVER (PARTITION BY j.key)::bigint AS covered_ns,
+                   FILTER (WHERE j.is_child) OVER (PARTITION BY j.tenant_id, j.key)::bigint AS covered_ns,
                greatest(j.start_ns - coalesce(j.sibling_end_ns, j.parent_start_ns), 0) AS wait_ns
         FROM (
-            SELECT i.key, i.span_id, i.start_time, i.start_ns, i.end_ns, i.is_child,
-                   min(i.start_ns) FILTER (WHERE NOT i.is_child) OVER (PARTITION BY i.key) AS parent_start_ns,
-                   max(i.end_ns) FILTER (WHERE NOT i.is_child) OVER (PARTITION BY i.key) AS parent_end_ns,
+            SELECT i.key, i.span_id, i.tenant_id, i.start_time, i.start_ns, i.end_ns, i.is_child,
+                   min(i.start_ns) FILTER (WHERE NOT i.is_child) OVER (PARTITION BY i.tenant_id, i.key) AS parent_start_ns,
+                   max(i.end_ns) FILTER (WHERE NOT i.is_child) OVER (PARTITION BY i.tenant_id, i.key) AS parent_end_ns,
                    max(i.end_ns) FILTER (WHERE i.is_child) OVER (
-                       PARTITION BY i.key ORDER BY i.start_ns, i.span_id, i.is_child
+                       PARTITION BY i.tenant_id, i.key ORDER BY i.start_ns, i.span_id, i.is_child
                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached_ns,
                    max(i.end_ns) FILTER (WHERE i.is_child) OVER (
-                       PARTITION BY i.key ORDER BY i.start_ns
+                       PARTITION BY i.tenant_id, i.key ORDER BY i.start_ns
                        RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS sibling_end_ns
             FROM (
-                SELECT e.key, e.is_child, c.span_id, c.start_time,
+                SELECT e.key, e.is_child, c.span_id, c.tenant_id, c.start_time,
                        c.start_time_unix_nano AS start_ns,
                        greatest(c.end_time_unix_nano, c.start_time_unix_nano) AS end_ns
                 FROM _otel.spans c
@@ -57,8 +58,8 @@ JOIN LATERAL (
             ) i
         ) j
     ) k
-    GROUP BY k.span_id, k.start_time
-) t ON t.span_id = s.span_id AND t.start_time = s.start_time
+    GROUP BY k.span_id, k.tenant_id, k.start_time
+) t ON t.span_id = s.span_id AND t.tenant_id = s.tenant_id AND t.start_time = s.start_time
 LEFT JOIN _otel.resources r ON r.id = s.resource_id
 WHERE s.role IS DISTINCT FROM 3;
 
@@ -85,3 +86,4 @@ COMMENT ON COLUMN otel.phase_timing.share IS
 COMMENT ON COLUMN otel.phase_timing.status IS 'UNSET, OK or ERROR.';
 COMMENT ON COLUMN otel.phase_timing.start_time_unix_nano IS 'Start time in nanoseconds since 1970.';
 COMMENT ON COLUMN otel.phase_timing.flow_start_time IS 'Start time of the flow.';
+COMMENT ON COLUMN otel.phase_timing.tenant_id IS 'Number of the tenant; 0 if none.';

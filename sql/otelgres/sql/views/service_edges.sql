@@ -25,7 +25,7 @@ CROSS JOIN LATERAL (
     -- bounds on start_time limit the days searched, the order starts with the most likely one.
     SELECT o.kind, o.name, r.service_name
     FROM _otel.spans o JOIN _otel.resources r ON r.id = o.resource_id
-    WHERE o.trace_id = u.trace_id AND o.span_id = u.span_id
+    WHERE o.trace_id = u.trace_id AND o.span_id = u.span_id AND o.tenant_id = c.tenant_id
         AND o.start_time BETWEEN c.start_time - interval '24 hours' AND c.start_time + interval '1 hour'
     ORDER BY o.start_time DESC LIMIT 1
 ) p
@@ -37,7 +37,7 @@ WHERE c.role IS DISTINCT FROM 3
 
 COMMENT ON VIEW otel.service_edges IS
     'Calls between services: one row per span whose parent (for consumers also: whose linked span) belongs to another '
-    'service and started at most 24 hours earlier. Filter by start_time or flow_id; otel.service_map has totals.';
+    'service of the same tenant and started at most 24 hours earlier. Filter by start_time or flow_id; otel.service_map has totals.';
 COMMENT ON COLUMN otel.service_edges.start_time IS 'Start time of the called span.';
 COMMENT ON COLUMN otel.service_edges.caller IS 'The service of the parent or linked span.';
 COMMENT ON COLUMN otel.service_edges.callee IS 'The service that was called.';

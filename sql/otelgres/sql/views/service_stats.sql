@@ -1,4 +1,4 @@
--- Rolled-up hours from service_stats; the others (always the current one) from span_stats.
+-- Rolled-up hours from service_rows; the others (always the current one) from span_stats.
 CREATE OR REPLACE VIEW otel.service_stats AS
 SELECT g.minute,
        g.service_name,
@@ -26,7 +26,7 @@ FROM (
     FROM (
         SELECT t.minute, t.service_name, t.kind, t.count, t.error_count, t.duration_sum_ns, t.duration_min_ns,
                t.duration_max_ns, t.latency_buckets, t.latency_counts
-        FROM _otel.service_stats t
+        FROM _otel.service_rows t
         WHERE NOT EXISTS (
             SELECT FROM _otel.pending_rollup_hours l WHERE l.hour = date_bin('1 hour', t.minute, '2024-01-01 00:00:00+00'))
         UNION ALL

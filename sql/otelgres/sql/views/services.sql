@@ -11,8 +11,8 @@ SELECT r.service_name,
        least(h.quantiles[2], s.max_ms) AS p95_ms,
        r.instance_count
 FROM (
-    SELECT service_name, min(first_seen) AS first_seen, max(first_seen) AS last_new, count(*) AS instance_count
-    FROM _otel.resources GROUP BY service_name
+    SELECT i.service_name, min(i.first_seen) AS first_seen, max(i.first_seen) AS last_new, count(*) AS instance_count
+    FROM _otel.resources i GROUP BY i.service_name
 ) r
 LEFT JOIN (
     SELECT t.service_name, max(t.minute) AS last_minute,

@@ -11,7 +11,8 @@ SELECT l.trace_id AS flow_id,
        l.time_unix_nano AS start_time_unix_nano,
        NOT EXISTS (
            SELECT FROM _otel.spans s
-           WHERE s.trace_id = l.trace_id AND s.span_id = l.span_id AND s.start_time = l.time
+           WHERE s.trace_id = l.trace_id AND s.span_id = l.span_id AND s.tenant_id = coalesce(l.tenant_id, 0)
+               AND s.start_time = l.time
        ) AS open,
        l.attributes,
        r.attributes AS resource_attributes,

@@ -27,7 +27,8 @@ SELECT encode(uuid_send(s.trace_id), 'hex') AS trace_id,
        s.dropped_events_count,
        s.dropped_links_count,
        s.repaired,
-       s.received_at
+       s.received_at,
+       s.tenant_id
 FROM _otel.spans s
 LEFT JOIN _otel.resources r ON r.id = s.resource_id
 LEFT JOIN _otel.scopes c ON c.id = s.scope_id;
@@ -71,3 +72,4 @@ COMMENT ON COLUMN otel.spans.dropped_events_count IS 'Number of events that the 
 COMMENT ON COLUMN otel.spans.dropped_links_count IS 'Number of links that the sender dropped.';
 COMMENT ON COLUMN otel.spans.repaired IS 'Values that a column cannot represent: field -> exact value. NULL if none.';
 COMMENT ON COLUMN otel.spans.received_at IS 'When the row was written.';
+COMMENT ON COLUMN otel.spans.tenant_id IS 'Number of the tenant (resource attribute tenant.id); 0 if none.';

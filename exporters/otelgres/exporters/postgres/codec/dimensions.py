@@ -4,6 +4,7 @@
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -12,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from otelgres.exporters.batch import Signal
+from otelgres.exporters.postgres.codec import tenant
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from otelgres.exporters.postgres.codec.limits import Limits
@@ -22,11 +24,15 @@ UNKNOWN_SERVICE: Final = "unknown_service"
 _MOST: Final = 200_000
 
 ResourceKey: TypeAlias = tuple[bytes, bytes]  # Resource bytes, schema_url
-ScopeKey: TypeAlias = tuple[bytes, bytes]  # InstrumentationScope bytes, schema_url
+# InstrumentationScope bytes, schema_url and the tenant ("": none), so that the overflow of one tenant is not another's.
+ScopeKey: TypeAlias = tuple[bytes, bytes, str]
 
 
 class MetricKey(NamedTuple):
-    """The raw identity and description of a metric; ``type`` is the number of its data field in Metric."""
+    """The raw identity and description of a metric; ``type`` is the number of its data field in Metric.
+
+    ``tenant`` is no part of its identity: see :data:`ScopeKey`.
+    """
 
     name: bytes
     description: bytes
@@ -35,6 +41,7 @@ class MetricKey(NamedTuple):
     temporality: int | None
     is_monotonic: bool | None
     metadata: tuple[bytes, ...]
+    tenant: str = ""
 
 
 class SeriesKey(NamedTuple):
@@ -71,27 +78,40 @@ class Known:
     scopes: dict[ScopeKey, int] = field(default_factory=dict)
     metrics: dict[MetricKey, int] = field(default_factory=dict)
     series: dict[SeriesKey, int] = field(default_factory=dict)
+    # The tenant of each resource that has one, and the ids of the tenants by name.
+    tenants: dict[ResourceKey, str] = field(default_factory=dict)
+    tenant_ids: dict[str, int] = field(default_factory=dict)
+
+    def tenant(self, resource: ResourceKey) -> tuple[str, int]:
+        """The name and id of the tenant of a known resource; ``("", 0)`` if it has none."""
+        name = self.tenants.get(resource)
+        return (name, self.tenant_ids[name]) if name else ("", 0)
 
     def trim(self) -> None:
         """Clears caches that are too large. Call it only between groups."""
+        if len(self.resources) > _MOST:
+            self.tenants.clear()
+            self.tenant_ids.clear()
         for ids in (self.resources, self.scopes, self.metrics, self.series):
             if len(ids) > _MOST:
                 ids.clear()
 
     def forget(self) -> None:
         """Clears everything, because the database may be a different one."""
+        self.tenants.clear()
+        self.tenant_ids.clear()
         for ids in (self.resources, self.scopes, self.metrics, self.series):
             ids.clear()
 
 
 @dataclass
 class Missing:
-    """Rows that have no id yet, by key, and the repairs made in them."""
+    """Rows that have no id yet, by key, and the repairs made in them, by tenant."""
 
     resources: dict[ResourceKey, "ResourceRow"] = field(default_factory=dict)
     scopes: dict[ScopeKey, "ScopeRow"] = field(default_factory=dict)
     metrics: dict[MetricKey, "MetricRow"] = field(default_factory=dict)
-    repairs: Repairs = field(default_factory=Repairs)
+    repairs: defaultdict[str, Repairs] = field(default_factory=lambda: defaultdict(Repairs))
     limits: Limits = field(default_factory=Limits)
 
     def __bool__(self) -> bool:
@@ -112,16 +132,21 @@ def find_missing(signal: Signal, request: Any, known: Known, missing: Missing) -
     for group, scopes in pairs:
         resource = (group.resource, group.schema_url)
         if resource not in known.resources and resource not in missing.resources:
-            missing.resources[resource] = resource_row(resource, missing.repairs, missing.limits)
+            repairs = Repairs()
+            row = missing.resources[resource] = resource_row(resource, repairs, missing.limits)
+            missing.repairs[row.tenant] += repairs
+            if row.tenant:
+                known.tenants[resource] = row.tenant
+        owner = known.tenants.get(resource, "")
         for scope in scopes:
-            key = (scope.scope, scope.schema_url)
+            key = (scope.scope, scope.schema_url, owner)
             if key not in known.scopes and key not in missing.scopes:
-                missing.scopes[key] = scope_row(key, missing.repairs, missing.limits)
+                missing.scopes[key] = scope_row(key, missing.repairs[owner], missing.limits)
             if signal is Signal.METRICS:
                 for metric in scope.metrics:
-                    metric_key = metric_key_of(metric)
+                    metric_key = metric_key_of(metric, owner)
                     if metric_key and metric_key not in known.metrics and metric_key not in missing.metrics:
-                        missing.metrics[metric_key] = metric_row(metric_key, missing.repairs, missing.limits)
+                        missing.metrics[metric_key] = metric_row(metric_key, missing.repairs[owner], missing.limits)
 
 
 _DATA: Final = (
@@ -133,8 +158,8 @@ _DATA: Final = (
 )
 
 
-def metric_key_of(metric: Any) -> MetricKey | None:
-    """The key of a lazy Metric; None if it has no data of a known type."""
+def metric_key_of(metric: Any, owner: str) -> MetricKey | None:
+    """The key of a lazy Metric of a tenant; None if it has no data of a known type."""
     for name, number, has_temporality, has_monotonic in _DATA:
         if metric.HasField(name):
             data = getattr(metric, name)
@@ -146,12 +171,13 @@ def metric_key_of(metric: Any) -> MetricKey | None:
                 data.aggregation_temporality if has_temporality else None,
                 data.is_monotonic if has_monotonic else None,
                 tuple(metric.metadata),
+                owner,
             )
     return None
 
 
 class ResourceRow(NamedTuple):
-    """A row of ``_otel.resources``; JSON columns as text."""
+    """A row of ``_otel.resources``; JSON columns as text. ``tenant`` is "" if it has none."""
 
     hash: UUID
     service_name: str
@@ -162,6 +188,7 @@ class ResourceRow(NamedTuple):
     entity_refs: str | None
     schema_url: str
     repaired: str | None
+    tenant: str
 
 
 class ScopeRow(NamedTuple):
@@ -191,20 +218,21 @@ class MetricRow(NamedTuple):
 
 
 class SeriesRow(NamedTuple):
-    """A row of ``_otel.series``; attributes as JSON text."""
+    """A row of ``_otel.series``; attributes as JSON text. ``tenant_id`` is that of its resource, no column."""
 
     hash: UUID
     metric_id: int
     resource_id: int
     scope_id: int
     attributes: str
+    tenant_id: int
 
 
 def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> ResourceRow:
     """The row of a resource. Raises ``MalformedError`` or protobuf's DecodeError for invalid bytes."""
     raw, schema_url = key
     resource = Resource.FromString(raw)
-    attributes, canonical = _attributes(resource.attributes, repairs, AttributeCache(limits))
+    attributes, canonical, owner = _marked(list(resource.attributes), repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     refs = [_entity_ref(ref, repairs) for ref in resource.entity_refs]
     entity_refs = f"[{','.join(refs)}]" if refs else None
@@ -219,7 +247,17 @@ def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> Resource
         entity_refs,
         _text(schema_url, "schema_url", repaired, repairs),
         _repaired(repaired),
+        owner,
     )
+
+
+def _marked(raws: list[bytes], repairs: Repairs, cache: AttributeCache) -> tuple[str, bytes, str]:
+    """As :func:`_attributes`, and the tenant, "" if there is none. The limits do not apply to its mark."""
+    mark = tenant.mark_of(raws)
+    if mark is None:
+        return *_attributes(raws, repairs, cache), ""
+    text, canonical = _attributes(mark.others, repairs, cache, mark.removed)
+    return tenant.with_mark(text, mark), canonical, mark.tenant
 
 
 def _entity_ref(ref: Any, repairs: Repairs) -> str:
@@ -234,7 +272,7 @@ def _entity_ref(ref: Any, repairs: Repairs) -> str:
 
 def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
     """The row of a scope. Raises ``MalformedError`` or protobuf's DecodeError for invalid bytes."""
-    raw, schema_url = key
+    raw, schema_url, _ = key
     scope = InstrumentationScope.FromString(raw)
     attributes, canonical = _attributes(scope.attributes, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
@@ -266,7 +304,7 @@ def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
     )
 
 
-def series_row(key: SeriesKey, repairs: Repairs, cache: AttributeCache) -> SeriesRow:
+def series_row(key: SeriesKey, tenant_id: int, repairs: Repairs, cache: AttributeCache) -> SeriesRow:
     """The row of a series. Raises ``MalformedError`` for invalid attributes."""
     raws = [key.attributes[start:end] for _, _, start, end in fields(key.attributes)]
     attributes, canonical = _attributes(raws, repairs, cache)
@@ -276,14 +314,20 @@ def series_row(key: SeriesKey, repairs: Repairs, cache: AttributeCache) -> Serie
         key.resource_id,
         key.scope_id,
         attributes,
+        tenant_id,
     )
 
 
-def _attributes(raws: Iterable[bytes], repairs: Repairs, cache: AttributeCache) -> tuple[str, bytes]:
-    """KeyValues as (JSON object, canonical bytes that do not depend on their order)."""
+def _attributes(
+    raws: Iterable[bytes], repairs: Repairs, cache: AttributeCache, more: tuple[tuple[bytes, bytes], ...] = ()
+) -> tuple[str, bytes]:
+    """KeyValues as (JSON object, canonical bytes that do not depend on their order).
+
+    ``more`` pairs are part of the canonical bytes only.
+    """
     raws = list(raws)
     text, _ = cache.object(raws, repairs)
-    pairs = sorted([_pair(raw, cache) for raw in raws])
+    pairs = sorted([*[_pair(raw, cache) for raw in raws], *more])
     return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
 
 

@@ -11,7 +11,7 @@ from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, any_value, fields
 from otelgres.exporters.postgres.codec.attributes import UID_KEY
 from otelgres.exporters.postgres.codec.dimensions import Known
-from otelgres.exporters.postgres.codec.limits import cut_value, effect_of
+from otelgres.exporters.postgres.codec.limits import cut_value
 from otelgres.exporters.postgres.codec.rows import (
     MAX_INT8,
     NS_PER_DAY,
@@ -19,7 +19,6 @@ from otelgres.exporters.postgres.codec.rows import (
     OUT_OF_RANGE_TIME,
     Caches,
     Group,
-    LossEntry,
     RejectedItems,
     clamped,
     repaired_field,
@@ -32,6 +31,7 @@ COLUMNS: Final = (
     "observed_time_unix_nano",
     "resource_id",
     "scope_id",
+    "tenant_id",
     "severity_number",
     "flags",
     "dropped_attributes_count",
@@ -46,7 +46,9 @@ COLUMNS: Final = (
     "repaired",
 )
 
-_FIXED = struct.Struct(">h iq iq iq ii ii ii iq iq".replace(" ", "")).pack
+# Up to scope_id; then severity_number to dropped_attributes_count.
+_FIXED = struct.Struct(">h iq iq iq ii ii".replace(" ", "")).pack
+_COUNTS = struct.Struct(">ii iq iq".replace(" ", "")).pack
 _IDS = struct.Struct(">i16si8s").pack
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _NULLS_2 = pg.NULL * 2
@@ -68,12 +70,18 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
     text_field = caches.texts.field
     most_text = caches.limits.text_bytes or sys.maxsize
     outermost = caches.attributes.outermost
-    count = out_of_range = 0
+    count = out_of_range = tenant_id = 0
     midnight = next_midnight = 0  # the day of the previous record, usually also that of the next
     for resource_logs in request.resource_logs:
-        resource_id = known.resources[resource_logs.resource, resource_logs.schema_url]
+        resource = (resource_logs.resource, resource_logs.schema_url)
+        resource_id = known.resources[resource]
+        before, (tenant, tenant_id) = tenant_id, known.tenant(resource)
+        if tenant_id != before:
+            group.add_losses(Signal.LOGS, before, repairs, out_of_range)
+            out_of_range, repairs = 0, Repairs()
+        tenant_field = pg.int4(tenant_id) if tenant_id else pg.NULL
         for scope_logs in resource_logs.scope_logs:
-            scope_id = known.scopes[scope_logs.scope, scope_logs.schema_url]
+            scope_id = known.scopes[scope_logs.scope, scope_logs.schema_url, tenant]
             for record in scope_logs.log_records:
                 repaired: dict[str, bytes] = {}
                 own, observed = record.time_unix_nano, record.observed_time_unix_nano
@@ -101,6 +109,8 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                     attributes_field = pg.jsonb(text)
                     if UID_KEY in keys:
                         uid_field = _uid(raw_attributes, caches)
+                        if tenant_id:
+                            uid_field = _tenants_uid(uid_field, tenant_id)
                 trace_id, span_id = record.trace_id, record.span_id
                 if len(trace_id) == 16 and len(span_id) == 8 and trace_id != _NO_TRACE and span_id != _NO_SPAN:
                     ids = _IDS(16, trace_id, 8, span_id)
@@ -111,9 +121,10 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                 add(
                     (
                         _FIXED(
-                            17, 8, time, 8, own, 8, observed, 4, resource_id, 4, scope_id, 4, record.severity_number,
-                            8, record.flags, 8, record.dropped_attributes_count,
+                            18, 8, time, 8, own, 8, observed, 4, resource_id, 4, scope_id,
                         ),
+                        tenant_field,
+                        _COUNTS(4, record.severity_number, 8, record.flags, 8, record.dropped_attributes_count),
                         ids,
                         uid_field,
                         text_field(severity_text, "severity_text", repaired, repairs) if severity_text else pg.NULL,
@@ -125,10 +136,7 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                 )  # fmt: skip
                 count += 1
     group.counts[TABLE] += count
-    for reason, number in repairs.items():
-        group.losses.add(LossEntry(effect_of(reason), Signal.LOGS, reason), number)
-    if out_of_range:
-        group.losses.add(LossEntry("repaired", Signal.LOGS, "time_out_of_bounds"), out_of_range)
+    group.add_losses(Signal.LOGS, tenant_id, repairs, out_of_range)
     return RejectedItems()
 
 
@@ -159,6 +167,13 @@ def _uid(raws: Any, caches: Caches) -> bytes:
     if _HEX_UID(text):
         return pg.text(bytes.fromhex(text[1:-1].decode()))
     return pg.text(hashlib.sha256(text).digest()[:16])
+
+
+def _tenants_uid(uid_field: bytes, tenant_id: int) -> bytes:
+    """The uid of a tenant's record: that of another tenant's record is never the same."""
+    if uid_field == pg.NULL:
+        return uid_field
+    return pg.text(hashlib.sha256(tenant_id.to_bytes(4) + uid_field[4:]).digest()[:16])
 
 
 def _body(raw: bytes, most: int, outermost: int, repairs: Repairs) -> bytes:

@@ -8,7 +8,6 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, double_json
 from otelgres.exporters.postgres.codec.dimensions import Known, SeriesKey, framed, metric_key_of, series_row
-from otelgres.exporters.postgres.codec.limits import effect_of
 from otelgres.exporters.postgres.codec.messages import HistogramDataPoint, NumberDataPoint
 from otelgres.exporters.postgres.codec.points import SeriesGet, add_histograms, add_numbers
 from otelgres.exporters.postgres.codec.rows import (
@@ -74,15 +73,20 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Rej
     """
     rejected_items = RejectedItems()
     repairs = Repairs()
-    out_of_range = 0
+    out_of_range = tenant_id = 0
     for resource_metrics in request.resource_metrics:
-        resource_id = known.resources[resource_metrics.resource, resource_metrics.schema_url]
+        resource = (resource_metrics.resource, resource_metrics.schema_url)
+        resource_id = known.resources[resource]
+        before, (tenant, tenant_id) = tenant_id, known.tenant(resource)
+        if tenant_id != before:
+            group.add_losses(Signal.METRICS, before, repairs, out_of_range)
+            out_of_range, repairs = 0, Repairs()
         for scope_metrics in resource_metrics.scope_metrics:
-            scope_id = known.scopes[scope_metrics.scope, scope_metrics.schema_url]
+            scope_id = known.scopes[scope_metrics.scope, scope_metrics.schema_url, tenant]
             for metric in scope_metrics.metrics:
-                key = metric_key_of(metric)
+                key = metric_key_of(metric, tenant)
                 if key is None:
-                    rejected_items.add("the metric has no data of a known type")
+                    rejected_items.add("the metric has no data of a known type", tenant_id)
                     continue
                 kind = _KINDS[key.type]
                 stream = (known.metrics[key], resource_id, scope_id)
@@ -92,13 +96,12 @@ def add_metrics(request: Any, known: Known, caches: Caches, group: Group) -> Rej
                     others = kind.add_usual(points, stream, known.series.get, group.bounds, parts, days)
                     group.counts[kind.table] += len(points) - len(others)
                     points = map(kind.message.FromString, others)
-                out_of_range += _add_points(points, kind, stream, known, caches, group, rejected_items, repairs)
-    for reason, number in repairs.items():
-        group.losses.add(LossEntry(effect_of(reason), Signal.METRICS, reason), number)
-    if out_of_range:
-        group.losses.add(LossEntry("repaired", Signal.METRICS, "time_out_of_bounds"), out_of_range)
-    for reason, number in rejected_items.reasons.items():
-        group.losses.add(LossEntry("refused", Signal.METRICS, "invalid_data_point"), number, reason)
+                out_of_range += _add_points(
+                    points, kind, stream, tenant_id, known, caches, group, rejected_items, repairs
+                )
+    group.add_losses(Signal.METRICS, tenant_id, repairs, out_of_range)
+    for (owner, reason), number in rejected_items.by_tenant.items():
+        group.losses.add(LossEntry("refused", Signal.METRICS, "invalid_data_point", owner), number, reason)
     return rejected_items
 
 
@@ -106,6 +109,7 @@ def _add_points(
     points: Iterable[Any],
     kind: "_Kind",
     stream: tuple[int, int, int],
+    tenant_id: int,
     known: Known,
     caches: Caches,
     group: Group,
@@ -121,12 +125,12 @@ def _add_points(
     for point in points:
         at = point.time_unix_nano
         if not at:
-            rejected_items.add("time_unix_nano is 0")
+            rejected_items.add("time_unix_nano is 0", tenant_id)
             continue
         repaired: dict[str, bytes] = {}
         columns = fields_of(point, caches, repaired, repairs)
         if isinstance(columns, str):
-            rejected_items.add(columns)
+            rejected_items.add(columns, tenant_id)
             continue
         if earliest <= at < latest:
             time = at // 1000 - pg.PG_EPOCH_US
@@ -144,7 +148,8 @@ def _add_points(
         if series_id is None:
             parts.append(_HEAD(width, 8, time, 8, at, 8, start, 8, point.flags))
             if series not in group.new_series:
-                group.new_series[series] = series_row(series, group.series_repairs, caches.attributes)
+                repairs_of = group.series_repairs[tenant_id]
+                group.new_series[series] = series_row(series, tenant_id, repairs_of, caches.attributes)
             group.pending.append((table, len(parts), series))
             parts.append(b"")
         else:

@@ -4,16 +4,17 @@ A :class:`Group` holds COPY BINARY rows by table for the requests that are commi
 """
 
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
+from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from otelgres.exporters.postgres.codec.dimensions import SeriesKey, SeriesRow
-from otelgres.exporters.postgres.codec.limits import Limits, cut_text
+from otelgres.exporters.postgres.codec.limits import Limits, cut_text, effect_of
 
 NS_PER_DAY: Final = 86_400_000_000_000
 # The day of every row whose time is out of bounds, and its time in PostgreSQL's microseconds.
@@ -37,6 +38,7 @@ class LossEntry(NamedTuple):
     effect: str  # refused | dropped | repaired
     signal: str  # traces | metrics | logs, or a table name
     reason: str
+    tenant_id: int = 0
 
 
 @dataclass
@@ -69,7 +71,8 @@ class Group:
     # (table, index of the part that will be the series_id field, series): points whose series has no id yet.
     pending: list[tuple[str, int, SeriesKey]] = field(default_factory=list)
     new_series: dict[SeriesKey, SeriesRow] = field(default_factory=dict)
-    series_repairs: Repairs = field(default_factory=Repairs)
+    # By tenant id.
+    series_repairs: defaultdict[int, Repairs] = field(default_factory=lambda: defaultdict(Repairs))
 
     def mark(self) -> Mark:
         """The current position, for :meth:`rewind`."""
@@ -83,6 +86,13 @@ class Group:
         self.counts = counts
         del self.pending[pending:]
 
+    def add_losses(self, signal: Signal, tenant_id: int, repairs: Repairs, out_of_range: int) -> None:
+        """Counts the repairs and the times out of bounds of one tenant's items."""
+        for reason, number in repairs.items():
+            self.losses.add(LossEntry(effect_of(reason), signal, reason, tenant_id), number)
+        if out_of_range:
+            self.losses.add(LossEntry("repaired", signal, "time_out_of_bounds", tenant_id), out_of_range)
+
     def table(self, name: str) -> tuple[list[bytes], set[int]]:
         """The parts and the days of a table, to append to."""
         return self.parts.setdefault(name, []), self.days.setdefault(name, set())
@@ -94,11 +104,13 @@ class RejectedItems:
 
     count: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    by_tenant: Counter[tuple[int, str]] = field(default_factory=Counter)
 
-    def add(self, reason: str) -> None:
-        """Counts one item."""
+    def add(self, reason: str, tenant_id: int) -> None:
+        """Counts one item of a tenant."""
         self.count += 1
         self.reasons[reason] += 1
+        self.by_tenant[tenant_id, reason] += 1
 
     def message(self) -> str:
         """``3 rejected: trace_id has 3 bytes, not 16 (2), …`` or the empty string."""

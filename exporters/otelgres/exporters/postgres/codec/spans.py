@@ -8,7 +8,6 @@ from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs, string_json
 from otelgres.exporters.postgres.codec.attributes import TYPE_KEY
 from otelgres.exporters.postgres.codec.dimensions import Known
-from otelgres.exporters.postgres.codec.limits import effect_of
 from otelgres.exporters.postgres.codec.messages import Status
 from otelgres.exporters.postgres.codec.rows import (
     MAX_INT8,
@@ -32,6 +31,7 @@ COLUMNS: Final = (
     "span_id",
     "resource_id",
     "scope_id",
+    "tenant_id",
     "flags",
     "kind",
     "dropped_attributes_count",
@@ -50,7 +50,7 @@ COLUMNS: Final = (
 )
 
 # The columns up to dropped_links_count have fixed lengths: one pack writes them with their length words.
-_FIXED = struct.Struct(">h iq iq iq i16s i8s ii ii iq ii iq iq iq".replace(" ", "")).pack
+_FIXED = struct.Struct(">h iq iq iq i16s i8s ii ii ii iq ii iq iq iq".replace(" ", "")).pack
 _JSONB_HEAD = struct.Struct(">ib").pack
 _PARENT = struct.Struct(">i8s").pack
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
@@ -71,16 +71,21 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Rejec
     text_get = caches.texts.get
     text_field = caches.texts.field
     status_get = caches.statuses.get
-    count = out_of_range = 0
+    count = out_of_range = tenant_id = 0
     midnight = next_midnight = 0  # the day of the previous span, usually also that of the next
     for resource_spans in request.resource_spans:
-        resource_id = known.resources[resource_spans.resource, resource_spans.schema_url]
+        resource = (resource_spans.resource, resource_spans.schema_url)
+        resource_id = known.resources[resource]
+        before, (tenant, tenant_id) = tenant_id, known.tenant(resource)
+        if tenant_id != before:
+            group.add_losses(Signal.TRACES, before, repairs, out_of_range)
+            out_of_range, repairs = 0, Repairs()
         for scope_spans in resource_spans.scope_spans:
-            scope_id = known.scopes[scope_spans.scope, scope_spans.schema_url]
+            scope_id = known.scopes[scope_spans.scope, scope_spans.schema_url, tenant]
             for span in scope_spans.spans:
                 trace_id, span_id = span.trace_id, span.span_id
                 if len(trace_id) != 16 or len(span_id) != 8 or trace_id == _NO_TRACE or span_id == _NO_SPAN:
-                    rejected_items.add(_why(trace_id, span_id))
+                    rejected_items.add(_why(trace_id, span_id), tenant_id)
                     continue
                 repaired: dict[str, bytes] = {}
                 start = span.start_time_unix_nano
@@ -129,8 +134,8 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Rejec
                 add(
                     (
                         _FIXED(
-                            22, 8, time, 8, start, 8, end, 16, trace_id, 8, span_id, 4, resource_id, 4, scope_id,
-                            8, span.flags, 4, span.kind, 8, span.dropped_attributes_count,
+                            23, 8, time, 8, start, 8, end, 16, trace_id, 8, span_id, 4, resource_id, 4, scope_id,
+                            4, tenant_id, 8, span.flags, 4, span.kind, 8, span.dropped_attributes_count,
                             8, span.dropped_events_count, 8, span.dropped_links_count,
                         ),
                         parent_field,
@@ -147,12 +152,9 @@ def add_spans(request: Any, known: Known, caches: Caches, group: Group) -> Rejec
                 )  # fmt: skip
                 count += 1
     group.counts[TABLE] += count
-    for reason, number in repairs.items():
-        group.losses.add(LossEntry(effect_of(reason), Signal.TRACES, reason), number)
-    if out_of_range:
-        group.losses.add(LossEntry("repaired", Signal.TRACES, "time_out_of_bounds"), out_of_range)
-    for reason, number in rejected_items.reasons.items():
-        group.losses.add(LossEntry("refused", Signal.TRACES, "invalid_span"), number, reason)
+    group.add_losses(Signal.TRACES, tenant_id, repairs, out_of_range)
+    for (owner, reason), number in rejected_items.by_tenant.items():
+        group.losses.add(LossEntry("refused", Signal.TRACES, "invalid_span", owner), number, reason)
     return rejected_items
 
 

@@ -1,0 +1,1 @@
+SELECT hash FROM _otel.metrics WHERE hash = ANY (%(hash)s)

@@ -1,0 +1,1 @@
+SELECT hash FROM _otel.scopes WHERE hash = ANY (%(hash)s)
