@@ -3,7 +3,6 @@
 It is off by default, because every request must then be parsed and serialised again.
 """
 
-import asyncio
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otelgres.collector.processors.slicing import Slicer
 from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.redaction import REDACTED, Redaction, rules
@@ -46,12 +46,19 @@ class RedactionProcessor:
     def __init__(self, rules: Redaction, rejections: RejectionCounters) -> None:
         self._redactor = Redactor(rules)
         self._rejections = rejections
-        self._lock = asyncio.Lock()
+        self._slicer = Slicer(at_once=1)
 
     async def process(self, batch: Batch, tenant: str | None) -> Batch:
         """The redacted batch; the rules are the same for every ``tenant``."""
-        async with self._lock:
-            batch, count = await asyncio.to_thread(self._redactor.redacted, batch)
+        count = 0
+
+        def redacted(part: Batch) -> Batch:
+            nonlocal count
+            part, changed = self._redactor.redacted(part)
+            count += changed
+            return part
+
+        batch = await self._slicer.changed(batch, redacted)
         if count:
             self._rejections.add("redaction", batch.signal, "redacted", count=count, effect="repaired")
         return batch

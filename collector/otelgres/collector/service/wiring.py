@@ -93,6 +93,7 @@ class Receiver:
             authenticator=self._protection.authenticator,
             processors=self._processors,
             max_bytes=settings.max_request_bytes,
+            bounds=_limits(settings).outline,
         )
         certificates = self._protection.certificates
         grpc_server = await serve_grpc(
@@ -173,15 +174,7 @@ class Receiver:
             self._dsn,
             past_days=settings.past_days,
             future_days=settings.future_days,
-            limits=Limits(
-                items=settings.limit_items,
-                attributes=settings.limit_attributes,
-                events=settings.limit_events,
-                key_bytes=settings.limit_key_bytes,
-                value_bytes=settings.limit_value_bytes,
-                text_bytes=settings.limit_text_bytes,
-                nesting=settings.limit_nesting,
-            ),
+            limits=_limits(settings),
             guard=self._cardinality,
             on_commit=self._committed,
             on_failure=self.metrics.send_failed,
@@ -194,6 +187,20 @@ class Receiver:
     def _database_known(self) -> None:
         self._availability.mark_available()
         self._replayer.start()
+
+
+def _limits(settings: ReceiverSettings) -> Limits:
+    return Limits(
+        items=settings.limit_items,
+        groups=settings.limit_groups,
+        parts=settings.limit_parts,
+        attributes=settings.limit_attributes,
+        events=settings.limit_events,
+        key_bytes=settings.limit_key_bytes,
+        value_bytes=settings.limit_value_bytes,
+        text_bytes=settings.limit_text_bytes,
+        nesting=settings.limit_nesting,
+    )
 
 
 def _retention(settings: ReceiverSettings) -> Retention:

@@ -1,6 +1,6 @@
 """Writes rows on a connection: by COPY or, if some may be stored already, through a staging table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -10,13 +10,14 @@ from otelgres.exporters.postgres.codec.decode import KEYS
 from otelgres.exporters.postgres.codec.rows import Group, LossEntry
 
 
-def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes]) -> None:
+def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: Iterable[bytes]) -> None:
     """Copies COPY BINARY ``rows`` into a table of schema _otel. Raises psycopg.Error, also if a row is stored."""
     with cursor.copy(_statement("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
-        copy.write(b"".join(rows))
+        for piece in rows:
+            copy.write(piece)
 
 
-def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes], group: Group) -> int:
+def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: Iterable[bytes], group: Group) -> int:
     """Inserts the rows that are not stored yet and returns the number of duplicates.
 
     A row with a stored key but different content is counted as a loss in ``group.losses``.
@@ -28,8 +29,11 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
             columns,
         )
     )
+    # It has the rows of the transaction's earlier parts.
+    cursor.execute(_statement("TRUNCATE {stage}", table, columns))
     with cursor.copy(_statement("COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
-        copy.write(b"".join(rows))
+        for piece in rows:
+            copy.write(piece)
     cursor.execute(
         _statement(
             "INSERT INTO {table} ({columns}) SELECT {columns} FROM {stage} ON CONFLICT DO NOTHING", table, columns

@@ -7,7 +7,7 @@ accepted batches are committed.
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
@@ -22,12 +22,13 @@ from otelgres.exporters.postgres import dimension_store
 from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs
-from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse
+from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse, parts_of
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.limits import Limits, effect_of
-from otelgres.exporters.postgres.codec.rows import Caches, Group, LossCounts, LossEntry
+from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, LossCounts, LossEntry, RejectedItems
 from otelgres.exporters.postgres.copying import copy, stage
 from otelgres.exporters.postgres.errors import ErrorClass, advice, classify
+from otelgres.exporters.postgres.large import LargeRows
 from otelgres.exporters.postgres.partitions import Partitions
 from otelgres.sql.queries import query
 
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 5
 _RETRY_AFTER: Final = 1.0
+# Keys that map to an overflow row while the parts of one request are decoded.
+_MOST_OVERFLOW: Final = 20_000
 _EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).date()
 # A digest is also stored under the day of one hour ago: see the comment on _otel.digests.
 _DIGEST_OVERLAP: Final = timedelta(hours=1)
@@ -226,13 +229,13 @@ class PostgresWriter:
         duplicates = 0
         if accepted or group.losses.counts:
             with connection.transaction(), connection.cursor() as cursor:
-                for table, columns in COLUMNS.items():
-                    if group.counts[table]:
-                        rows = [pg.HEADER, *group.parts[table], pg.TRAILER]
-                        if staged:
-                            duplicates += stage(cursor, table, columns, rows, group)
-                        else:
-                            copy(cursor, table, columns, rows)
+                duplicates = _store(cursor, group, staged=staged)
+                for make in group.again:
+                    for part in make():
+                        part.losses = LossCounts()  # those of the part itself are counted already
+                        duplicates += _store(cursor, part, staged=staged)
+                        group.losses.add_all(part.losses)
+                        group.counts += part.counts
                 if group.losses.counts:
                     self._add_losses(connection, group.losses)
                 copy(cursor, "digests", ("digest", "day"), _digest_rows(accepted, days))
@@ -255,16 +258,19 @@ class PostgresWriter:
         """The rows of the batches, and the outcome of each after the commit."""
         group = Group(self._partitions.bounds())
         if self._overflow_ids and self._guard.minute != self._minute:
-            for ids, key in self._overflow_ids:
-                ids.pop(key, None)
-            self._overflow_ids.clear()
+            self._forget_overflow()
         self._minute = self._guard.minute
         answers: dict[int, Outcome] = {}
         parsed: list[tuple[int, Batch, Any]] = []
+        large: list[tuple[int, Batch]] = []
         missing = Missing(limits=self._caches.limits)
         for index, batch in work:
             try:
-                parsed.append((index, batch, parse(batch, self._known, missing)))
+                part = next(parts_of(batch, self._caches.limits))
+                if part is batch:
+                    parsed.append((index, batch, parse(batch, self._known, missing)))
+                else:
+                    large.append((index, batch))
             except MalformedError as error:
                 answers[index] = _malformed(batch, error, group)
         if missing:
@@ -279,9 +285,52 @@ class PostgresWriter:
         if group.pending:
             self._fill_series(connection, group)
             self._pending_losses += group.series_repairs
+        parsed.clear()
+        for index, batch in large:
+            try:
+                rejected_items = self._add_large(connection, batch, group)
+                answers[index] = Accepted(rejected_items.count, rejected_items.message())
+            except MalformedError as error:
+                answers[index] = _malformed(batch, error, group)
         for reason, count in self._pending_losses.items():
             group.losses.add(LossEntry(effect_of(reason), "dimensions", reason), count)
         return group, answers
+
+    def _add_large(self, connection: psycopg.Connection[Any], batch: Batch, group: Group) -> RejectedItems:
+        """Adds the rows of a batch that is decoded in parts, all or none. Raises :class:`MalformedError`."""
+        rows = LargeRows(batch, group)
+        for part in self._parts(connection, batch, group.bounds):
+            rows.add(*part)
+        return rows.finish(lambda: (added for added, _ in self._parts(connection, batch, group.bounds)))
+
+    def _parts(
+        self, connection: psycopg.Connection[Any], batch: Batch, bounds: Bounds
+    ) -> Iterator[tuple[Group, RejectedItems]]:
+        for part in parts_of(batch, self._caches.limits):
+            yield self._part(connection, part, bounds)
+            # Between parts every id is in its row.
+            self._known.trim()
+            if len(self._overflow_ids) > _MOST_OVERFLOW:
+                self._forget_overflow()
+
+    def _part(self, connection: psycopg.Connection[Any], part: Batch, bounds: Bounds) -> tuple[Group, RejectedItems]:
+        """The rows of a part of a large batch."""
+        added = Group(bounds)
+        missing = Missing(limits=self._caches.limits)
+        request = parse(part, self._known, missing)
+        if missing:
+            self._overflowed(dimension_store.resolve(connection, missing, self._known, self._guard), added)
+            self._pending_losses += missing.repairs
+        rejected_items = add_rows(part, request, self._known, self._caches, added)
+        if added.pending:
+            self._fill_series(connection, added)
+            self._pending_losses += added.series_repairs
+        return added, rejected_items
+
+    def _forget_overflow(self) -> None:
+        for ids, key in self._overflow_ids:
+            ids.pop(key, None)
+        self._overflow_ids.clear()
 
     def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
         ids: dict[Any, int]
@@ -337,12 +386,26 @@ class PostgresWriter:
 def request_digest(batch: Batch) -> UUID:
     """The digest by which a retried request is recognised."""
     # SHA-256 instead of a faster hash: a client must not be able to construct two requests with the same digest.
-    return UUID(bytes=hashlib.sha256(batch.signal.encode() + b"\0" + batch.payload).digest()[:16])
+    digest = hashlib.sha256(batch.signal.encode() + b"\0")
+    digest.update(batch.payload)
+    return UUID(bytes=digest.digest()[:16])
 
 
 def digest_days(now: datetime) -> set[int]:
     """The days (counted from 1970-01-01) under which the digest of a request written ``now`` is stored."""
     return {(moment.date() - _EPOCH_DAY).days for moment in (now, now - _DIGEST_OVERLAP)}
+
+
+def _store(cursor: psycopg.Cursor[Any], group: Group, *, staged: bool) -> int:
+    """Writes the rows of a group and returns the number of duplicates. Raises psycopg.Error."""
+    duplicates = 0
+    for table, columns in COLUMNS.items():
+        if group.counts[table]:
+            if staged:
+                duplicates += stage(cursor, table, columns, group.rows(table), group)
+            else:
+                copy(cursor, table, columns, group.rows(table))
+    return duplicates
 
 
 def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:

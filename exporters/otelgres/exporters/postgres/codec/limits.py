@@ -10,15 +10,19 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from otelgres.exporters.outline import Bounds
 from otelgres.exporters.postgres.codec.anyvalue import MAX_DEPTH, Repairs
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``items`` per request (one with more is rejected), ``attributes`` per item, ``events`` and links per span, bytes
-    of a key, a value and a text (names, bodies, messages); ``nesting`` of a value, at most :data:`MAX_DEPTH`."""
+    """``items`` and ``groups`` per request and ``parts`` per item (a request with more is rejected), ``attributes`` per
+    item, ``events`` and links per span, bytes of a key, a value and a text (names, bodies, messages); ``nesting`` of a
+    value, at most :data:`MAX_DEPTH`."""
 
     items: int = 500_000
+    groups: int = 20_000
+    parts: int = 131_072
     attributes: int = 2048
     events: int = 4096
     key_bytes: int = 256 * 1024
@@ -30,6 +34,11 @@ class Limits:
     def outermost(self) -> int:
         """The initial depth of a value: it reaches :data:`MAX_DEPTH` at the limit."""
         return max(0, MAX_DEPTH - self.nesting) if self.nesting else 0
+
+    @property
+    def outline(self) -> Bounds:
+        """What is counted before a request is parsed."""
+        return Bounds(self.items, self.groups, self.parts)
 
     @property
     def shortest(self) -> int:

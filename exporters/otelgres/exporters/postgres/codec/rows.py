@@ -5,7 +5,7 @@ A :class:`Group` holds COPY BINARY rows by table for the requests that are commi
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
@@ -53,6 +53,11 @@ class LossCounts:
             # A sample may contain U+0000, which text cannot store.
             self.samples[entry] = sample[:_SAMPLE].replace("\0", "\ufffd")
 
+    def add_all(self, other: "LossCounts") -> None:
+        """Counts all of ``other``."""
+        for entry, count in other.counts.items():
+            self.add(entry, count, other.samples[entry])
+
 
 Mark: TypeAlias = tuple[dict[str, int], Counter[str], int]
 
@@ -70,6 +75,9 @@ class Group:
     pending: list[tuple[str, int, SeriesKey]] = field(default_factory=list)
     new_series: dict[SeriesKey, SeriesRow] = field(default_factory=dict)
     series_repairs: Repairs = field(default_factory=Repairs)
+    # Rows of large requests, joined, by table; and what makes those that are too many to be kept, one part at a time.
+    large: dict[str, list[bytes]] = field(default_factory=dict)
+    again: list[Callable[[], Iterator["Group"]]] = field(default_factory=list)
 
     def mark(self) -> Mark:
         """The current position, for :meth:`rewind`."""
@@ -82,6 +90,12 @@ class Group:
             del parts[lengths.get(name, 0) :]
         self.counts = counts
         del self.pending[pending:]
+
+    def rows(self, name: str) -> Iterator[bytes]:
+        """The rows of a table as COPY BINARY, in pieces; those of ``again`` are not among them."""
+        yield pg.HEADER + b"".join(self.parts.get(name, ()))
+        yield from self.large.get(name, ())
+        yield pg.TRAILER
 
     def table(self, name: str) -> tuple[list[bytes], set[int]]:
         """The parts and the days of a table, to append to."""
@@ -99,6 +113,11 @@ class RejectedItems:
         """Counts one item."""
         self.count += 1
         self.reasons[reason] += 1
+
+    def __iadd__(self, other: "RejectedItems") -> "RejectedItems":
+        self.count += other.count
+        self.reasons += other.reasons
+        return self
 
     def message(self) -> str:
         """``3 rejected: trace_id has 3 bytes, not 16 (2), …`` or the empty string."""
