@@ -27,6 +27,16 @@ class TooManyParts(ValueError):  # noqa: N818
     """The request has more groups, items or parts than the bounds allow; the message says what to do."""
 
 
+def too_many_groups(most: int) -> TooManyParts:
+    """The error for a request with more than ``most`` groups."""
+    return TooManyParts(f"the request has more than the limit of {most:,} resource and scope groups: split it")
+
+
+def too_many_items(seen: int, most: int) -> TooManyParts:
+    """The error for a request of which so many items have been ``seen``."""
+    return TooManyParts(f"the request has at least {seen:,} items, more than the limit of {most:,}: split it")
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """``items`` and ``groups`` (resource and scope groups together) of a request; ``parts`` of one item: messages and
@@ -35,6 +45,9 @@ class Bounds:
     items: int = 500_000
     groups: int = 20_000
     parts: int = 131_072
+
+
+DEFAULT_BOUNDS: Final = Bounds()
 
 
 @dataclass(slots=True)
@@ -46,8 +59,8 @@ class Outline:
     groups: int = 0
 
 
-# The parts of OTLP's messages that may repeat, by field number: the message that the field holds, or how its numbers are
-# packed. A message without an entry has none. Fields that are not here are not parsed into anything larger than they are.
+# The parts of OTLP's messages that may repeat, by field number: the message that the field holds, or how its numbers
+# are packed. Other fields are not parsed into anything larger than they are.
 _VARINTS, _EIGHT_BYTES = "varints", "eight bytes"
 _PARTS: Final[dict[str, dict[int, str]]] = {
     "Resource": {1: "KeyValue", 3: "EntityRef"},
@@ -84,7 +97,8 @@ POINTS: Final = {
 def outline(signal: Signal, payload: bytes, bounds: Bounds, steps: int = 0) -> Outline | None:
     """The outline of an encoded request, or None if it takes more than ``steps`` steps (0: any number) to find out.
 
-    Raises Malformed or TooManyParts. It takes about 0.2 us a step; a step is a group, a metric or an item.
+    Raises Malformed or TooManyParts. It takes about 0.2 us a step; a step is a group or an item. Large items take more:
+    with a number of steps they are not entered, and the answer is None.
     """
     counting = _Counting(signal, payload, bounds, steps)
     try:
@@ -182,6 +196,7 @@ class _Counting:
         self._signal = signal
         self._data = data
         self._bounds = bounds
+        self._limited = bool(steps)
         self._steps = steps or _ENDLESS
         self._others = _OTHERS * bounds.groups or _ENDLESS
 
@@ -218,7 +233,7 @@ class _Counting:
         self._steps -= 1
         most = self._bounds.groups
         if most and self.found.groups > most:
-            raise TooManyParts(f"the request has more than {most:,} resource and scope groups: split it")
+            raise too_many_groups(most)
 
     def _scope(self, at: int, end: int) -> None:
         data = self._data
@@ -263,12 +278,12 @@ class _Counting:
             raise _TooLong
         most = self._bounds.items
         if most and max(self.found.items, self.found.metrics) > most:
-            seen = max(self.found.items, self.found.metrics)
-            raise TooManyParts(f"the request has at least {seen:,} items, more than the limit of {most:,}: split it")
+            raise too_many_items(max(self.found.items, self.found.metrics), most)
 
     def _metric(self, at: int, end: int) -> None:
         data = self._data
         large = end - at > SMALL
+        self._steps -= (end - at) // 32
         for tag, _, start, stop in fields(data, at, end):
             number = tag >> 3
             if large:
@@ -291,6 +306,8 @@ class _Counting:
 
     def _parts(self, message: str, at: int, end: int, what: str) -> None:
         """Counts the parts of one large message, without recursion."""
+        if self._limited:
+            raise _TooLong
         data, most = self._data, self._bounds.parts or _ENDLESS
         left, others = most, _OTHERS * most
         waiting = [(message, at, end)]

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -23,12 +24,13 @@ from otelgres.collector.outcomes import (
 from otelgres.collector.security.authenticator import Authenticator, Credentials
 from otelgres.collector.security.principal import Principal
 from otelgres.collector.security.tokens import TokenScope
+from otelgres.collector.system.memory import LARGE, release_memory
 from otelgres.collector.telemetry.metrics import Metrics
 from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
+from otelgres.exporters.otlp_json import InvalidJson, request_from_json
 from otelgres.exporters.outcome import Invalid, Outcome, TooLarge
-from otelgres.exporters.outline import Bounds, Malformed, TooManyParts, outline
+from otelgres.exporters.outline import DEFAULT_BOUNDS, Bounds, Malformed, TooManyParts, outline
 from otelgres.exporters.slices import SLICE_BYTES
 
 _log = logging.getLogger(__name__)
@@ -96,7 +98,7 @@ class Pipeline:
         authenticator: Authenticator | None = None,
         processors: Sequence[Processor] = (),
         max_bytes: int = 64 * 1024 * 1024,
-        bounds: Bounds = Bounds(),
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
         """``max_bytes`` of a request, before and after decompression; ``bounds`` are counted before it is parsed.
 
@@ -164,8 +166,18 @@ class Pipeline:
             batch = Batch(signal, await self._decoded(signal, await request.body()))
         finally:
             request.release()
-        settled = partial(self.metrics.settled, request.transport, signal, await self._counted(batch))
         tenant = principal.tenant if principal is not None else None
+        large = len(batch.payload) > LARGE
+        try:
+            return await self._queued(request.transport, batch, tenant)
+        finally:
+            if large:
+                # Not after the end of the executor.
+                with suppress(RuntimeError):
+                    self._decoders.submit(release_memory)
+
+    async def _queued(self, transport: str, batch: Batch, tenant: str | None) -> Outcome:
+        settled = partial(self.metrics.settled, transport, batch.signal, await self._counted(batch))
         for processor in self._processors:
             try:
                 batch = await processor.process(batch, tenant)
@@ -178,8 +190,10 @@ class Pipeline:
         if not body.json and not body.codings:
             return body.data
         if not body.codings and len(body.data) <= _INLINE_BYTES:
-            return _decode(signal, body, self.max_bytes)
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, _decode, signal, body, self.max_bytes)
+            return _decode(signal, body, self.max_bytes, self._bounds)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._decoders, _decode, signal, body, self.max_bytes, self._bounds
+        )
 
     async def _counted(self, batch: Batch) -> int:
         """The number of items; 0 if the request is malformed, which the queue answers. Raises Rejected."""
@@ -204,11 +218,17 @@ class Pipeline:
             self._rejections.add(transport, signal or "any", reason, sample)
 
 
-def _decode(signal: Signal, body: Body, limit: int) -> bytes:
+def _decode(signal: Signal, body: Body, limit: int, bounds: Bounds) -> bytes:
+    inflated = b""
     try:
         inflated = inflate(body.data, body.codings, limit)
-        return request_from_json(signal, inflated) if body.json else inflated
+        return request_from_json(signal, inflated, bounds) if body.json else inflated
     except (CorruptBody, InvalidJson) as error:
         raise Rejected(Reason.MALFORMED, Invalid(str(error))) from None
-    except (OverLimit, JsonTooLarge) as error:
+    except TooManyParts as error:
+        raise Rejected(Reason.TOO_LARGE, Invalid(str(error)), str(error)) from None
+    except OverLimit as error:
         raise Rejected(Reason.TOO_LARGE, TooLarge(str(error))) from None
+    finally:
+        if body.json and len(inflated) > LARGE:
+            release_memory()

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from otelgres.collector.system.memory import LARGE, release_memory
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Outcome, Overloaded, Unavailable
 
@@ -153,6 +154,8 @@ class GroupCommitQueue:
                     unavailable = Unavailable(_RETRY_AFTER, "the receiver could not store the request; retry")
                     outcomes = [unavailable] * len(group)
                 size = sum(len(waiting.batch.payload) for waiting in group)
+                if max(len(waiting.batch.payload) for waiting in group) > LARGE:
+                    release_memory()
                 with self._changed:
                     self._bytes -= size
                     self._rate.stored(size, more=bool(self._waiting))

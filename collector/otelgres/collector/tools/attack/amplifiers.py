@@ -248,14 +248,15 @@ def _metrics(now: int) -> Iterator[Amplifier]:
             filled(field(1, point + field(6, bytes(8 * 2001)) + field(7, bytes(8 * 2000))), max(size, 40_000)),
         ),
     )
-    for name, tag in (("one-byte buckets", b""), ("unpacked one-byte buckets", b"\x10")):
-        yield Amplifier(
-            f"{name} of an exponential histogram",
-            Signal.METRICS,
-            lambda size, tag=tag: inside(
-                [1, 2, 2, 10, 1], point + field(8, filled(tag + b"\x01", size) if tag else field(2, b"\x01" * size))
-            ),
-        )
+    path = [1, 2, 2, 10, 1]
+    yield Amplifier(
+        "one-byte buckets", Signal.METRICS, lambda size: inside(path, point + field(8, field(2, b"\x01" * size)))
+    )
+    yield Amplifier(
+        "unpacked one-byte buckets",
+        Signal.METRICS,
+        lambda size: inside(path, point + field(8, filled(b"\x10\x01", size))),
+    )
     yield Amplifier(
         "buckets beyond int64 of each point",
         Signal.METRICS,

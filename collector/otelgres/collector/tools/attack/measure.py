@@ -53,15 +53,15 @@ class Measured:
     def line(self) -> str:
         """A line of the table: see :data:`HEADING`."""
         return (
-            f"{'held' if self.held else 'BROKEN':6} {self.amplifier.signal:7} {self.inflated / MIB:8.1f} {self.status:6} "
-            f"{self.seconds:8.2f} {self.cpu:8.2f} {self.peak / MIB:8.1f} {self.factor:7.1f} {self.left / MIB:8.1f} "
-            f"{self.stall * 1000:8.0f}  {self.amplifier.name}"
+            f"{'held' if self.held else 'BROKEN':6} {self.amplifier.signal:7} {self.inflated / MIB:8.1f} "
+            f"{self.status:6} {self.seconds:8.2f} {self.cpu:8.2f} {self.peak / MIB:8.1f} "
+            f"{self.factor:7.1f} {self.left / MIB:8.1f} {self.stall * 1000:8.0f}  {self.amplifier.name}"
         )
 
 
 HEADING: Final = (
-    f"{'':6} {'signal':7} {'MiB':>8} {'answer':>6} {'seconds':>8} {'CPU s':>8} {'peak MiB':>8} {'factor':>7} {'left MiB':>8} "
-    f"{'stall ms':>8}  amplifier"
+    f"{'':6} {'signal':7} {'MiB':>8} {'answer':>6} {'seconds':>8} {'CPU s':>8} {'peak MiB':>8} "
+    f"{'factor':>7} {'left MiB':>8} {'stall ms':>8}  amplifier"
 )
 
 
@@ -103,8 +103,8 @@ def _resident(pid: int, name: str = "VmRSS") -> int:
 
 def _post(address: tuple[str, int], amplifier: Amplifier, body: bytes, token: str, timeout: float) -> int:
     head = (
-        f"POST /v1/{amplifier.signal} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {amplifier.content_type}\r\n"
-        f"Content-Encoding: gzip\r\nContent-Length: {len(body)}\r\n"
+        f"POST /v1/{amplifier.signal} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Content-Type: {amplifier.content_type}\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n"
     )
     if token:
         head += f"Authorization: Bearer {token}\r\n"
