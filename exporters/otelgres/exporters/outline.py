@@ -169,6 +169,8 @@ def _after_group(data: bytes, at: int, end: int, number: int) -> int:
     open_groups = [number]
     while open_groups:
         start = at
+        if start >= end:
+            raise Malformed("truncated group")
         tag, at = varint(data, at)
         if tag & 7 == 3:
             if len(open_groups) >= 100:

@@ -106,13 +106,23 @@ def string_json(raw: bytes, repairs: Repairs) -> bytes:
         return b'{"$utf8":"' + b64encode(raw) + b'"}'
     if "\0" in text:
         repairs["nul_character"] += 1
-        return b'{"$string":' + orjson.dumps(text.replace("\\", "\\\\").replace("\0", "\\0")) + b"}"
-    escaped = orjson.dumps(text)
-    if len(escaped) > 2 * len(raw) + _ESCAPED:
+        escaped = orjson.dumps(text.replace("\\", "\\\\").replace("\0", "\\0"))
+        if len(escaped) <= 2 * len(raw) + _ESCAPED:
+            return b'{"$string":' + escaped + b"}"
+    else:
+        escaped = orjson.dumps(text)
+        if len(escaped) <= 2 * len(raw) + _ESCAPED:
+            return escaped
         # Control characters take six bytes each.
         repairs["control_characters"] += 1
-        return b'{"$utf8":"' + b64encode(raw) + b'"}'
-    return escaped
+    return b'{"$utf8":"' + b64encode(raw) + b'"}'
+
+
+def readable(raw: bytes) -> str:
+    """The nearest text that PostgreSQL can store, about as long as ``raw``."""
+    text = raw.decode(errors="replace").replace("\0", "\ufffd")
+    # Each replaced byte takes three.
+    return text.encode()[: len(raw) + _ESCAPED].decode(errors="ignore")
 
 
 def double_json(value: float, repairs: Repairs) -> bytes:

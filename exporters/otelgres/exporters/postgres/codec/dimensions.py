@@ -12,9 +12,9 @@ from uuid import UUID
 import orjson
 
 from otelgres.exporters.batch import Signal
-from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, string_json
+from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, readable, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
-from otelgres.exporters.postgres.codec.limits import Limits
+from otelgres.exporters.postgres.codec.limits import Limits, within
 from otelgres.exporters.postgres.codec.messages import InstrumentationScope, Resource
 
 UNKNOWN_SERVICE: Final = "unknown_service"
@@ -281,7 +281,7 @@ def series_row(key: SeriesKey, repairs: Repairs, cache: AttributeCache) -> Serie
 
 def _attributes(raws: Iterable[bytes], repairs: Repairs, cache: AttributeCache) -> tuple[str, bytes]:
     """KeyValues as (JSON object, canonical bytes that do not depend on their order)."""
-    raws = list(raws)
+    raws = within(list(raws), cache.limits, repairs)
     text, _ = cache.object(raws, repairs)
     pairs = sorted([_pair(raw, cache) for raw in raws])
     return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
@@ -310,7 +310,7 @@ def _text(raw: bytes, name: str, repaired: dict[str, bytes], repairs: Repairs) -
     exact = string_json(raw, repairs)
     if exact[:1] == b"{":
         repaired[name] = exact
-    return raw.decode(errors="replace").replace("\0", "\ufffd")
+    return readable(raw)
 
 
 def _repaired(repaired: dict[str, bytes]) -> str | None:

@@ -81,6 +81,24 @@ def cut_pair(raw: bytes, limits: Limits, repairs: Repairs) -> bytes:
     return _framed(b"\x0a", key) + _framed(b"\x12", held)
 
 
+def within(raws: list[bytes], limits: Limits, repairs: Repairs) -> list[bytes]:
+    """The first of a resource's, scope's, metric's or series' KeyValues, of four values' length together.
+
+    Their content is hashed and compared as a whole, which takes many times its size.
+    """
+    room = 4 * limits.value_bytes or _ENDLESS
+    if sum(map(len, raws)) <= room:
+        return raws
+    kept = []
+    for raw in raws:
+        room -= len(raw)
+        if room < 0:
+            break
+        kept.append(raw)
+    repairs["attributes_dropped"] += len(raws) - len(kept)
+    return kept
+
+
 def cut_value(raw: bytes, most: int, repairs: Repairs) -> bytes:
     """AnyValue bytes of a log body, cut to ``most`` bytes. Invalid bytes are returned unchanged."""
     try:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
-from otelgres.exporters.postgres.codec.anyvalue import Repairs, any_value, fields
+from otelgres.exporters.postgres.codec.anyvalue import Repairs, any_value, fields, readable
 from otelgres.exporters.postgres.codec.attributes import UID_KEY
 from otelgres.exporters.postgres.codec.dimensions import Known
 from otelgres.exporters.postgres.codec.limits import cut_value, effect_of
@@ -177,6 +177,5 @@ def _body(raw: bytes, most: int, outermost: int, repairs: Repairs) -> bytes:
                 pass
             else:
                 return pg.text(text) + pg.NULL
-        readable = text.decode(errors="replace").replace("\0", "\ufffd").encode()
-        return pg.text(readable) + pg.jsonb(any_value(raw, repairs, outermost))
+        return pg.text(readable(text).encode()) + pg.jsonb(any_value(raw, repairs, outermost))
     return pg.NULL + pg.jsonb(any_value(raw, repairs, outermost))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from otelgres.exporters.postgres.codec import copybinary as pg
-from otelgres.exporters.postgres.codec.anyvalue import Repairs, string_json
+from otelgres.exporters.postgres.codec.anyvalue import Repairs, readable, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from otelgres.exporters.postgres.codec.dimensions import SeriesKey, SeriesRow
 from otelgres.exporters.postgres.codec.limits import Limits, cut_text
@@ -151,7 +151,7 @@ class TextCache:
             text = "\0"
         if "\0" in text:
             repaired[name] = string_json(raw, repairs)
-            return pg.text(raw.decode(errors="replace").replace("\0", "\ufffd").encode())
+            return pg.text(readable(raw).encode())
         packed = pg.text(raw)
         if len(raw) <= 512:
             if len(self._known) >= 16_384:
