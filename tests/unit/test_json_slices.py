@@ -152,7 +152,7 @@ def test_the_signal_of_a_large_line() -> None:
     ("text", "words"),
     [
         (b'{"resourceSpans":[' + b"{}, " * 40 + b"{}]}", "limit of 5 resource and scope groups"),
-        (request(*[b"{}"] * 40), "limit of 7 items"),
+        (request(*[b"{}"] * 40), "more than the limit of 7: split it"),
         (request(*[b"[]"] * 500), "JSON values"),
         (request(*[b"0"] * 500), "JSON values"),
         (request(span(b',"attributes":[' + b"{}," * 300 + b"{}]")), "JSON values"),

@@ -37,9 +37,8 @@ def counted(signal: Signal, request: Any) -> Outline:
             for item in _repeated_messages(scope):
                 if signal is Signal.METRICS:
                     found.metrics += 1
-                    found.items += sum(
-                        len(data.data_points) for name, data in _set(item) if hasattr(data, "data_points")
-                    )
+                    data = [value for _, value in item.ListFields() if hasattr(value, "data_points")]
+                    found.items += sum(len(one.data_points) for one in data)
                 else:
                     found.items += 1
     return found

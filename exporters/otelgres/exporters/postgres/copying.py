@@ -6,7 +6,7 @@ from typing import Any
 import psycopg
 from psycopg import sql as psql
 
-from otelgres.exporters.postgres.codec.decode import KEYS
+from otelgres.exporters.postgres.codec.decode import COLUMNS, KEYS
 from otelgres.exporters.postgres.codec.rows import Group, LossEntry
 
 
@@ -62,6 +62,18 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
         row = cursor.fetchone()
         if row and row[0]:
             group.losses.add(LossEntry("dropped", table, "same_key_other_content"), row[0])
+    return duplicates
+
+
+def store(cursor: psycopg.Cursor[Any], group: Group, *, staged: bool) -> int:
+    """Writes the rows of a group and returns the number of duplicates. Raises psycopg.Error."""
+    duplicates = 0
+    for table, columns in COLUMNS.items():
+        if group.counts[table]:
+            if staged:
+                duplicates += stage(cursor, table, columns, group.rows(table), group)
+            else:
+                copy(cursor, table, columns, group.rows(table))
     return duplicates
 
 

@@ -4,12 +4,11 @@
 accepted batches are committed.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -26,7 +25,8 @@ from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, p
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.limits import Limits, effect_of
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, LossCounts, LossEntry, RejectedItems
-from otelgres.exporters.postgres.copying import copy, stage
+from otelgres.exporters.postgres.copying import copy, store
+from otelgres.exporters.postgres.digests import digest_days, digest_rows, request_digest
 from otelgres.exporters.postgres.errors import ErrorClass, advice, classify
 from otelgres.exporters.postgres.large import LargeRows
 from otelgres.exporters.postgres.partitions import Partitions
@@ -38,9 +38,6 @@ _ATTEMPTS: Final = 5
 _RETRY_AFTER: Final = 1.0
 # Keys that map to an overflow row while the parts of one request are decoded.
 _MOST_OVERFLOW: Final = 20_000
-_EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).date()
-# A digest is also stored under the day of one hour ago: see the comment on _otel.digests.
-_DIGEST_OVERLAP: Final = timedelta(hours=1)
 _SESSION: Final = {
     "application_name": "otelgres writer",
     "connect_timeout": "5",
@@ -229,16 +226,16 @@ class PostgresWriter:
         duplicates = 0
         if accepted or group.losses.counts:
             with connection.transaction(), connection.cursor() as cursor:
-                duplicates = _store(cursor, group, staged=staged)
+                duplicates = store(cursor, group, staged=staged)
                 for make in group.again:
                     for part in make():
                         part.losses = LossCounts()  # those of the part itself are counted already
-                        duplicates += _store(cursor, part, staged=staged)
+                        duplicates += store(cursor, part, staged=staged)
                         group.losses.add_all(part.losses)
                         group.counts += part.counts
                 if group.losses.counts:
                     self._add_losses(connection, group.losses)
-                copy(cursor, "digests", ("digest", "day"), _digest_rows(accepted, days))
+                copy(cursor, "digests", ("digest", "day"), digest_rows(accepted, days))
         self._pending_losses.clear()
         outcomes: dict[int, Outcome] = {
             index: self._duplicate(batch) if digest in stored else answers[index] for index, batch, digest in work
@@ -285,6 +282,7 @@ class PostgresWriter:
         if group.pending:
             self._fill_series(connection, group)
             self._pending_losses += group.series_repairs
+        self._known.forget_large(missing, group.new_series)
         parsed.clear()
         for index, batch in large:
             try:
@@ -325,6 +323,7 @@ class PostgresWriter:
         if added.pending:
             self._fill_series(connection, added)
             self._pending_losses += added.series_repairs
+        self._known.forget_large(missing, added.new_series)
         return added, rejected_items
 
     def _forget_overflow(self) -> None:
@@ -381,42 +380,6 @@ class PostgresWriter:
         self._partitions.forget()
         self._connection = connection
         return connection
-
-
-def request_digest(batch: Batch) -> UUID:
-    """The digest by which a retried request is recognised."""
-    # SHA-256 instead of a faster hash: a client must not be able to construct two requests with the same digest.
-    digest = hashlib.sha256(batch.signal.encode() + b"\0")
-    digest.update(batch.payload)
-    return UUID(bytes=digest.digest()[:16])
-
-
-def digest_days(now: datetime) -> set[int]:
-    """The days (counted from 1970-01-01) under which the digest of a request written ``now`` is stored."""
-    return {(moment.date() - _EPOCH_DAY).days for moment in (now, now - _DIGEST_OVERLAP)}
-
-
-def _store(cursor: psycopg.Cursor[Any], group: Group, *, staged: bool) -> int:
-    """Writes the rows of a group and returns the number of duplicates. Raises psycopg.Error."""
-    duplicates = 0
-    for table, columns in COLUMNS.items():
-        if group.counts[table]:
-            if staged:
-                duplicates += stage(cursor, table, columns, group.rows(table), group)
-            else:
-                copy(cursor, table, columns, group.rows(table))
-    return duplicates
-
-
-def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
-    epoch_2000 = (datetime(2000, 1, 1, tzinfo=UTC).date() - _EPOCH_DAY).days
-    rows = [
-        b"\x00\x02" + pg.text(digest.bytes) + pg.int4(day - epoch_2000)
-        # In key order, so that two writers with the same requests do not deadlock.
-        for digest in sorted(digests)
-        for day in sorted(days)
-    ]
-    return [pg.HEADER, *rows, pg.TRAILER]
 
 
 def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:

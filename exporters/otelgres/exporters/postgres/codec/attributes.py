@@ -137,7 +137,7 @@ class AttributeCache:
         keys = set(names)
         if len(keys) < len(entries) or self._nonplain_key:
             return self._exact(entries, repairs), keys
-        return b"{" + b",".join(texts) + b"}", keys
+        return b"".join((b"{", b",".join(texts), b"}")), keys
 
     @staticmethod
     def _exact(entries: list[tuple[bytes, bytes]], repairs: Repairs) -> bytes:

@@ -20,6 +20,7 @@ from otelgres.exporters.postgres.codec.messages import InstrumentationScope, Res
 UNKNOWN_SERVICE: Final = "unknown_service"
 # Clients whose resources never repeat must not fill the memory: beyond this size the cache is cleared.
 _MOST: Final = 200_000
+_LONGEST_KEY: Final = 16 * 1024
 
 ResourceKey: TypeAlias = tuple[bytes, bytes]  # Resource bytes, schema_url
 ScopeKey: TypeAlias = tuple[bytes, bytes]  # InstrumentationScope bytes, schema_url
@@ -77,6 +78,21 @@ class Known:
         for ids in (self.resources, self.scopes, self.metrics, self.series):
             if len(ids) > _MOST:
                 ids.clear()
+
+    def forget_large(self, missing: "Missing", series: Iterable[SeriesKey] = ()) -> None:
+        """Clears the ids of long keys, which the caches would hold for good. Call it once their rows are made."""
+        for key in missing.resources:
+            if len(key[0]) + len(key[1]) > _LONGEST_KEY:
+                self.resources.pop(key, None)
+        for key in missing.scopes:
+            if len(key[0]) + len(key[1]) > _LONGEST_KEY:
+                self.scopes.pop(key, None)
+        for metric in missing.metrics:
+            if sum(map(len, (*metric[:3], *metric.metadata))) > _LONGEST_KEY:
+                self.metrics.pop(metric, None)
+        for one in series:
+            if len(one.attributes) > _LONGEST_KEY:
+                self.series.pop(one, None)
 
     def forget(self) -> None:
         """Clears everything, because the database may be a different one."""
@@ -281,9 +297,12 @@ def series_row(key: SeriesKey, repairs: Repairs, cache: AttributeCache) -> Serie
 
 def _attributes(raws: Iterable[bytes], repairs: Repairs, cache: AttributeCache) -> tuple[str, bytes]:
     """KeyValues as (JSON object, canonical bytes that do not depend on their order)."""
-    raws = within(list(raws), cache.limits, repairs)
-    text, _ = cache.object(raws, repairs)
-    pairs = sorted([_pair(raw, cache) for raw in raws])
+    raws = list(raws)
+    kept = within(raws, cache.limits, repairs)
+    text, _ = cache.object(kept, repairs)
+    pairs = sorted([_pair(raw, cache) for raw in kept])
+    if len(kept) < len(raws):
+        pairs.append((b"", _digest(raws[len(kept) :])))
     return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
 
 
@@ -291,9 +310,19 @@ def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
     entry = cache.get(raw)
     if entry is None:
         # Repaired, cut or long. Values that differ only after the cut still give different rows.
+        if len(raw) > cache.limits.shortest:
+            return b"", _digest([raw])
         return key_value(raw, Repairs(), cache.outermost)
     key, text = entry
     return key, text[len(key) + 1 :]
+
+
+def _digest(raws: Iterable[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for raw in raws:
+        digest.update(b"%d " % len(raw))
+        digest.update(raw)
+    return digest.digest()
 
 
 def _hash(*parts: object) -> UUID:

@@ -47,6 +47,7 @@ COLUMNS: Final = (
 )
 
 _FIXED = struct.Struct(">h iq iq iq ii ii ii iq iq".replace(" ", "")).pack
+_JSONB_HEAD = struct.Struct(">ib").pack
 _IDS = struct.Struct(">i16si8s").pack
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _NULLS_2 = pg.NULL * 2
@@ -95,10 +96,11 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                     observed = clamped(observed, "observed_time_unix_nano", repaired, repairs)
 
                 raw_attributes = record.attributes
-                uid_field = attributes_field = pg.NULL
+                uid_field = attributes_head = pg.NULL
+                text = b""
                 if raw_attributes:
                     text, keys = attributes_of(raw_attributes, repairs)
-                    attributes_field = pg.jsonb(text)
+                    attributes_head = _JSONB_HEAD(len(text) + 1, 1)
                     if UID_KEY in keys:
                         uid_field = _uid(raw_attributes, caches)
                 trace_id, span_id = record.trace_id, record.span_id
@@ -119,7 +121,8 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                         text_field(severity_text, "severity_text", repaired, repairs) if severity_text else pg.NULL,
                         text_field(event_name, "event_name", repaired, repairs) if event_name else pg.NULL,
                         _body(record.body, most_text, outermost, repairs) if record.HasField("body") else _NULLS_2,
-                        attributes_field,
+                        attributes_head,
+                        text,
                         repaired_field(repaired) if repaired else pg.NULL,
                     )
                 )  # fmt: skip
