@@ -3,6 +3,7 @@
 Some of the corpus; ``measure`` takes all of it.
 """
 
+import asyncio
 import gzip
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from otelgres.collector.tools.attack.amplifiers import amplifiers
 from otelgres.collector.tools.attack.measure import MIB, Measured, measure
 from otelgres.collector.tools.attack.wire import field, inside
 from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outcome import Overloaded
 from tests import postgres
 from tests.acceptance.receiver_process import Serving, get, rows, run_otelgres, serve
 from tests.acceptance.stub_queue import LoopThread, StubQueue
@@ -143,6 +145,25 @@ def test_nothing_large_runs_in_the_event_loop(loop: LoopThread, monkeypatch: pyt
     assert len(stub.batches) == len(requests)
     assert here
     assert max(size for _, size in here) <= 16 * 1024, here
+    pipeline.close()
+
+
+def test_what_waits_for_a_processor_is_bounded(loop: LoopThread) -> None:
+    class Stuck:
+        async def process(self, batch: Batch, tenant: str | None) -> Batch:
+            await released.wait()
+            return batch
+
+    released = asyncio.Event()
+    stub = StubQueue()
+    pipeline = stub.pipeline(processors=[Stuck()], max_bytes=MIB)
+    large = field(1, field(1, b"x" * (MIB - 100)))
+    calls = [loop.start(pipeline.export(_Call(Signal.LOGS, export.Body(large)))) for _ in range(5)]
+    until(lambda: any(one.done() for one in calls), "the fifth to be told to retry")
+    assert [one.result() for one in calls if one.done()] == [Overloaded(1.0, "too many large requests at once; retry")]
+    loop.loop.call_soon_threadsafe(released.set)
+    assert sorted(type(one.result(TIMEOUT)).__name__ for one in calls) == ["Accepted"] * 4 + ["Overloaded"]
+    assert len(stub.batches) == 4
     pipeline.close()
 
 

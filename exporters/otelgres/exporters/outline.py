@@ -14,6 +14,8 @@ SMALL: Final = 64 * 1024
 """Bytes of an item, resource or scope that is not entered."""
 
 _ENDLESS: Final = 1 << 62
+# Bytes after which items are compared with the limits.
+_STRETCH: Final = 8192
 # Fields beside the parts that are counted: an attribute has two, a group its resource and schema URL.
 _OTHERS: Final = 8
 _CONTINUED: Final = bytes(range(128, 256))
@@ -57,6 +59,11 @@ class Outline:
     items: int = 0
     metrics: int = 0
     groups: int = 0
+
+    @property
+    def parts(self) -> int:
+        """All of them."""
+        return self.items + self.metrics + self.groups
 
 
 # The parts of OTLP's messages that may repeat, by field number: the message that the field holds, or how its numbers
@@ -164,6 +171,24 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
             raise Malformed("oversized varint")
 
 
+def _run(data: bytes, at: int, stop: int, tag: int) -> tuple[int, int]:
+    """How many fields with this tag and less than 16 KiB follow one another, to the first that begins after ``stop``;
+    and the offset after them. Raises IndexError at the end of ``data``.
+    """
+    count = 0
+    while at < stop and data[at] == tag:
+        length = data[at + 1]
+        if length < 0x80:
+            at += length + 2
+        else:
+            high = data[at + 2]
+            if high > 0x7F:
+                break
+            at += length + (high << 7) - 125
+        count += 1
+    return count, at
+
+
 def _after_group(data: bytes, at: int, end: int, number: int) -> int:
     # Without recursion: a group may contain groups.
     open_groups = [number]
@@ -240,42 +265,30 @@ class _Counting:
     def _scope(self, at: int, end: int) -> None:
         data = self._data
         metrics = self._signal is Signal.METRICS
-        items = 0
         while at < end:
-            if data[at] != 0x12:
-                # Not an item: rare.
-                tag, _, start, at = next(fields(data, at, end))
+            if not metrics:
+                items, at = _run(data, at, min(end, at + _STRETCH), 18)
+                if at > end:
+                    raise Malformed("truncated field")
+                self._add_items(items)
+                if items:
+                    continue
+            tag, _, start, at = next(fields(data, at, end))
+            if tag != 18:
                 self._other()
                 if tag == 10 and at - start > SMALL:
                     self._parts("Scope", start, at, "a scope")
-                continue
-            length = data[at + 1]
-            at += 2
-            if length > 0x7F:
-                if data[at] < 0x80:
-                    length = length & 0x7F | data[at] << 7
-                    at += 1
-                else:
-                    length, at = varint(data, at - 1)
-            start, at = at, at + length
-            if at > end:
-                raise Malformed("truncated field")
-            if metrics:
+            elif metrics:
                 self.found.metrics += 1
                 self._metric(start, at)
-                self._add_items(0)
             else:
-                items += 1
-                if length > SMALL:
+                self._add_items(1)
+                if at - start > SMALL:
                     self._parts(_ITEMS[self._signal], start, at, "an item")
-                if items >= 1000:
-                    self._add_items(items)
-                    items = 0
-        self._add_items(items)
 
     def _add_items(self, items: int) -> None:
         self.found.items += items
-        self._steps -= items + 1
+        self._steps -= items
         if self._steps < 0:
             raise _TooLong
         most = self._bounds.items
@@ -285,26 +298,33 @@ class _Counting:
     def _metric(self, at: int, end: int) -> None:
         data = self._data
         large = end - at > SMALL
-        self._steps -= (end - at) // 32
+        # A field in a small metric is not counted by itself.
+        self._steps -= 1 + (0 if large else (end - at) // 64)
+        self._add_items(0)
         for tag, _, start, stop in fields(data, at, end):
-            number = tag >> 3
             if large:
                 self._other()
-            if tag & 7 == 2 and number in POINTS:
-                points = 0
-                for inner, _, first, last in fields(data, start, stop):
-                    if inner == 10:
-                        points += 1
-                        if last - first > SMALL:
-                            self._parts(POINTS[number], first, last, "a point")
-                    elif large:
-                        self._other()
-                    if points >= 1000:
-                        self._add_items(points)
-                        points = 0
-                self._add_items(points)
+            if tag & 7 == 2 and tag >> 3 in POINTS:
+                self._points(tag >> 3, start, stop, large=large)
         if large:
             self._parts("Metric", at, end, "a metric")
+
+    def _points(self, number: int, at: int, end: int, *, large: bool) -> None:
+        data = self._data
+        while at < end:
+            points, at = _run(data, at, min(end, at + _STRETCH), 10)
+            if at > end:
+                raise Malformed("truncated field")
+            self._add_items(points)
+            if points:
+                continue
+            tag, _, start, at = next(fields(data, at, end))
+            if tag == 10:
+                self._add_items(1)
+                if at - start > SMALL:
+                    self._parts(POINTS[number], start, at, "a point")
+            elif large:
+                self._other()
 
     def _parts(self, message: str, at: int, end: int, what: str) -> None:
         """Counts the parts of one large message, without recursion."""

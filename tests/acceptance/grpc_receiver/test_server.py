@@ -20,6 +20,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from otelgres.collector.otlp.grpc_server import serve_grpc
 from otelgres.collector.system.listen import CannotListen
+from otelgres.collector.tools.attack.wire import field
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
 from tests.acceptance.grpc_receiver.serving import LIMIT, serving
@@ -130,7 +131,7 @@ def test_over_the_limit_is_final(port: int, stub: StubQueue) -> None:
 def test_the_default_limit_is_64_mib(loop: LoopThread, stub: StubQueue) -> None:
     server = loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", 0))
     try:
-        assert call(server.port, bytes(20 * 1024 * 1024)) == b""
+        assert call(server.port, field(99, bytes(20 * 1024 * 1024))) == b""
         assert refused(server.port, bytes(64 * 1024 * 1024 + 1)).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     finally:
         loop.run(server.stop(0))

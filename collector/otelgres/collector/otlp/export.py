@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -29,8 +30,8 @@ from otelgres.collector.telemetry.metrics import Metrics
 from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import InvalidJson, request_from_json
-from otelgres.exporters.outcome import Invalid, Outcome, TooLarge
-from otelgres.exporters.outline import DEFAULT_BOUNDS, Bounds, Malformed, TooManyParts, outline
+from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, TooLarge
+from otelgres.exporters.outline import DEFAULT_BOUNDS, Bounds, Malformed, Outline, TooManyParts, outline
 from otelgres.exporters.slices import SLICE_BYTES
 
 _log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ _log = logging.getLogger(__name__)
 _INLINE_BYTES: Final = 16 * 1024
 # A request with more groups and items is counted in a thread: each takes about 0.2 us.
 _INLINE_STEPS: Final = 4096
+# Requests of the largest size that are counted or changed by processors, or wait for that.
+_MOST_PREPARING: Final = 4
 
 
 class Body(NamedTuple):
@@ -111,6 +114,8 @@ class Pipeline:
         self._processors = tuple(processors)
         self.max_bytes = max_bytes
         self._bounds = bounds
+        # Bytes of the requests that are counted or changed by a processor.
+        self._preparing = 0
         self._decoders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="otlp-decode")
 
     @property
@@ -177,14 +182,31 @@ class Pipeline:
                     self._decoders.submit(release_memory)
 
     async def _queued(self, transport: str, batch: Batch, tenant: str | None) -> Outcome:
-        settled = partial(self.metrics.settled, transport, batch.signal, await self._counted(batch))
+        size = len(batch.payload)
+        self._preparing += size
+        try:
+            if self._preparing > max(_MOST_PREPARING * self.max_bytes, size):
+                raise Rejected(Reason.THROTTLED, Overloaded(1.0, "too many large requests at once; retry"))
+            batch, settled = await self._prepared(transport, batch, tenant)
+        finally:
+            self._preparing -= size
+        return await self._queue.submit(batch, settled)
+
+    async def _prepared(
+        self, transport: str, batch: Batch, tenant: str | None
+    ) -> tuple[Batch, Callable[[Outcome], None]]:
+        """The counted and changed batch, and what to call with its outcome. Raises Rejected."""
+        found = await self._counted(batch)
+        settled = partial(self.metrics.settled, transport, batch.signal, found.items if found is not None else 0)
         for processor in self._processors:
             try:
                 batch = await processor.process(batch, tenant)
             except Rejected as rejected:
                 settled(rejected.outcome)
                 raise
-        return await self._queue.submit(batch, settled)
+        if found is not None:
+            batch = replace(batch, parts=found.parts)
+        return batch, settled
 
     async def _decoded(self, signal: Signal, body: Body) -> bytes:
         if not body.json and not body.codings:
@@ -195,8 +217,8 @@ class Pipeline:
             self._decoders, _decode, signal, body, self.max_bytes, self._bounds
         )
 
-    async def _counted(self, batch: Batch) -> int:
-        """The number of items; 0 if the request is malformed, which the queue answers. Raises Rejected."""
+    async def _counted(self, batch: Batch) -> Outline | None:
+        """The outline; None if the request is malformed, which the queue answers. Raises Rejected."""
         try:
             found = outline(batch.signal, batch.payload, self._bounds, _INLINE_STEPS)
             if found is None:
@@ -208,10 +230,10 @@ class Pipeline:
                 # Not even to be parsed by a processor, since nobody knows what is in it.
                 invalid = Invalid(f"the body is not an OTLP {batch.signal} request: {error}")
                 raise Rejected(Reason.MALFORMED, invalid) from None
-            return 0
+            return None
         except TooManyParts as error:
             raise Rejected(Reason.TOO_LARGE, Invalid(str(error)), str(error)) from None
-        return found.items if found is not None else 0
+        return found
 
     def _note_loss(self, transport: str, signal: Signal | None, reason: Reason, sample: str = "") -> None:
         if reason.is_loss:

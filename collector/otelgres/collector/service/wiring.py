@@ -21,6 +21,7 @@ from otelgres.collector.queue.group_commit import GroupCommitQueue
 from otelgres.collector.queue.spool_folders import take_folder
 from otelgres.collector.service.protection import protection
 from otelgres.collector.service.settings import ReceiverSettings, SettingError, parse_address, spool_folder
+from otelgres.collector.system.memory import return_large_blocks
 from otelgres.collector.telemetry.metrics import EXPORTER, Metrics
 from otelgres.collector.telemetry.publisher import Publisher
 from otelgres.collector.telemetry.rejections import RejectionCounters
@@ -82,6 +83,7 @@ class Receiver:
 
         Raises CannotListen or SettingError.
         """
+        return_large_blocks()
         settings = self._settings
         grpc_host, grpc_port = parse_address(settings.grpc, "grpc")
         http_host, http_port = parse_address(settings.http, "http")

@@ -7,8 +7,17 @@ from typing import Final
 LARGE: Final = 1024 * 1024
 """Bytes of a request after which it is worth the milliseconds."""
 
-# Only glibc has it.
-_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+# Only glibc has them.
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+_trim = getattr(_libc, "malloc_trim", None)
+_option = getattr(_libc, "mallopt", None)
+_MMAP_THRESHOLD: Final = -3
+
+
+def return_large_blocks() -> None:
+    """Blocks of a mebibyte and more are given back when they are freed. By default glibc learns to keep them."""
+    if _option is not None:
+        _option(_MMAP_THRESHOLD, LARGE)
 
 
 def release_memory() -> None:

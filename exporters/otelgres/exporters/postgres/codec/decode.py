@@ -47,16 +47,21 @@ def parts_of(batch: Batch, limits: Limits) -> Iterator[Batch]:
 
     Counts the whole batch first. Raises :class:`MalformedError`, also for a request that is beyond the limits.
     """
+    parts = batch.parts if batch.parts is not None else _counted(batch, limits)
+    if parts <= SLICE_PARTS and len(batch.payload) <= SLICE_BYTES:
+        return iter((batch,))
+    return (Batch(batch.signal, part) for part in slices(batch.signal, batch.payload))
+
+
+def _counted(batch: Batch, limits: Limits) -> int:
     try:
         found = outline(batch.signal, batch.payload, limits.outline)
     except Malformed as error:
         raise MalformedError(f"the body is not an OTLP {batch.signal} request: {error}") from error
     except TooManyParts as error:
         raise MalformedError(str(error)) from error
-    few = found is not None and found.items + found.metrics + found.groups <= SLICE_PARTS
-    if few and len(batch.payload) <= SLICE_BYTES:
-        return iter((batch,))
-    return (Batch(batch.signal, part) for part in slices(batch.signal, batch.payload))
+    assert found is not None  # the number of steps is not limited
+    return found.parts
 
 
 def parse(batch: Batch, known: Known, missing: Missing) -> Any:

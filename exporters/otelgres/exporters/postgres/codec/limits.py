@@ -44,6 +44,7 @@ class Limits:
 
 
 _ENDLESS: Final = 1 << 62
+_LEAST_ROOM: Final = 64 * 1024
 _LOST: Final = frozenset(
     {"attributes_dropped", "events_dropped", "links_dropped", "value_dropped", "key_cut", "value_cut", "text_cut"}
 )
@@ -82,11 +83,11 @@ def cut_pair(raw: bytes, limits: Limits, repairs: Repairs) -> bytes:
 
 
 def within(raws: list[bytes], limits: Limits, repairs: Repairs) -> list[bytes]:
-    """The first of a resource's, scope's, metric's or series' KeyValues, of four values' length together.
+    """The first of a resource's, scope's, metric's or series' KeyValues, of two values' length together.
 
     Their content is hashed and compared as a whole, which takes many times its size.
     """
-    room = 4 * limits.value_bytes or _ENDLESS
+    room = max(2 * limits.value_bytes, _LEAST_ROOM) if limits.value_bytes else _ENDLESS
     if sum(map(len, raws)) <= room:
         return raws
     kept = []
