@@ -167,6 +167,24 @@ def test_what_is_too_many_is_refused(text: bytes, words: str) -> None:
         request_from_json(Signal.TRACES, text, Bounds(items=7, groups=5, parts=100))
 
 
+@pytest.mark.parametrize("text", [b"[" * 500, b'{"unknown":[' + b'"",' * 500 + b'""]}'])
+@pytest.mark.usefixtures("small")
+def test_a_scan_ends_early(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_slices, "_WINDOW", 50)
+    monkeypatch.setattr(json_slices, "_checked", lambda one, bounds: one)
+    scanned: list[int] = []
+    brackets = json_slices._BRACKETS
+
+    def watched(data: bytes, start: int, end: int) -> Any:
+        scanned.append(end)
+        return brackets(data, start, end)
+
+    monkeypatch.setattr(json_slices, "_BRACKETS", watched)
+    with pytest.raises(TooManyParts, match="JSON values"):
+        request_from_json(Signal.TRACES, text * 20, Bounds(items=7, groups=5, parts=100))
+    assert max(scanned) < 2000
+
+
 @pytest.mark.usefixtures("small")
 def test_brackets_and_commas_in_strings_do_not_count() -> None:
     text = request(span(b',"traceState":"' + b'{[,\\"' * 500 + b'"'))

@@ -29,7 +29,7 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
             columns,
         )
     )
-    # It has the rows of the transaction's earlier parts.
+    # It has the rows of the transaction's earlier parts, which would be looked up again for each part.
     cursor.execute(_statement("TRUNCATE {stage}", table, columns))
     with cursor.copy(_statement("COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
         for piece in rows:

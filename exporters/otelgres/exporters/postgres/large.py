@@ -9,7 +9,7 @@ from otelgres.exporters.postgres.codec.rows import Group, LossCounts, RejectedIt
 
 # Rows of up to so many bytes are kept until they are copied; more are made a second time, part by part.
 _FACTOR: Final = 2
-_CONSTANT: Final = 16 * 1024 * 1024
+_CONSTANT: Final = 12 * 1024 * 1024
 
 
 class LargeRows:
