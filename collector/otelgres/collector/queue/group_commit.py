@@ -164,6 +164,8 @@ class GroupCommitQueue:
                 except RuntimeError:
                     # The loop is closed: the process is ending.
                     return
+                # Not kept until the next group comes.
+                del group, outcomes
         finally:
             writer.close()
 

@@ -106,9 +106,11 @@ def string_json(raw: bytes, repairs: Repairs) -> bytes:
         return b'{"$utf8":"' + b64encode(raw) + b'"}'
     if "\0" in text:
         repairs["nul_character"] += 1
-        escaped = orjson.dumps(text.replace("\\", "\\\\").replace("\0", "\\0"))
-        if len(escaped) <= 2 * len(raw) + _ESCAPED:
-            return b'{"$string":' + escaped + b"}"
+        # Each takes three bytes: not tried where it cannot be short enough.
+        if 2 * raw.count(b"\0") <= len(raw) + _ESCAPED:
+            escaped = orjson.dumps(text.replace("\\", "\\\\").replace("\0", "\\0"))
+            if len(escaped) <= 2 * len(raw) + _ESCAPED:
+                return b'{"$string":' + escaped + b"}"
     else:
         escaped = orjson.dumps(text)
         if len(escaped) <= 2 * len(raw) + _ESCAPED:

@@ -58,7 +58,7 @@ def effect_of(reason: str) -> str:
 def cut_pair(raw: bytes, limits: Limits, repairs: Repairs) -> bytes:
     """KeyValue bytes cut to the limits. Invalid bytes are returned unchanged; the parser reports them."""
     key = b""
-    value: list[bytes] = []
+    value: list[tuple[int, int]] = []
     try:
         for number, wire, start, end in fields(raw):
             if number <= 2 and wire != 2:
@@ -66,20 +66,21 @@ def cut_pair(raw: bytes, limits: Limits, repairs: Repairs) -> bytes:
             if number == 1:
                 key = raw[start:end]
             elif number == 2:
-                value.append(raw[start:end])
+                value.append((start, end))
         cut = Repairs()
         if limits.key_bytes and len(key) > limits.key_bytes:
             key = cut_text(key, limits.key_bytes)
             cut["key_cut"] += 1
-        held = value[0] if len(value) == 1 else b"".join(value)
-        if limits.value_bytes:
-            held = _cut(held, limits.value_bytes, cut, "value_cut")
+        # Not copied if it is one, as always: it may be as large as the request.
+        begin, size = value[0] if len(value) == 1 else (0, None)
+        held = raw if len(value) == 1 else b"".join([raw[start:end] for start, end in value])
+        shorter = _cut(held, limits.value_bytes, cut, "value_cut", begin, size) if limits.value_bytes else None
     except MalformedError:
         return raw
     if not cut:
         return raw
     repairs += cut
-    return _framed(b"\x0a", key) + _framed(b"\x12", held)
+    return _framed(b"\x0a", key) + _framed(b"\x12", held[begin:size] if shorter is None else shorter)
 
 
 def within(raws: list[bytes], limits: Limits, repairs: Repairs) -> list[bytes]:
@@ -103,9 +104,10 @@ def within(raws: list[bytes], limits: Limits, repairs: Repairs) -> list[bytes]:
 def cut_value(raw: bytes, most: int, repairs: Repairs) -> bytes:
     """AnyValue bytes of a log body, cut to ``most`` bytes. Invalid bytes are returned unchanged."""
     try:
-        return _cut(raw, most, repairs, "text_cut")
+        shorter = _cut(raw, most, repairs, "text_cut")
     except MalformedError:
         return raw
+    return raw if shorter is None else shorter
 
 
 def cut_text(raw: bytes, most: int) -> bytes:
@@ -117,19 +119,23 @@ def cut_text(raw: bytes, most: int) -> bytes:
     return raw[:end]
 
 
-def _cut(value: bytes, most: int, repairs: Repairs, reason: str) -> bytes:
-    """AnyValue bytes; decided on the wire, since a large structure is not parsed to be dropped."""
+def _cut(data: bytes, most: int, repairs: Repairs, reason: str, at: int = 0, end_at: int | None = None) -> bytes | None:
+    """The AnyValue from ``at`` to ``end_at`` cut to ``most`` bytes; None if it is within.
+
+    Decided on the wire, since a large structure is not parsed to be dropped.
+    """
     kind = first = last = size = 0
-    for number, wire, start, end in fields(value):
-        if 0 < number <= 7:
+    for number, wire, start, end in fields(data, at, end_at):
+        if number <= 7:
             # A repeated list is merged; of everything else the last value counts.
             size = (size if number == kind and number in (5, 6) else 0) + (end - start if wire == 2 else 0)
             kind, first, last = number, start, end
     if size <= most:
-        return value
+        return None
     if kind in (1, 7):
         repairs[reason] += 1
-        text = value[first:last]
+        # With the next character, which shows whether one is split.
+        text = data[first : min(last, first + most + 4)]
         return _framed(bytes((kind << 3 | 2,)), cut_text(text, most) if kind == 1 else text[:most])
     # A part of a structure would be a different structure: it is removed as a whole.
     repairs["value_dropped"] += 1
