@@ -17,6 +17,7 @@ Everything can be read back. Repairs are counted by reason.
 
 import struct
 from base64 import b64encode
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -31,6 +32,7 @@ _WIRES: Final = (-1, 2, 0, 0, 1, 2, 2, 2)
 _DOUBLE = struct.Struct("<d").unpack_from
 _SPECIAL = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity", "-0.0": b"-0.0"}
 
+_PIECE: Final = 64 * 1024
 # Text may be escaped to twice its length and so many bytes.
 _ESCAPED: Final = 1024
 
@@ -121,10 +123,20 @@ def string_json(raw: bytes, repairs: Repairs) -> bytes:
 
 
 def readable(raw: bytes) -> str:
-    """The nearest text that PostgreSQL can store, about as long as ``raw``."""
-    text = raw.decode(errors="replace").replace("\0", "\ufffd")
-    # Each replaced byte takes three.
-    return text.encode()[: len(raw) + _ESCAPED].decode(errors="ignore")
+    """The nearest text that PostgreSQL can store; of a long ``raw``, not much more than its length."""
+    if len(raw) <= _PIECE:
+        return raw.decode(errors="replace").replace("\0", "\ufffd")
+    # In pieces, because each replaced byte takes three.
+    decoder = getincrementaldecoder("utf-8")("replace")
+    room = len(raw) + _PIECE
+    pieces: list[str] = []
+    for at in range(0, len(raw), _PIECE):
+        piece = decoder.decode(raw[at : at + _PIECE], final=at + _PIECE >= len(raw)).replace("\0", "\ufffd")
+        room -= len(piece.encode())
+        if room < 0:
+            break
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def double_json(value: float, repairs: Repairs) -> bytes:
