@@ -17,6 +17,8 @@ from otelgres.exporters.postgres.codec.anyvalue import (
     any_value,
     fields,
     key_value,
+    readable,
+    string_json,
     varint,
 )
 from tests import otlp_from_rows, otlp_raw, otlp_repairs, otlp_strategies
