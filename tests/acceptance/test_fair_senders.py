@@ -11,10 +11,10 @@ from otelgres.collector.embedded import Cluster
 from otelgres.collector.otlp.grpc_connections import close_over_share
 from otelgres.collector.otlp.grpc_server import CallLimits, serve_grpc
 from otelgres.collector.otlp.http_protocol import ConnectionLimits
-from tests.acceptance.greedy_senders import GREEDY, Target, attack, receiver
 from tests.acceptance.http2_by_hand import TRACES, Http2, http2
 from tests.acceptance.http_client import read_response, serving
 from tests.acceptance.stub_queue import TIMEOUT, LoopThread, StubQueue
+from tests.attack.greedy_senders import GREEDY, Target, attack, receiver
 from tests.waiting import until
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"

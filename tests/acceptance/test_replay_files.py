@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from otelgres.collector.cli.group import cli
-from otelgres.exporters import otlp_json
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Outcome
 from otelgres.exporters.spool import replay as replay_module
@@ -330,7 +329,6 @@ def test_lines_that_are_no_requests_cost_their_neighbours_nothing(
     receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(replay_module, "_LONGEST_LINE", 3000)
-    monkeypatch.setattr(otlp_json, "MAX_CONTAINERS", 100)
     bad = [
         "[" * 200 + "]" * 200, '{"resourceLogs":' + "[" * 200, "x" * 3000, "x" * 9001,
         '{"resourceSpans":[],"resourceLogs":[]}', "[]", "1", '"text"', "null", "\x00" * 10, '{"resourceLogs":7}',

@@ -18,7 +18,8 @@ from otel_setup.api.propagation import extract
 from otelgres.collector.otlp.decompression import CorruptBody, OverLimit, UnknownCoding, codings, inflate
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.items import parse as parse_whole
-from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
+from otelgres.exporters.otlp_json import InvalidJson, request_from_json
+from otelgres.exporters.outline import TooManyParts
 from otelgres.exporters.postgres.codec import copybinary
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError
 from otelgres.exporters.postgres.codec.decode import COLUMNS, _AnyId, add_rows, parse
@@ -112,7 +113,7 @@ def json(signal: Signal) -> Callable[[bytes], bool]:
     def check(data: bytes) -> bool:
         try:
             payload = request_from_json(signal, data)
-        except (InvalidJson, JsonTooLarge):
+        except (InvalidJson, TooManyParts):
             return False
         try:
             parse_whole(Batch(signal, payload))

@@ -15,7 +15,8 @@ import pytest
 from otelgres.collector.embedded import Cluster, Login
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Unavailable
-from otelgres.exporters.postgres.writer import Committed, PostgresWriter, digest_days
+from otelgres.exporters.postgres.digests import digest_days
+from otelgres.exporters.postgres.writer import Committed, PostgresWriter
 from tests import otlp_raw as raw
 from tests import postgres
 from tests.sinks.sent import NOW, Connection, batch, losses, names, point, record, span, value

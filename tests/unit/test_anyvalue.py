@@ -17,6 +17,8 @@ from otelgres.exporters.postgres.codec.anyvalue import (
     any_value,
     fields,
     key_value,
+    readable,
+    string_json,
     varint,
 )
 from tests import otlp_from_rows, otlp_raw, otlp_repairs, otlp_strategies
@@ -166,3 +168,14 @@ def test_damaged_bytes_raise_no_other_error(data: bytes, draw: st.DataObject) ->
             list(fields(damaged))
         except MalformedError:
             pass
+
+
+def test_what_stands_in_for_a_long_text_is_about_as_long() -> None:
+    text = ("é" * 100_000 + "\0" + "x" * 100_000).encode()
+    assert readable(text) == text.decode().replace("\0", "\ufffd")
+    assert len(readable(bytes(1_000_000)).encode()) < 1_100_000
+    assert readable(b"a\xff\0") == "a\ufffd\ufffd"
+    repairs = Repairs()
+    for hostile in (bytes(100_000), b"\x01" * 100_000):
+        assert len(string_json(hostile, repairs)) < 140_000
+    assert repairs == {"nul_character": 1, "control_characters": 1}

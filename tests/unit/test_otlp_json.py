@@ -10,9 +10,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otelgres.exporters import otlp_json
 from otelgres.exporters.batch import Signal
-from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json, request_to_json
+from otelgres.exporters.otlp_json import InvalidJson, request_from_json, request_to_json
 
 TRACE_ID = "5B8EFFF798038103D269B633813FC60C"
 SPAN_ID = "eee19b7ec3c1b174"
@@ -295,11 +294,6 @@ def test_nesting_that_passes_can_always_be_read_back() -> None:
             request_to_json(Signal.LOGS, payload)
             passed += 1
     assert passed == 8 + 7 + 5
-
-
-def test_more_objects_than_may_be_held() -> None:
-    with pytest.raises(JsonTooLarge):
-        _traces(b"[" + b"{}," * otlp_json.MAX_CONTAINERS + b"{}]")
 
 
 def test_to_json_has_the_protocol_s_form() -> None:

@@ -1,6 +1,6 @@
 """The unit of telemetry passed between all parts: a signal and the OTLP protobuf bytes of one export request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -14,7 +14,11 @@ class Signal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One export request. ``payload`` is an encoded ``Export{Trace,Metrics,Logs}ServiceRequest``, never JSON."""
+    """One export request. ``payload`` is an encoded ``Export{Trace,Metrics,Logs}ServiceRequest``, never JSON.
+
+    ``parts`` is the number of its groups and items if it has been counted and is within the bounds: see ``outline``.
+    """
 
     signal: Signal
     payload: bytes
+    parts: int | None = field(default=None, compare=False, repr=False)

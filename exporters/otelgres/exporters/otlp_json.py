@@ -21,46 +21,48 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.descriptors import is_repeated
+from otelgres.exporters.json_slices import SLICE_BYTES, RepeatedKey, slices
 from otelgres.exporters.otlp_json_readers import ID_NAMES, Fault, reader_of
-
-# A parsed JSON object takes up to 50 times the memory of its text (`{},`), so a limit on the size of the text is not
-# enough. One million are about 35 MiB of ordinary telemetry (50,000 spans) and at worst 0.5 GiB (measured).
-MAX_CONTAINERS: Final = 1_000_000
+from otelgres.exporters.outline import DEFAULT_BOUNDS, Bounds
 
 
 class InvalidJson(ValueError):  # noqa: N818 (named after the answer to the client)
     """The text is not an OTLP/JSON request; the message contains the JSON path."""
 
 
-class JsonTooLarge(ValueError):  # noqa: N818
-    """Too many objects and arrays in one request; smaller requests may be accepted."""
-
-
-def request_from_json(signal: Signal, data: bytes) -> bytes:
+def request_from_json(signal: Signal, data: bytes, bounds: Bounds = DEFAULT_BOUNDS) -> bytes:
     """The encoded ``Export…ServiceRequest`` for ``data`` (UTF-8 JSON).
 
     ``null`` is an unset field, the last of duplicate keys wins, snake_case keys and enum names are accepted, and a
-    lone surrogate (which protobuf cannot hold) becomes U+FFFD. Raises InvalidJson or JsonTooLarge.
+    lone surrogate (which protobuf cannot hold) becomes U+FFFD. Raises InvalidJson or TooManyParts.
+
+    A large text is parsed in slices, in which a key on the path to the items may be there only once.
     """
-    return _encoded(signal, _parsed(data))
+    try:
+        # Requests one after another are one request: protobuf merges them.
+        return b"".join([_encoded(signal, _parsed(one.text), one.first) for one in slices(signal, data, bounds)])
+    except RepeatedKey as error:
+        raise InvalidJson(f"$: {error}") from None
 
 
 def batch_from_json(data: bytes) -> Batch:
     """The same for a request of the signal that its only key names, such as ``resourceSpans``."""
-    tree = _parsed(data)
+    # All of a small text, or its first key.
+    first = _FIRST_KEY(data) if len(data) > SLICE_BYTES else None
+    tree = _parsed(data) if len(data) <= SLICE_BYTES else {first[1].decode(): None} if first else {}
     signals = {_SIGNALS[key] for key in tree if key in _SIGNALS} if isinstance(tree, dict) else set()
     if len(signals) != 1:
         raise InvalidJson("$: neither resourceSpans nor resourceMetrics nor resourceLogs")
     (signal,) = signals
-    return Batch(signal, _encoded(signal, tree))
+    return Batch(signal, request_from_json(signal, data))
 
 
-def _encoded(signal: Signal, tree: Any) -> bytes:
+def _encoded(signal: Signal, tree: Any, first: tuple[int, ...]) -> bytes:
     message = _REQUESTS[signal]
     try:
         fields = reader_of(cast("Descriptor", message.DESCRIPTOR))(tree, 1)
     except Fault as fault:
-        raise InvalidJson(f"{fault.path()}: {fault.reason}") from None
+        raise InvalidJson(f"{fault.path(first)}: {fault.reason}") from None
     try:
         return message(**fields).SerializeToString()
     except (TypeError, ValueError) as error:
@@ -92,12 +94,11 @@ _SIGNALS: Final = {
     for key in (field.json_name, field.name)
 }
 
+_FIRST_KEY: Final = re.compile(rb'\s*\{\s*"(\w{1,40})"').match
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)")
 
 
 def _parsed(data: bytes) -> Any:
-    if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
-        raise JsonTooLarge(f"the request contains more than {MAX_CONTAINERS:,} JSON objects and arrays; split it")
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:

@@ -33,9 +33,13 @@ class Fault(Exception):  # noqa: N818 (never sent to a client directly)
         self.reason = reason
         self.steps: list[str | int] = []
 
-    def path(self) -> str:
+    def path(self, first: tuple[int, ...] = ()) -> str:
+        """The JSON path; ``first`` is added to its first indices."""
         # Keys come from the tables below, never from the request, so they need no quoting.
-        return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in reversed(self.steps))
+        offsets = iter(first)
+        return "$" + "".join(
+            f"[{step + next(offsets, 0)}]" if isinstance(step, int) else f".{step}" for step in reversed(self.steps)
+        )
 
 
 # Arguments: the JSON value and the depth of the enclosing message. Returns an argument of the message constructor.

@@ -24,6 +24,7 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Overloaded, TooLarge, Unavailable
 from tests.acceptance.grpc_receiver.serving import LIMIT, serving
 from tests.acceptance.stub_queue import TIMEOUT, LoopThread, StubQueue
+from tests.attack.wire import field
 
 EXPORT = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -130,7 +131,7 @@ def test_over_the_limit_is_final(port: int, stub: StubQueue) -> None:
 def test_the_default_limit_is_64_mib(loop: LoopThread, stub: StubQueue) -> None:
     server = loop.run(serve_grpc(stub.pipeline(), "127.0.0.1", 0))
     try:
-        assert call(server.port, bytes(20 * 1024 * 1024)) == b""
+        assert call(server.port, field(99, bytes(20 * 1024 * 1024))) == b""
         assert refused(server.port, bytes(64 * 1024 * 1024 + 1)).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     finally:
         loop.run(server.stop(0))

@@ -7,6 +7,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -24,12 +26,14 @@ from otelgres.collector.outcomes import (
 from otelgres.collector.security.authenticator import Authenticator, Credentials
 from otelgres.collector.security.principal import Principal, sender_of
 from otelgres.collector.security.tokens import TokenScope
+from otelgres.collector.system.memory import LARGE, release_memory
 from otelgres.collector.telemetry.metrics import Metrics
 from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.items import count_items
-from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, request_from_json
+from otelgres.exporters.otlp_json import InvalidJson, request_from_json
 from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, TooLarge
+from otelgres.exporters.outline import DEFAULT_BOUNDS, Bounds, Malformed, Outline, TooManyParts, outline
+from otelgres.exporters.slices import SLICE_BYTES
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +42,10 @@ _INLINE_BYTES: Final = 16 * 1024
 _DECODING: Final = 2
 _WAITING_FOR_DECODING: Final = 512
 _DECODING_WAIT_SECONDS: Final = 10.0
+# A request with more groups and items is counted in a thread: each takes about 0.2 us.
+_INLINE_STEPS: Final = 4096
+# Requests of the largest size that are counted or changed by processors, or wait for that.
+_MOST_PREPARING: Final = 4
 
 
 class Body(NamedTuple):
@@ -97,14 +105,21 @@ class Pipeline:
         authenticator: Authenticator | None = None,
         processors: Sequence[Processor] = (),
         max_bytes: int = 64 * 1024 * 1024,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
-        """``max_bytes`` of a request, before and after decompression. Without ``authenticator`` no token is needed."""
+        """``max_bytes`` of a request, before and after decompression; ``bounds`` are counted before it is parsed.
+
+        Without ``authenticator`` no token is needed.
+        """
         self._queue = queue
         self.metrics = metrics
         self._rejections = rejections
         self._authenticator = authenticator
         self._processors = tuple(processors)
         self.max_bytes = max_bytes
+        self._bounds = bounds
+        # Bytes of the requests that are counted or changed by a processor.
+        self._preparing = 0
         self._decoders = ThreadPoolExecutor(max_workers=all_turns(_DECODING), thread_name_prefix="otlp-decode")
         # Made in the event loop.
         self._decoding: TaskTurns | None = None
@@ -171,14 +186,41 @@ class Pipeline:
             batch = Batch(signal, await self._decoded_in_turn(signal, await request.body(sender), sender))
         finally:
             request.release()
-        settled = partial(self.metrics.settled, request.transport, signal, count_items(batch))
+        large = len(batch.payload) > LARGE
+        try:
+            return await self._queued(request.transport, batch, tenant, sender)
+        finally:
+            if large:
+                # Not after the end of the executor.
+                with suppress(RuntimeError):
+                    self._decoders.submit(release_memory)
+
+    async def _queued(self, transport: str, batch: Batch, tenant: str | None, sender: str) -> Outcome:
+        size = len(batch.payload)
+        self._preparing += size
+        try:
+            if self._preparing > max(_MOST_PREPARING * self.max_bytes, size):
+                raise Rejected(Reason.THROTTLED, Overloaded(1.0, "too many large requests at once; retry"))
+            batch, settled = await self._prepared(transport, batch, tenant)
+        finally:
+            self._preparing -= size
+        return await self._queue.submit(batch, settled, sender)
+
+    async def _prepared(
+        self, transport: str, batch: Batch, tenant: str | None
+    ) -> tuple[Batch, Callable[[Outcome], None]]:
+        """The counted and changed batch, and what to call with its outcome. Raises Rejected."""
+        found = await self._counted(batch)
+        settled = partial(self.metrics.settled, transport, batch.signal, found.items if found is not None else 0)
         for processor in self._processors:
             try:
                 batch = await processor.process(batch, tenant)
             except Rejected as rejected:
                 settled(rejected.outcome)
                 raise
-        return await self._queue.submit(batch, settled, sender)
+        if found is not None:
+            batch = replace(batch, parts=found.parts)
+        return batch, settled
 
     async def _decoded_in_turn(self, signal: Signal, body: Body, sender: str) -> bytes:
         if not body.json and not body.codings:
@@ -196,8 +238,28 @@ class Pipeline:
         if not body.json and not body.codings:
             return body.data
         if not body.codings and len(body.data) <= _INLINE_BYTES:
-            return _decode(signal, body, self.max_bytes)
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, _decode, signal, body, self.max_bytes)
+            return _decode(signal, body, self.max_bytes, self._bounds)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._decoders, _decode, signal, body, self.max_bytes, self._bounds
+        )
+
+    async def _counted(self, batch: Batch) -> Outline | None:
+        """The outline; None if the request is malformed, which the queue answers. Raises Rejected."""
+        try:
+            found = outline(batch.signal, batch.payload, self._bounds, _INLINE_STEPS)
+            if found is None:
+                found = await asyncio.get_running_loop().run_in_executor(
+                    self._decoders, outline, batch.signal, batch.payload, self._bounds
+                )
+        except Malformed as error:
+            if len(batch.payload) > SLICE_BYTES:
+                # Not even to be parsed by a processor, since nobody knows what is in it.
+                invalid = Invalid(f"the body is not an OTLP {batch.signal} request: {error}")
+                raise Rejected(Reason.MALFORMED, invalid) from None
+            return None
+        except TooManyParts as error:
+            raise Rejected(Reason.TOO_LARGE, Invalid(str(error)), str(error)) from None
+        return found
 
     def _note_loss(
         self, transport: str, signal: Signal | None, reason: Reason, sample: str = "", tenant: str | None = None
@@ -206,11 +268,17 @@ class Pipeline:
             self._rejections.add(transport, signal or "any", reason, sample, tenant=tenant)
 
 
-def _decode(signal: Signal, body: Body, limit: int) -> bytes:
+def _decode(signal: Signal, body: Body, limit: int, bounds: Bounds) -> bytes:
+    inflated = b""
     try:
         inflated = inflate(body.data, body.codings, limit)
-        return request_from_json(signal, inflated) if body.json else inflated
+        return request_from_json(signal, inflated, bounds) if body.json else inflated
     except (CorruptBody, InvalidJson) as error:
         raise Rejected(Reason.MALFORMED, Invalid(str(error))) from None
-    except (OverLimit, JsonTooLarge) as error:
+    except TooManyParts as error:
+        raise Rejected(Reason.TOO_LARGE, Invalid(str(error)), str(error)) from None
+    except OverLimit as error:
         raise Rejected(Reason.TOO_LARGE, TooLarge(str(error))) from None
+    finally:
+        if body.json and len(inflated) > LARGE:
+            release_memory()

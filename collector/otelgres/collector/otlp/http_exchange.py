@@ -20,6 +20,7 @@ CLOSE: Final = (b"connection", b"close")
 # How long the rest of a rejected body is read and discarded. Closing at once would reset the connection before the
 # client has read the response, and the client would send the same request again.
 _LINGER_SECONDS: Final = 5.0
+_JOINED_INLINE: Final = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -104,7 +105,10 @@ class Exchange:
                     pieces.append(piece)
         except TimeoutError:
             raise BodyTooSlow from None
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if len(pieces) == 1:
+            return pieces[0]
+        # Joining more than a mebibyte releases the GIL: in a thread, it does not block the event loop.
+        return await asyncio.to_thread(b"".join, pieces) if size > _JOINED_INLINE else b"".join(pieces)
 
     def _check_transfer_encoding(self) -> None:
         # The parser removes chunked, and leaves a coding before it in the body.

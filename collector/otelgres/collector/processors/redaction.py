@@ -3,7 +3,6 @@
 It is off by default, because every request must then be parsed and serialised again.
 """
 
-import asyncio
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import yaml
 from google.protobuf.message import DecodeError
 
 from otelgres.collector.outcomes import Reason, Rejected
+from otelgres.collector.processors.slicing import Slicer
 from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Invalid
@@ -39,12 +39,19 @@ class RedactionProcessor:
     def __init__(self, rules: Redaction, rejections: RejectionCounters) -> None:
         self._redactor = Redactor(rules)
         self._rejections = rejections
-        self._lock = asyncio.Lock()
+        self._slicer = Slicer(at_once=1)
 
     async def process(self, batch: Batch, tenant: str | None) -> Batch:
         """The redacted batch; the rules are the same for every ``tenant``, who is told of the loss. Raises Rejected."""
-        async with self._lock:
-            batch, count = await asyncio.to_thread(self._redactor.redacted, batch)
+        count = 0
+
+        def redacted(part: Batch) -> Batch:
+            nonlocal count
+            part, changed = self._redactor.redacted(part)
+            count += changed
+            return part
+
+        batch = await self._slicer.changed(batch, redacted)
         if count:
             self._rejections.add("redaction", batch.signal, "redacted", count=count, effect="repaired", tenant=tenant)
         return batch

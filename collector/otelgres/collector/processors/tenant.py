@@ -8,6 +8,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.collector.outcomes import Reason, Rejected
+from otelgres.collector.processors.slicing import Slicer
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Invalid
 
@@ -20,11 +21,16 @@ _REQUESTS: Final[dict[Signal, tuple[Any, str]]] = {
 
 
 class TenantProcessor:
-    """Adds the attribute to batches whose token has a tenant."""
+    """Adds the attribute to batches whose token has a tenant. For one event loop."""
+
+    def __init__(self) -> None:
+        self._slicer = Slicer()
 
     async def process(self, batch: Batch, tenant: str | None) -> Batch:
         """The batch with ``tenant.id`` on every resource. Raises Rejected."""
-        return batch if tenant is None else with_tenant(batch, tenant)
+        if tenant is None:
+            return batch
+        return await self._slicer.changed(batch, lambda part: with_tenant(part, tenant))
 
 
 def with_tenant(batch: Batch, tenant: str) -> Batch:

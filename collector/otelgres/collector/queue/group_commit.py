@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from otelgres.collector.queue.fair_queue import FairQueue
+from otelgres.collector.system.memory import LARGE, release_memory
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Outcome, Overloaded, Unavailable
 
@@ -244,12 +245,16 @@ class GroupCommitQueue:
                     writer.close()
                     unavailable = Unavailable(_RETRY_AFTER, "the receiver could not store the request; retry")
                     outcomes = [unavailable] * len(group.requests)
+                if max(len(waiting.batch.payload) for waiting in group.requests) > LARGE:
+                    release_memory()
                 self._written(group, outcomes)
                 try:
                     self._loop.call_soon_threadsafe(self._answer, group.requests, outcomes)
                 except RuntimeError:
                     # The loop is closed: the process is ending.
                     return
+                # Not kept until the next group comes.
+                del group, outcomes
         finally:
             writer.close()
 

@@ -78,6 +78,10 @@ class ReceiverSettings:
     """Days for which flows, span statistics and otel.losses are kept; 0 keeps them forever."""
     limit_items: int = 500_000
     """Spans, log records or points of a request; a larger request is rejected. For all limits: 0 means no limit."""
+    limit_groups: int = 20_000
+    """Resource and scope groups of a request; a request with more is rejected."""
+    limit_parts: int = 131_072
+    """Attributes, values, events, links, exemplars and buckets of an item; a request with more is rejected."""
     limit_attributes: int = 2048
     """Attributes of a span, record, point, event, link, resource or scope; more are dropped and counted."""
     limit_events: int = 4096

@@ -23,6 +23,7 @@ from otelgres.collector.queue.readiness import Readiness
 from otelgres.collector.queue.spool_folders import take_folder
 from otelgres.collector.service.protection import protection
 from otelgres.collector.service.settings import ReceiverSettings, SettingError, parse_address, spool_folder
+from otelgres.collector.system.memory import return_large_blocks
 from otelgres.collector.telemetry.metrics import EXPORTER, Metrics
 from otelgres.collector.telemetry.publisher import Publisher
 from otelgres.collector.telemetry.rejections import RejectionCounters
@@ -90,6 +91,7 @@ class Receiver:
 
         Raises CannotListen or SettingError.
         """
+        return_large_blocks()
         settings = self._settings
         grpc_host, grpc_port = parse_address(settings.grpc, "grpc")
         http_host, http_port = parse_address(settings.http, "http")
@@ -104,6 +106,7 @@ class Receiver:
             authenticator=self._protection.authenticator,
             processors=self._processors,
             max_bytes=settings.max_request_bytes,
+            bounds=_limits(settings).outline,
         )
         certificates = self._protection.certificates
         grpc_server = await serve_grpc(
@@ -191,15 +194,7 @@ class Receiver:
             self._dsn,
             past_days=settings.past_days,
             future_days=settings.future_days,
-            limits=Limits(
-                items=settings.limit_items,
-                attributes=settings.limit_attributes,
-                events=settings.limit_events,
-                key_bytes=settings.limit_key_bytes,
-                value_bytes=settings.limit_value_bytes,
-                text_bytes=settings.limit_text_bytes,
-                nesting=settings.limit_nesting,
-            ),
+            limits=_limits(settings),
             guard=self._cardinality,
             on_commit=self._committed,
             on_failure=self.metrics.send_failed,
@@ -212,6 +207,20 @@ class Receiver:
     def _database_known(self) -> None:
         self._availability.mark_available()
         self._replayer.start()
+
+
+def _limits(settings: ReceiverSettings) -> Limits:
+    return Limits(
+        items=settings.limit_items,
+        groups=settings.limit_groups,
+        parts=settings.limit_parts,
+        attributes=settings.limit_attributes,
+        events=settings.limit_events,
+        key_bytes=settings.limit_key_bytes,
+        value_bytes=settings.limit_value_bytes,
+        text_bytes=settings.limit_text_bytes,
+        nesting=settings.limit_nesting,
+    )
 
 
 async def _ready(readiness: Readiness, grpc_server: GrpcListener) -> tuple[bool, Mapping[str, Any]]:

@@ -1,11 +1,12 @@
 """Writes rows on a connection: by COPY or, if some may be stored already, through a staging table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql as psql
 
+from otelgres.exporters.postgres.codec.decode import COLUMNS
 from otelgres.exporters.postgres.codec.rows import Group, LossEntry
 
 # Rows per call that compares rows with the stored ones.
@@ -17,20 +18,26 @@ _SERIES_TENANT: Final = (
 )
 
 
-def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes]) -> None:
+def copy(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: Iterable[bytes]) -> None:
     """Copies COPY BINARY ``rows`` into a table of schema _otel. Raises psycopg.Error, also if a row is stored."""
     with cursor.copy(_statement("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
-        copy.write(b"".join(rows))
+        for piece in rows:
+            copy.write(piece)
 
 
-def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: list[bytes], group: Group) -> int:
+def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows: Iterable[bytes], group: Group) -> int:
     """Inserts the rows that are not stored yet and returns the number of duplicates.
 
     A row with a stored key but different content is counted as a loss in ``group.losses``.
     """
-    _create_stage(cursor, table, columns)
+    if _has_stage(cursor, table):
+        # It has the rows of the transaction's earlier parts, which would be looked up again for each part.
+        cursor.execute(_statement("TRUNCATE {stage}", table, columns))
+    else:
+        _create_stage(cursor, table, columns)
     with cursor.copy(_statement("COPY {stage} ({columns}) FROM STDIN (FORMAT BINARY)", table, columns)) as copy:
-        copy.write(b"".join(rows))
+        for piece in rows:
+            copy.write(piece)
     cursor.execute(
         _statement(
             "INSERT INTO {table} ({columns}) SELECT {columns} FROM {stage} ON CONFLICT DO NOTHING", table, columns
@@ -57,11 +64,13 @@ def stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str], rows:
     return duplicates
 
 
+def _has_stage(cursor: psycopg.Cursor[Any], table: str) -> bool:
+    cursor.execute("SELECT to_regclass(%s)", (f"pg_temp.stage_{table}",))
+    return cursor.fetchone() != (None,)
+
+
 def _create_stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str]) -> None:
     # From the catalog: LIKE would need the right to read the table.
-    cursor.execute("SELECT to_regclass(%s)", (f"pg_temp.stage_{table}",))
-    if cursor.fetchone() != (None,):
-        return
     cursor.execute(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
         "WHERE attrelid = %s::regclass AND attname = ANY (%s)",
@@ -73,6 +82,18 @@ def _create_stage(cursor: psycopg.Cursor[Any], table: str, columns: Sequence[str
             psql.Identifier(f"stage_{table}"), psql.SQL(", ").join(definitions)
         )
     )
+
+
+def store(cursor: psycopg.Cursor[Any], group: Group, *, staged: bool) -> int:
+    """Writes the rows of a group and returns the number of duplicates. Raises psycopg.Error."""
+    duplicates = 0
+    for table, columns in COLUMNS.items():
+        if group.counts[table]:
+            if staged:
+                duplicates += stage(cursor, table, columns, group.rows(table), group)
+            else:
+                copy(cursor, table, columns, group.rows(table))
+    return duplicates
 
 
 def _statement(template: str, table: str, columns: Sequence[str]) -> psql.Composed:

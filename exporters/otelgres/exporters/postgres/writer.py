@@ -4,18 +4,16 @@
 accepted batches are committed.
 """
 
-import hashlib
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Accepted, Invalid, Outcome, Unavailable
@@ -23,41 +21,24 @@ from otelgres.exporters.postgres import dimension_store
 from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs
-from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse
+from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse, parts_of
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing
 from otelgres.exporters.postgres.codec.limits import Limits, effect_of
-from otelgres.exporters.postgres.codec.rows import Caches, Group, LossCounts, LossEntry
-from otelgres.exporters.postgres.copying import copy, stage
+from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, LossCounts, LossEntry, RejectedItems
+from otelgres.exporters.postgres.copying import copy, store
+from otelgres.exporters.postgres.digests import digest_days, digest_rows, request_digest
 from otelgres.exporters.postgres.errors import ErrorClass, advice, classify
+from otelgres.exporters.postgres.large import LargeRows
 from otelgres.exporters.postgres.partitions import Partitions
-from otelgres.sql.logins import refuse_superuser
+from otelgres.exporters.postgres.session import connect
 from otelgres.sql.queries import query
 
 log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 5
 _RETRY_AFTER: Final = 1.0
-_EPOCH_DAY = datetime(1970, 1, 1, tzinfo=UTC).date()
-# A digest is also stored under the day of one hour ago: see the comment on _otel.digests.
-_DIGEST_OVERLAP: Final = timedelta(hours=1)
-_SESSION: Final = {
-    "application_name": "otelgres writer",
-    "connect_timeout": "5",
-    # A server that disappears must be detected by TCP before clients time out.
-    "keepalives_idle": "10",
-    "keepalives_interval": "5",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "15000",
-}
-# Set after connecting. With synchronous_commit off, acknowledged data could be lost. The encoding of the rows is UTF-8,
-# whatever PGCLIENTENCODING or the database says. The timeouts limit what one stuck transaction can block.
-_SETTINGS: Final = """
-SELECT set_config('lock_timeout', '10s', false), set_config('statement_timeout', '60s', false),
-       set_config('idle_in_transaction_session_timeout', '60s', false), set_config('timezone', 'UTC', false),
-       set_config('client_encoding', 'UTF8', false),
-       CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
-            THEN set_config('synchronous_commit', 'on', false) END
-"""
+# Keys that map to an overflow row while the parts of one request are decoded.
+_MOST_OVERFLOW: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,16 +210,16 @@ class PostgresWriter:
         duplicates = 0
         if accepted or group.losses.counts:
             with connection.transaction(), connection.cursor() as cursor:
-                for table, columns in COLUMNS.items():
-                    if group.counts[table]:
-                        rows = [pg.HEADER, *group.parts[table], pg.TRAILER]
-                        if staged:
-                            duplicates += stage(cursor, table, columns, rows, group)
-                        else:
-                            copy(cursor, table, columns, rows)
+                duplicates = store(cursor, group, staged=staged)
+                for make in group.again:
+                    for part in make():
+                        part.losses = LossCounts()  # those of the part itself are counted already
+                        duplicates += store(cursor, part, staged=staged)
+                        group.losses.add_all(part.losses)
+                        group.counts += part.counts
                 if group.losses.counts:
                     self._add_losses(connection, group.losses)
-                copy(cursor, "digests", ("digest", "day"), _digest_rows(accepted, days))
+                copy(cursor, "digests", ("digest", "day"), digest_rows(accepted, days))
         self._pending_losses.clear()
         outcomes: dict[int, Outcome] = {
             index: self._duplicate(batch) if digest in stored else answers[index] for index, batch, digest in work
@@ -258,47 +239,95 @@ class PostgresWriter:
         """The rows of the batches, and the outcome of each after the commit."""
         group = Group(self._partitions.bounds())
         if self._overflow_ids and self._guard.minute != self._minute:
-            for ids, key in self._overflow_ids:
-                ids.pop(key, None)
-            self._overflow_ids.clear()
+            self._forget_overflow()
         self._minute = self._guard.minute
         answers: dict[int, Outcome] = {}
         parsed: list[tuple[int, Batch, Any]] = []
+        large: list[tuple[int, Batch]] = []
         missing = Missing(limits=self._caches.limits)
         for index, batch in work:
             try:
-                parsed.append((index, batch, parse(batch, self._known, missing)))
+                part = next(parts_of(batch, self._caches.limits))
+                if part is batch:
+                    parsed.append((index, batch, parse(batch, self._known, missing)))
+                else:
+                    large.append((index, batch))
             except MalformedError as error:
                 answers[index] = _malformed(batch, error, group)
-        if missing:
-            for beyond in dimension_store.resolve(connection, missing, self._known, self._guard):
-                self._overflowed(beyond, group)
-            for tenant, repairs in missing.repairs.items():
-                self._pending_losses[self._known.tenant_ids.get(tenant, 0)] += repairs
+        self._resolve(connection, missing, group)
         for index, batch, request in parsed:
             try:
                 rejected_items = add_rows(batch, request, self._known, self._caches, group)
                 answers[index] = Accepted(rejected_items.count, rejected_items.message())
             except MalformedError as error:
                 answers[index] = _malformed(batch, error, group)
-        if group.pending:
-            self._fill_series(connection, group)
-            for tenant_id, repairs in group.series_repairs.items():
-                self._pending_losses[tenant_id] += repairs
+        self._fill_series(connection, group)
+        self._known.forget_large(missing, group.new_series)
+        parsed.clear()
+        for index, batch in large:
+            try:
+                rejected_items = self._add_large(connection, batch, group)
+                answers[index] = Accepted(rejected_items.count, rejected_items.message())
+            except MalformedError as error:
+                answers[index] = _malformed(batch, error, group)
         for tenant_id, repairs in self._pending_losses.items():
             for reason, count in repairs.items():
                 group.losses.add(LossEntry(effect_of(reason), "dimensions", reason, tenant_id), count)
         return group, answers
+
+    def _add_large(self, connection: psycopg.Connection[Any], batch: Batch, group: Group) -> RejectedItems:
+        """Adds the rows of a batch that is decoded in parts, all or none. Raises :class:`MalformedError`."""
+        rows = LargeRows(batch, group)
+        for part in self._parts(connection, batch, group.bounds):
+            rows.add(*part)
+        return rows.finish(lambda: (added for added, _ in self._parts(connection, batch, group.bounds)))
+
+    def _parts(
+        self, connection: psycopg.Connection[Any], batch: Batch, bounds: Bounds
+    ) -> Iterator[tuple[Group, RejectedItems]]:
+        for part in parts_of(batch, self._caches.limits):
+            yield self._part(connection, part, bounds)
+            # Between parts every id is in its row.
+            self._known.trim()
+            if len(self._overflow_ids) > _MOST_OVERFLOW:
+                self._forget_overflow()
+
+    def _part(self, connection: psycopg.Connection[Any], part: Batch, bounds: Bounds) -> tuple[Group, RejectedItems]:
+        """The rows of a part of a large batch."""
+        added = Group(bounds)
+        missing = Missing(limits=self._caches.limits)
+        request = parse(part, self._known, missing)
+        self._resolve(connection, missing, added)
+        rejected_items = add_rows(part, request, self._known, self._caches, added)
+        self._fill_series(connection, added)
+        self._known.forget_large(missing, added.new_series)
+        return added, rejected_items
+
+    def _forget_overflow(self) -> None:
+        for ids, key in self._overflow_ids:
+            ids.pop(key, None)
+        self._overflow_ids.clear()
 
     def _overflowed(self, beyond: dimension_store.Overflowed, group: Group) -> None:
         for tenant_id, keys in beyond.keys.items():
             self._overflow_ids += [(beyond.ids, key) for key in keys]
             group.losses.add(LossEntry("repaired", "dimensions", beyond.reason, tenant_id), len(keys))
 
+    def _resolve(self, connection: psycopg.Connection[Any], missing: Missing, group: Group) -> None:
+        if missing:
+            for beyond in dimension_store.resolve(connection, missing, self._known, self._guard):
+                self._overflowed(beyond, group)
+            for tenant, repairs in missing.repairs.items():
+                self._pending_losses[self._known.tenant_ids.get(tenant, 0)] += repairs
+
     def _fill_series(self, connection: psycopg.Connection[Any], group: Group) -> None:
+        if not group.pending:
+            return
         self._overflowed(dimension_store.resolve_series(connection, group.new_series, self._known, self._guard), group)
         for table, index, key in group.pending:
             group.parts[table][index] = pg.int8(self._known.series[key])
+        for tenant_id, repairs in group.series_repairs.items():
+            self._pending_losses[tenant_id] += repairs
 
     def _store_losses(self, losses: LossCounts) -> None:
         connection = self._connected()
@@ -326,44 +355,12 @@ class PostgresWriter:
         if self._connection is not None and not self._connection.closed:
             return self._connection
         self._connection = None
-        given = conninfo_to_dict(self._dsn)
-        missing_settings = {name: value for name, value in _SESSION.items() if name not in given}
-        connection = psycopg.connect(make_conninfo(self._dsn, **missing_settings), autocommit=True)
-        try:
-            # Each time: it may be another server than before. It must come first, since a superuser's session would run
-            # what others have attached to the objects that it uses.
-            refuse_superuser(connection)
-            connection.execute(_SETTINGS)
-        except psycopg.Error:
-            connection.close()
-            raise
+        connection = connect(self._dsn)
         # This may be another database, a restored one, or a replica that lagged: cached ids may be wrong there.
         self._known.forget()
         self._partitions.forget()
         self._connection = connection
         return connection
-
-
-def request_digest(batch: Batch) -> UUID:
-    """The digest by which a retried request is recognised."""
-    # SHA-256 instead of a faster hash: a client must not be able to construct two requests with the same digest.
-    return UUID(bytes=hashlib.sha256(batch.signal.encode() + b"\0" + batch.payload).digest()[:16])
-
-
-def digest_days(now: datetime) -> set[int]:
-    """The days (counted from 1970-01-01) under which the digest of a request written ``now`` is stored."""
-    return {(moment.date() - _EPOCH_DAY).days for moment in (now, now - _DIGEST_OVERLAP)}
-
-
-def _digest_rows(digests: list[UUID], days: set[int]) -> list[bytes]:
-    epoch_2000 = (datetime(2000, 1, 1, tzinfo=UTC).date() - _EPOCH_DAY).days
-    rows = [
-        b"\x00\x02" + pg.text(digest.bytes) + pg.int4(day - epoch_2000)
-        # In key order, so that two writers with the same requests do not deadlock.
-        for digest in sorted(digests)
-        for day in sorted(days)
-    ]
-    return [pg.HEADER, *rows, pg.TRAILER]
 
 
 def _malformed(batch: Batch, error: MalformedError, group: Group) -> Invalid:

@@ -16,8 +16,9 @@ from typing import BinaryIO, Final
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.chain import Exporter, is_retryable
 from otelgres.exporters.items import count_items
-from otelgres.exporters.otlp_json import InvalidJson, JsonTooLarge, batch_from_json
+from otelgres.exporters.otlp_json import InvalidJson, batch_from_json
 from otelgres.exporters.outcome import Accepted, Overloaded, Unavailable
+from otelgres.exporters.outline import TooManyParts
 from otelgres.exporters.plural import counted
 from otelgres.exporters.spool.candidates import JSON_SUFFIXES, Candidate
 from otelgres.exporters.spool.files import SpoolFile
@@ -205,7 +206,7 @@ def _batches(file: BinaryIO, result: ReplayResult, advance: Callable[[float], No
         elif line.strip():
             try:
                 yield batch_from_json(line)
-            except (InvalidJson, JsonTooLarge):
+            except (InvalidJson, TooManyParts):
                 result.damaged += 1
         advance(length)
 

@@ -13,7 +13,7 @@ from otelgres.collector.tools.bench.copying import copy_groups, prepare
 from otelgres.collector.tools.bench.load import MadeRequest, make_requests
 from otelgres.collector.tools.bench.server import Server
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.postgres.writer import request_digest
+from otelgres.exporters.postgres.digests import request_digest
 
 _KEYS: Final[dict[Signal, tuple[LiteralString, ...]]] = {
     Signal.TRACES: ("ALTER TABLE _otel.spans DROP CONSTRAINT spans_pkey",),

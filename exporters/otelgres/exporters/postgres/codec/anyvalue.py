@@ -7,7 +7,7 @@ point), arrays, objects. All others become an object with one key that begins wi
 ``{"$bytes": b}``      bytes, as base64
 ``{"$double": s}``     ``NaN``, ``Infinity``, ``-Infinity``, ``-0.0`` (repaired: not representable in jsonb)
 ``{"$string": s}``     text with U+0000, written as ``\\0``, and backslashes as ``\\\\`` (repaired)
-``{"$utf8": b}``       a string that is not UTF-8, as base64 (repaired)
+``{"$utf8": b}``       a string that is not UTF-8, or long and mostly control characters, as base64 (repaired)
 ``{"$kvlist": [...]}`` pairs of key and value: a map with a duplicate key (repaired) or a key that begins with ``$``
 ``{"$anyvalue": b}``   a value nested deeper than :data:`MAX_DEPTH`, as base64 of its protobuf bytes (repaired)
 =====================  ===========================================================================================
@@ -17,6 +17,7 @@ Everything can be read back. Repairs are counted by reason.
 
 import struct
 from base64 import b64encode
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
@@ -30,6 +31,10 @@ MAX_DEPTH: Final = 48
 _WIRES: Final = (-1, 2, 0, 0, 1, 2, 2, 2)
 _DOUBLE = struct.Struct("<d").unpack_from
 _SPECIAL = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity", "-0.0": b"-0.0"}
+
+_PIECE: Final = 64 * 1024
+# Text may be escaped to twice its length and so many bytes.
+_ESCAPED: Final = 1024
 
 Repairs = Counter[str]
 
@@ -52,12 +57,15 @@ def varint(data: bytes, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """The fields of a message in order: (number, wire type, start, end); for a varint, start is its value.
+def fields(data: bytes, at: int = 0, size: int | None = None) -> Iterator[tuple[int, int, int, int]]:
+    """The fields of the message from ``at`` to ``size``: (number, wire type, start, end).
+
+    The start of a varint is its value.
 
     A generator, because a message may contain millions of fields. Raises :class:`MalformedError`.
     """
-    at, size = 0, len(data)
+    if size is None:
+        size = len(data)
     while at < size:
         # Nearly every tag and length is one byte: calling varint for each would double the cost.
         tag = data[at]
@@ -100,8 +108,35 @@ def string_json(raw: bytes, repairs: Repairs) -> bytes:
         return b'{"$utf8":"' + b64encode(raw) + b'"}'
     if "\0" in text:
         repairs["nul_character"] += 1
-        return b'{"$string":' + orjson.dumps(text.replace("\\", "\\\\").replace("\0", "\\0")) + b"}"
-    return orjson.dumps(text)
+        # Each takes three bytes: not tried where it cannot be short enough.
+        if 2 * raw.count(b"\0") <= len(raw) + _ESCAPED:
+            escaped = orjson.dumps(text.replace("\\", "\\\\").replace("\0", "\\0"))
+            if len(escaped) <= 2 * len(raw) + _ESCAPED:
+                return b'{"$string":' + escaped + b"}"
+    else:
+        escaped = orjson.dumps(text)
+        if len(escaped) <= 2 * len(raw) + _ESCAPED:
+            return escaped
+        # Control characters take six bytes each.
+        repairs["control_characters"] += 1
+    return b'{"$utf8":"' + b64encode(raw) + b'"}'
+
+
+def readable(raw: bytes) -> str:
+    """The nearest text that PostgreSQL can store; of a long ``raw``, not much more than its length."""
+    if len(raw) <= _PIECE:
+        return raw.decode(errors="replace").replace("\0", "\ufffd")
+    # In pieces, because each replaced byte takes three.
+    decoder = getincrementaldecoder("utf-8")("replace")
+    room = len(raw) + _PIECE
+    pieces: list[str] = []
+    for at in range(0, len(raw), _PIECE):
+        piece = decoder.decode(raw[at : at + _PIECE], final=at + _PIECE >= len(raw)).replace("\0", "\ufffd")
+        room -= len(piece.encode())
+        if room < 0:
+            break
+        pieces.append(piece)
+    return "".join(pieces)
 
 
 def double_json(value: float, repairs: Repairs) -> bytes:
@@ -116,14 +151,17 @@ def double_json(value: float, repairs: Repairs) -> bytes:
     return text.encode()
 
 
-def any_value(data: bytes, repairs: Repairs, depth: int = 0) -> bytes:
-    """AnyValue bytes as JSON text. Raises :class:`MalformedError`."""
+def any_value(data: bytes, repairs: Repairs, depth: int = 0, at: int = 0, size: int | None = None) -> bytes:
+    """The AnyValue from ``at`` to ``size`` as JSON text. Raises :class:`MalformedError`.
+
+    Of a nested value nothing is copied: at each level that would be its size once more.
+    """
     if depth > MAX_DEPTH:
         repairs["nested_too_deep"] += 1
-        return b'{"$anyvalue":"' + b64encode(data) + b'"}'
-    kind = at = 0
-    held: list[bytes] = []
-    for number, wire, start, end in fields(data):
+        return b'{"$anyvalue":"' + b64encode(data[at:size]) + b'"}'
+    kind = begin = 0
+    held: list[tuple[int, int]] = []
+    for number, wire, start, end in fields(data, at, size):
         if number > 7:
             # string_value_strindex (8) is for profiles: it is ignored in other signals.
             continue
@@ -133,38 +171,47 @@ def any_value(data: bytes, repairs: Repairs, depth: int = 0) -> bytes:
             # A repeated list is merged, as protobuf merges messages; of everything else the last value counts.
             if number != kind or number not in (5, 6):
                 held = []
-            held.append(data[start:end])
-        kind, at = number, start
+            held.append((start, end))
+        kind, begin = number, start
     match kind:
         case 1:
-            return string_json(held[0], repairs)
+            return string_json(data[slice(*held[0])], repairs)
         case 2:
-            return b"true" if at else b"false"
+            return b"true" if begin else b"false"
         case 3:
-            return b"%d" % (at - (1 << 64) if at >> 63 else at)
+            return b"%d" % (begin - (1 << 64) if begin >> 63 else begin)
         case 4:
-            return double_json(_DOUBLE(data, at)[0], repairs)
+            return double_json(_DOUBLE(data, begin)[0], repairs)
         case 5:
-            return b"[" + b",".join([any_value(item, repairs, depth + 1) for item in _members(b"".join(held))]) + b"]"
+            values = [any_value(data, repairs, depth + 1, start, end) for start, end in _members(data, held)]
+            return b"".join((b"[", b",".join(values), b"]"))
         case 6:
-            return kvlist([key_value(item, repairs, depth + 1) for item in _members(b"".join(held))], repairs)
+            return kvlist([_pair(data, repairs, depth + 1, start, end) for start, end in _members(data, held)], repairs)
         case 7:
-            return b'{"$bytes":"' + b64encode(held[0]) + b'"}'
+            return b'{"$bytes":"' + b64encode(data[slice(*held[0])]) + b'"}'
     return b"null"
 
 
 def key_value(data: bytes, repairs: Repairs, depth: int = 0) -> tuple[bytes, bytes]:
     """KeyValue bytes as (key, value), both JSON text; the key may be a ``$`` object. Raises :class:`MalformedError`."""
+    return _pair(data, repairs, depth, 0, len(data))
+
+
+def _pair(data: bytes, repairs: Repairs, depth: int, at: int, size: int) -> tuple[bytes, bytes]:
     key = b""
-    value: list[bytes] = []
-    for number, wire, start, end in fields(data):
+    value: list[tuple[int, int]] = []
+    for number, wire, start, end in fields(data, at, size):
         if number <= 2 and wire != 2:
             raise MalformedError(f"KeyValue field {number} with wire type {wire}")
         if number == 1:
             key = data[start:end]
         elif number == 2:
-            value.append(data[start:end])
-    return string_json(key, repairs), any_value(b"".join(value), repairs, depth)
+            value.append((start, end))
+    if len(value) != 1:
+        # Several are merged, as protobuf merges messages.
+        merged = b"".join([data[start:end] for start, end in value])
+        return string_json(key, repairs), any_value(merged, repairs, depth)
+    return string_json(key, repairs), any_value(data, repairs, depth, *value[0])
 
 
 def kvlist(pairs: list[tuple[bytes, bytes]], repairs: Repairs) -> bytes:
@@ -187,12 +234,11 @@ def pairs_json(pairs: list[tuple[bytes, bytes]]) -> bytes:
     return b"[" + b",".join([b"[" + key + b"," + value + b"]" for key, value in pairs]) + b"]"
 
 
-def _members(data: bytes) -> list[bytes]:
-    """All occurrences of field 1 of ArrayValue or KeyValueList."""
-    members: list[bytes] = []
-    for number, wire, start, end in fields(data):
-        if number == 1:
-            if wire != 2:
-                raise MalformedError(f"list member with wire type {wire}")
-            members.append(data[start:end])
-    return members
+def _members(data: bytes, lists: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """All occurrences of field 1 of the parts of an ArrayValue or KeyValueList."""
+    for begin, size in lists:
+        for number, wire, start, end in fields(data, begin, size):
+            if number == 1:
+                if wire != 2:
+                    raise MalformedError(f"list member with wire type {wire}")
+                yield start, end

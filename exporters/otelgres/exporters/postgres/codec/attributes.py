@@ -137,7 +137,9 @@ class AttributeCache:
         keys = set(names)
         if len(keys) < len(entries) or self._nonplain_key:
             return self._exact(entries, repairs), keys
-        return b"{" + b",".join(texts) + b"}", keys
+        joined = b",".join(texts)
+        del entries, texts  # before another copy is made, which may be large
+        return b"".join((b"{", joined, b"}")), keys
 
     @staticmethod
     def _exact(entries: list[tuple[bytes, bytes]], repairs: Repairs) -> bytes:

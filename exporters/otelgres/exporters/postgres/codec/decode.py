@@ -1,14 +1,18 @@
 """One batch to rows: parses the request and calls the module of its signal. Has no connection."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from otelgres.exporters.batch import Batch, Signal
+from otelgres.exporters.outline import Malformed, TooManyParts, outline
 from otelgres.exporters.postgres.codec import logs, messages, metrics, spans
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError
 from otelgres.exporters.postgres.codec.dimensions import Known, Missing, find_missing
+from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, RejectedItems
+from otelgres.exporters.slices import SLICE_BYTES, SLICE_PARTS, slices
 
 # COPY column lists by table. Tables are written in this order: spans last, because its trigger locks rows of the
 # roll-up tables until the commit.
@@ -28,6 +32,28 @@ _ADDERS: Final = {
     Signal.LOGS: logs.add_logs,
     Signal.METRICS: metrics.add_metrics,
 }
+
+
+def parts_of(batch: Batch, limits: Limits) -> Iterator[Batch]:
+    """The batch in parts of a bounded size, one at a time: no more than one of them should be parsed at once.
+
+    Counts the whole batch first. Raises :class:`MalformedError`, also for a request that is beyond the limits.
+    """
+    parts = batch.parts if batch.parts is not None else _counted(batch, limits)
+    if parts <= SLICE_PARTS and len(batch.payload) <= SLICE_BYTES:
+        return iter((batch,))
+    return (Batch(batch.signal, part) for part in slices(batch.signal, batch.payload))
+
+
+def _counted(batch: Batch, limits: Limits) -> int:
+    try:
+        found = outline(batch.signal, batch.payload, limits.outline)
+    except Malformed as error:
+        raise MalformedError(f"the body is not an OTLP {batch.signal} request: {error}") from error
+    except TooManyParts as error:
+        raise MalformedError(str(error)) from error
+    assert found is not None  # the number of steps is not limited
+    return found.parts
 
 
 def parse(batch: Batch, known: Known, missing: Missing) -> Any:
@@ -65,23 +91,20 @@ def check(batch: Batch, caches: Caches, bounds: Bounds) -> RejectedItems:
     """The items that :func:`add_rows` would reject. Raises :class:`MalformedError`. Stores nothing."""
     # No series is known, because the attributes of a point are parsed only for a new series.
     known = Known(_AnyId(), _AnyId(), _AnyId())
-    # First with an empty Known, so that every resource and scope is parsed.
-    parse(batch, Known(), Missing())
-    return add_rows(batch, parse(batch, known, Missing()), known, caches, Group(bounds))
+    rejected_items = RejectedItems()
+    for part in parts_of(batch, caches.limits):
+        # First with an empty Known, so that every resource and scope is parsed.
+        parse(part, Known(), Missing())
+        rejected_items += add_rows(part, parse(part, known, Missing()), known, caches, Group(bounds))
+    return rejected_items
 
 
 def add_rows(batch: Batch, request: Any, known: Known, caches: Caches, group: Group) -> RejectedItems:
     """Adds the rows of a parsed batch to the group, all or none. Raises :class:`MalformedError`."""
     mark = group.mark()
-    before = group.counts.total()
     try:
         rejected_items = _ADDERS[batch.signal](request, known, caches, group)
     except (MalformedError, DecodeError) as error:
         group.rewind(mark)
         raise MalformedError(f"the body is not an OTLP {batch.signal} request: {_why(error)}") from error
-    most = caches.limits.items
-    if most and group.counts.total() - before > most:
-        items = group.counts.total() - before
-        group.rewind(mark)
-        raise MalformedError(f"the request has {items:,} items, more than the limit of {most:,}: split it")
     return rejected_items

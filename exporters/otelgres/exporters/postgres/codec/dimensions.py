@@ -14,14 +14,15 @@ import orjson
 
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import tenant
-from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, string_json
+from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, readable, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
-from otelgres.exporters.postgres.codec.limits import Limits
+from otelgres.exporters.postgres.codec.limits import Limits, within
 from otelgres.exporters.postgres.codec.messages import InstrumentationScope, Resource
 
 UNKNOWN_SERVICE: Final = "unknown_service"
 # Clients whose resources never repeat must not fill the memory: beyond this size the cache is cleared.
 _MOST: Final = 200_000
+_LONGEST_KEY: Final = 16 * 1024
 
 ResourceKey: TypeAlias = tuple[bytes, bytes]  # Resource bytes, schema_url
 # InstrumentationScope bytes, schema_url and the tenant ("": none), so that the overflow of one tenant is not another's.
@@ -95,6 +96,22 @@ class Known:
         for ids in (self.resources, self.scopes, self.metrics, self.series):
             if len(ids) > _MOST:
                 ids.clear()
+
+    def forget_large(self, missing: "Missing", series: Iterable[SeriesKey] = ()) -> None:
+        """Clears the ids of long keys, which the caches would hold for good. Call it once their rows are made."""
+        for key in missing.resources:
+            if len(key[0]) + len(key[1]) > _LONGEST_KEY:
+                self.resources.pop(key, None)
+                self.tenants.pop(key, None)
+        for scope in missing.scopes:
+            if len(scope[0]) + len(scope[1]) > _LONGEST_KEY:
+                self.scopes.pop(scope, None)
+        for metric in missing.metrics:
+            if sum(map(len, (*metric[:3], *metric.metadata))) > _LONGEST_KEY:
+                self.metrics.pop(metric, None)
+        for one in series:
+            if len(one.attributes) > _LONGEST_KEY:
+                self.series.pop(one, None)
 
     def forget(self) -> None:
         """Clears everything, because the database may be a different one."""
@@ -326,8 +343,11 @@ def _attributes(
     ``more`` pairs are part of the canonical bytes only.
     """
     raws = list(raws)
-    text, _ = cache.object(raws, repairs)
-    pairs = sorted([*[_pair(raw, cache) for raw in raws], *more])
+    kept = within(raws, cache.limits, repairs)
+    text, _ = cache.object(kept, repairs)
+    pairs = sorted([*[_pair(raw, cache) for raw in kept], *more])
+    if len(kept) < len(raws):
+        pairs.append((b"", _digest(raws[len(kept) :])))
     return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
 
 
@@ -335,9 +355,19 @@ def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
     entry = cache.get(raw)
     if entry is None:
         # Repaired, cut or long. Values that differ only after the cut still give different rows.
+        if len(raw) > cache.limits.shortest:
+            return b"", _digest([raw])
         return key_value(raw, Repairs(), cache.outermost)
     key, text = entry
     return key, text[len(key) + 1 :]
+
+
+def _digest(raws: Iterable[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for raw in raws:
+        digest.update(b"%d " % len(raw))
+        digest.update(raw)
+    return digest.digest()
 
 
 def _hash(*parts: object) -> UUID:
@@ -354,7 +384,7 @@ def _text(raw: bytes, name: str, repaired: dict[str, bytes], repairs: Repairs) -
     exact = string_json(raw, repairs)
     if exact[:1] == b"{":
         repaired[name] = exact
-    return raw.decode(errors="replace").replace("\0", "\ufffd")
+    return readable(raw)
 
 
 def _repaired(repaired: dict[str, bytes]) -> str | None:

@@ -7,18 +7,19 @@ ordinary items cost nothing extra.
 from dataclasses import dataclass
 from typing import Final
 
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-
-from otelgres.exporters.postgres.codec.anyvalue import MAX_DEPTH, Repairs
+from otelgres.exporters.outline import Bounds
+from otelgres.exporters.postgres.codec.anyvalue import MAX_DEPTH, MalformedError, Repairs, fields
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``items`` per request (one with more is rejected), ``attributes`` per item, ``events`` and links per span, bytes
-    of a key, a value and a text (names, bodies, messages); ``nesting`` of a value, at most :data:`MAX_DEPTH`."""
+    """``items`` and ``groups`` per request and ``parts`` per item (a request with more is rejected), ``attributes`` per
+    item, ``events`` and links per span, bytes of a key, a value and a text (names, bodies, messages); ``nesting`` of a
+    value, at most :data:`MAX_DEPTH`."""
 
     items: int = 500_000
+    groups: int = 20_000
+    parts: int = 131_072
     attributes: int = 2048
     events: int = 4096
     key_bytes: int = 256 * 1024
@@ -32,12 +33,18 @@ class Limits:
         return max(0, MAX_DEPTH - self.nesting) if self.nesting else 0
 
     @property
+    def outline(self) -> Bounds:
+        """What is counted before a request is parsed."""
+        return Bounds(self.items, self.groups, self.parts)
+
+    @property
     def shortest(self) -> int:
         """A KeyValue of at most this many bytes is within the limits of key and value."""
         return min(self.key_bytes or _ENDLESS, self.value_bytes or _ENDLESS)
 
 
 _ENDLESS: Final = 1 << 62
+_LEAST_ROOM: Final = 64 * 1024
 _LOST: Final = frozenset(
     {"attributes_dropped", "events_dropped", "links_dropped", "value_dropped", "key_cut", "value_cut", "text_cut"}
 )
@@ -50,43 +57,96 @@ def effect_of(reason: str) -> str:
 
 def cut_pair(raw: bytes, limits: Limits, repairs: Repairs) -> bytes:
     """KeyValue bytes cut to the limits. Invalid bytes are returned unchanged; the parser reports them."""
+    key = b""
+    value: list[tuple[int, int]] = []
     try:
-        pair = KeyValue.FromString(raw)
-    except DecodeError:
+        for number, wire, start, end in fields(raw):
+            if number <= 2 and wire != 2:
+                return raw
+            if number == 1:
+                key = raw[start:end]
+            elif number == 2:
+                value.append((start, end))
+        cut = Repairs()
+        if limits.key_bytes and len(key) > limits.key_bytes:
+            key = cut_text(key, limits.key_bytes)
+            cut["key_cut"] += 1
+        # Not copied if it is one, as always: it may be as large as the request.
+        begin, size = value[0] if len(value) == 1 else (0, None)
+        held = raw if len(value) == 1 else b"".join([raw[start:end] for start, end in value])
+        shorter = _cut(held, limits.value_bytes, cut, "value_cut", begin, size) if limits.value_bytes else None
+    except MalformedError:
         return raw
-    if limits.key_bytes and len(pair.key.encode()) > limits.key_bytes:
-        pair.key = cut_text(pair.key.encode(), limits.key_bytes).decode()
-        repairs["key_cut"] += 1
-    if limits.value_bytes:
-        _cut(pair.value, limits.value_bytes, repairs, "value_cut")
-    return bytes(pair.SerializeToString())
+    if not cut:
+        return raw
+    repairs += cut
+    return _framed(b"\x0a", key) + _framed(b"\x12", held[begin:size] if shorter is None else shorter)
+
+
+def within(raws: list[bytes], limits: Limits, repairs: Repairs) -> list[bytes]:
+    """The first of a resource's, scope's, metric's or series' KeyValues, of two values' length together.
+
+    Their content is hashed and compared as a whole, which takes many times its size.
+    """
+    room = max(2 * limits.value_bytes, _LEAST_ROOM) if limits.value_bytes else _ENDLESS
+    if sum(map(len, raws)) <= room:
+        return raws
+    kept = []
+    for raw in raws:
+        room -= len(raw)
+        if room < 0:
+            break
+        kept.append(raw)
+    repairs["attributes_dropped"] += len(raws) - len(kept)
+    return kept
 
 
 def cut_value(raw: bytes, most: int, repairs: Repairs) -> bytes:
-    """AnyValue bytes of a log body, cut to ``most`` bytes."""
+    """AnyValue bytes of a log body, cut to ``most`` bytes. Invalid bytes are returned unchanged."""
     try:
-        value = AnyValue.FromString(raw)
-    except DecodeError:
+        shorter = _cut(raw, most, repairs, "text_cut")
+    except MalformedError:
         return raw
-    _cut(value, most, repairs, "text_cut")
-    return bytes(value.SerializeToString())
+    return raw if shorter is None else shorter
 
 
 def cut_text(raw: bytes, most: int) -> bytes:
     """At most the first ``most`` bytes, without splitting a character."""
-    return raw[:most].decode(errors="ignore").encode()
+    end = most
+    # A character has at most three bytes after its first.
+    while end > max(0, most - 3) and end < len(raw) and raw[end] & 0xC0 == 0x80:
+        end -= 1
+    return raw[:end]
 
 
-def _cut(value: AnyValue, most: int, repairs: Repairs, reason: str) -> None:
-    kind = value.WhichOneof("value")
-    if kind == "string_value" and len(value.string_value.encode()) > most:
-        value.string_value = cut_text(value.string_value.encode(), most).decode()
-    elif kind == "bytes_value" and len(value.bytes_value) > most:
-        value.bytes_value = value.bytes_value[:most]
-    elif kind in ("array_value", "kvlist_value") and value.ByteSize() > most:
-        # A part of a structure would be a different structure: it is removed as a whole.
-        value.Clear()
-        reason = "value_dropped"
-    else:
-        return
-    repairs[reason] += 1
+def _cut(data: bytes, most: int, repairs: Repairs, reason: str, at: int = 0, end_at: int | None = None) -> bytes | None:
+    """The AnyValue from ``at`` to ``end_at`` cut to ``most`` bytes; None if it is within.
+
+    Decided on the wire, since a large structure is not parsed to be dropped.
+    """
+    kind = first = last = size = 0
+    for number, wire, start, end in fields(data, at, end_at):
+        if number <= 7:
+            # A repeated list is merged; of everything else the last value counts.
+            size = (size if number == kind and number in (5, 6) else 0) + (end - start if wire == 2 else 0)
+            kind, first, last = number, start, end
+    if size <= most:
+        return None
+    if kind in (1, 7):
+        repairs[reason] += 1
+        # With the next character, which shows whether one is split.
+        text = data[first : min(last, first + most + 4)]
+        return _framed(bytes((kind << 3 | 2,)), cut_text(text, most) if kind == 1 else text[:most])
+    # A part of a structure would be a different structure: it is removed as a whole.
+    repairs["value_dropped"] += 1
+    return b""
+
+
+def _framed(tag: bytes, content: bytes) -> bytes:
+    size = len(content)
+    out = bytearray(tag)
+    while size > 0x7F:
+        out.append(size & 0x7F | 0x80)
+        size >>= 7
+    out.append(size)
+    return bytes(out) + content

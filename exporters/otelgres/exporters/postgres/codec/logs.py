@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
-from otelgres.exporters.postgres.codec.anyvalue import Repairs, any_value, fields
+from otelgres.exporters.postgres.codec.anyvalue import Repairs, any_value, fields, readable
 from otelgres.exporters.postgres.codec.attributes import UID_KEY
 from otelgres.exporters.postgres.codec.dimensions import Known
 from otelgres.exporters.postgres.codec.limits import cut_value
@@ -49,6 +49,7 @@ COLUMNS: Final = (
 # Up to scope_id; then severity_number to dropped_attributes_count.
 _FIXED = struct.Struct(">h iq iq iq ii ii".replace(" ", "")).pack
 _COUNTS = struct.Struct(">ii iq iq".replace(" ", "")).pack
+_JSONB_HEAD = struct.Struct(">ib").pack
 _IDS = struct.Struct(">i16si8s").pack
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _NULLS_2 = pg.NULL * 2
@@ -103,10 +104,11 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                     observed = clamped(observed, "observed_time_unix_nano", repaired, repairs)
 
                 raw_attributes = record.attributes
-                uid_field = attributes_field = pg.NULL
+                uid_field = attributes_head = pg.NULL
+                text = b""
                 if raw_attributes:
                     text, keys = attributes_of(raw_attributes, repairs)
-                    attributes_field = pg.jsonb(text)
+                    attributes_head = _JSONB_HEAD(len(text) + 1, 1)
                     if UID_KEY in keys:
                         uid_field = _uid(raw_attributes, caches)
                         if tenant_id:
@@ -130,7 +132,8 @@ def add_logs(request: Any, known: Known, caches: Caches, group: Group) -> Reject
                         text_field(severity_text, "severity_text", repaired, repairs) if severity_text else pg.NULL,
                         text_field(event_name, "event_name", repaired, repairs) if event_name else pg.NULL,
                         _body(record.body, most_text, outermost, repairs) if record.HasField("body") else _NULLS_2,
-                        attributes_field,
+                        attributes_head,
+                        text,
                         repaired_field(repaired) if repaired else pg.NULL,
                     )
                 )  # fmt: skip
@@ -192,6 +195,5 @@ def _body(raw: bytes, most: int, outermost: int, repairs: Repairs) -> bytes:
                 pass
             else:
                 return pg.text(text) + pg.NULL
-        readable = text.decode(errors="replace").replace("\0", "\ufffd").encode()
-        return pg.text(readable) + pg.jsonb(any_value(raw, repairs, outermost))
+        return pg.text(readable(text).encode()) + pg.jsonb(any_value(raw, repairs, outermost))
     return pg.NULL + pg.jsonb(any_value(raw, repairs, outermost))

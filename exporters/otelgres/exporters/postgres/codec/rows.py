@@ -5,13 +5,13 @@ A :class:`Group` holds COPY BINARY rows by table for the requests that are commi
 
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
-from otelgres.exporters.postgres.codec.anyvalue import Repairs, string_json
+from otelgres.exporters.postgres.codec.anyvalue import Repairs, readable, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from otelgres.exporters.postgres.codec.dimensions import SeriesKey, SeriesRow
 from otelgres.exporters.postgres.codec.limits import Limits, cut_text, effect_of
@@ -55,6 +55,11 @@ class LossCounts:
             # A sample may contain U+0000, which text cannot store.
             self.samples[entry] = sample[:_SAMPLE].replace("\0", "\ufffd")
 
+    def add_all(self, other: "LossCounts") -> None:
+        """Counts all of ``other``."""
+        for entry, count in other.counts.items():
+            self.add(entry, count, other.samples[entry])
+
 
 Mark: TypeAlias = tuple[dict[str, int], Counter[str], int]
 
@@ -73,6 +78,9 @@ class Group:
     new_series: dict[SeriesKey, SeriesRow] = field(default_factory=dict)
     # By tenant id.
     series_repairs: defaultdict[int, Repairs] = field(default_factory=lambda: defaultdict(Repairs))
+    # Rows of large requests, joined, by table; and what makes those that are too many to be kept, one part at a time.
+    large: dict[str, list[bytes]] = field(default_factory=dict)
+    again: list[Callable[[], Iterator["Group"]]] = field(default_factory=list)
 
     def mark(self) -> Mark:
         """The current position, for :meth:`rewind`."""
@@ -93,6 +101,12 @@ class Group:
         if out_of_range:
             self.losses.add(LossEntry("repaired", signal, "time_out_of_bounds", tenant_id), out_of_range)
 
+    def rows(self, name: str) -> Iterator[bytes]:
+        """The rows of a table as COPY BINARY, in pieces; those of ``again`` are not among them."""
+        yield pg.HEADER + b"".join(self.parts.get(name, ()))
+        yield from self.large.get(name, ())
+        yield pg.TRAILER
+
     def table(self, name: str) -> tuple[list[bytes], set[int]]:
         """The parts and the days of a table, to append to."""
         return self.parts.setdefault(name, []), self.days.setdefault(name, set())
@@ -111,6 +125,12 @@ class RejectedItems:
         self.count += 1
         self.reasons[reason] += 1
         self.by_tenant[tenant_id, reason] += 1
+
+    def __iadd__(self, other: "RejectedItems") -> "RejectedItems":
+        self.count += other.count
+        self.reasons += other.reasons
+        self.by_tenant += other.by_tenant
+        return self
 
     def message(self) -> str:
         """``3 rejected: trace_id has 3 bytes, not 16 (2), …`` or the empty string."""
@@ -144,7 +164,7 @@ class TextCache:
             text = "\0"
         if "\0" in text:
             repaired[name] = string_json(raw, repairs)
-            return pg.text(raw.decode(errors="replace").replace("\0", "\ufffd").encode())
+            return pg.text(readable(raw).encode())
         packed = pg.text(raw)
         if len(raw) <= 512:
             if len(self._known) >= 16_384:

@@ -1,7 +1,7 @@
 """A greedy sender against a modest one, at one receiver: what the greedy one does to the other's answers.
 
 ``attack`` runs the receiver, the modest sender (small requests, one after the other, on both transports), and each
-greedy one as a process; ``python -m tests.acceptance.greedy_senders`` prints the rows.
+greedy one as a process; ``python -m tests.attack.greedy_senders`` prints the rows.
 """
 
 import contextlib
@@ -198,7 +198,7 @@ def _greedy(name: str, target: Target) -> Iterator[None]:
     arguments = [
         sys.executable,
         "-m",
-        "tests.acceptance.greedy_senders",
+        "tests.attack.greedy_senders",
         name,
         str(target.grpc),
         str(target.http),
