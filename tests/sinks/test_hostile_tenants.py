@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded.logins import Login
 from otelgres.collector.processors.tenant import with_tenant
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted
@@ -44,7 +45,10 @@ Item = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def hostile(cluster: Cluster, migrated: str) -> Iterator[tuple[str, Connection]]:
-    with postgres.new_database(cluster, migrated) as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+    with (
+        postgres.new_database(cluster, migrated) as dsn,
+        psycopg.connect(postgres.as_login(dsn, Login.SUPERUSER), autocommit=True) as connection,
+    ):
         connection.execute("SET timezone = 'UTC'")
         for tenant, login in LOGINS.items():
             connection.execute(f"CREATE ROLE {login} LOGIN IN ROLE otelgres_tenant".encode())
@@ -198,8 +202,8 @@ def test_each_sees_what_it_sent_and_the_sum_is_the_whole(
     check()
     for _ in range(2):  # the second looks again at those found open
         connection.execute("SELECT _otel.refresh_open_starts('0'), _otel.add_started_flows('2 hours')")
-    for (hour,) in connection.execute("SELECT _otel.hours_to_roll_up('infinity')").fetchall():
-        connection.execute("SELECT _otel.roll_up_hour(%s)", [hour])
+    for hour, taken in connection.execute("SELECT hour, taken FROM _otel.hours_to_roll_up('infinity')").fetchall():
+        assert connection.execute("SELECT _otel.roll_up_hour(%s, %s)", [hour, taken]).fetchone() == (True,)
     check()
 
 

@@ -8,7 +8,9 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from otelgres import sql
+from otelgres.collector.embedded.logins import Login
 from otelgres.sql.migrate import migrate
+from tests.postgres import as_login
 from tests.sql import rows
 
 BEFORE = "0028_tenant_ids.sql"
@@ -64,7 +66,7 @@ def _older(dsn: str) -> None:
 def test_rows_of_tenants_get_their_tenant(empty_database: str) -> None:
     _older(empty_database)
     assert BEFORE in migrate(empty_database)
-    with psycopg.connect(empty_database, autocommit=True) as connection:
+    with psycopg.connect(as_login(empty_database, Login.SUPERUSER), autocommit=True) as connection:
         connection.execute("CREATE ROLE upgraded_tenant LOGIN IN ROLE otelgres_tenant")
         connection.execute("INSERT INTO _otel.tenants VALUES ('upgraded_tenant', 'a')")
         assert connection.execute("SELECT name FROM _otel.tenant_ids").fetchall() == [("a",)]

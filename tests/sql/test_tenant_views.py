@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from otelgres.collector.embedded import Cluster
+from otelgres.collector.embedded.logins import Login
 from tests import postgres
 from tests.sql import rows
 from tests.sql.rows import Connection
@@ -17,6 +18,7 @@ TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 DAY = TODAY - timedelta(days=10)
 # Views that are not about what a tenant sent.
 NOT_OF_TENANTS = {
+    "alert_rules": "settings of the owner, which name services and flows of everybody",
     "receivers": "the operator's processes",
     "partitions": "storage of everybody",
     "migrations": "the schema",
@@ -27,10 +29,10 @@ NOT_OF_TENANTS = {
 
 @pytest.fixture(scope="module")
 def filled(cluster: Cluster, migrated: str) -> Iterator[str]:
-    """The DSN of a database with three weeks of two tenants in it; `plans_a` is a login of the smaller one."""
+    """A superuser's DSN of a database with three weeks of two tenants; `plans_a` is a login of the smaller one."""
     with (
-        postgres.new_database(cluster, migrated) as dsn,
-        psycopg.connect(dsn, autocommit=True) as connection,
+        postgres.new_database(cluster, migrated) as owner,
+        psycopg.connect(dsn := postgres.as_login(owner, Login.SUPERUSER), autocommit=True) as connection,
         connection.cursor() as cursor,
     ):
         connection.execute("SET timezone = 'UTC'")
@@ -94,7 +96,7 @@ def test_every_view_has_one_for_tenants_or_a_reason(filled: str) -> None:
     }
     # What is read beside the tenant's rows has no rows of a tenant, or is found by its own rows.
     assert {table for _, table in private} <= {
-        "scopes", "metrics", "open_starts", "open_starts_checked", "pending_rollup_hours", "tenant_ids",
+        "scopes", "metrics", "alert_rules", "open_starts", "open_starts_checked", "pending_rollup_hours", "tenant_ids",
         "number_points",
         "histogram_points", "exponential_histogram_points", "summary_points", "flow_parts",
     }  # fmt: skip

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION _otel.make_tenant_views() RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     -- Each after those that it reads. Not here, because they are no telemetry of a tenant: receivers, partitions,
-    -- migrations, retention, flow_expectations.
+    -- migrations, retention, flow_expectations, alert_rules.
     v_views CONSTANT text[] := ARRAY[
         '_otel.merged_flows', 'otel.flows', 'otel.spans', 'otel.logs', 'otel.span_starts', 'otel.process_liveness',
         'otel.in_flight', 'otel.metric_points', 'otel.checkpoints', 'otel.phase_timing', 'otel.span_stats',
