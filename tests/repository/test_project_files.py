@@ -123,3 +123,13 @@ def test_the_version_is_the_same_everywhere() -> None:
 @pytest.mark.skipif(shutil.which("go") is None, reason="go, with which actionlint is built, is not on PATH")
 def test_actionlint_takes_the_workflows() -> None:
     run("go", "run", ACTIONLINT, *WORKFLOWS)
+
+
+def test_each_line_of_the_threat_model_names_tests_that_exist() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| who |")]
+    assert len(lines) > 10
+    for line in lines:
+        named = re.findall(r"`(tests/[\w/]+\.py)`", line)
+        assert named, line
+        assert [path for path in named if not (ROOT / path).is_file()] == []
