@@ -269,6 +269,24 @@ def test_a_flood_of_names_makes_few_rows(database: str, guarded: Any, mark: str)
     assert {tenant for (tenant,) in tenants} <= ({mark} if mark else {mark, None})
 
 
+def test_long_names_of_tenants_are_not_kept_in_memory(database: str) -> None:
+    writer = PostgresWriter(database)
+    requests: list[Any] = []
+    for number in range(3):
+        spans, metrics = trace("n"), points(number)
+        for group in (*spans.resource_spans, *metrics.resource_metrics):
+            group.resource.attributes.add(key="tenant.id").value.string_value = f"{number}{'x' * 20_000}"
+        requests += [spans, metrics]
+    ordinary = trace("n")
+    ordinary.resource_spans[0].resource.attributes.add(key="tenant.id").value.string_value = "shop"
+    assert write(writer, *requests, ordinary) == [Accepted()] * 7
+    known = writer._known  # noqa: SLF001
+    assert "x" * 20_000 not in repr((known.resources, known.scopes, known.metrics, known.tenants, known.tenant_ids))
+    assert write(writer, *requests, ordinary) == [Accepted()] * 7
+    assert {row["length"] for row in rows(database, "SELECT length(name) FROM _otel.tenant_ids")} == {4, 20_001}
+    writer.close()
+
+
 def test_a_tenants_flood_does_not_use_up_the_limit_of_another(database: str, guarded: Any) -> None:
     writer, _ = guarded(resources=5)
 

@@ -90,10 +90,9 @@ class Known:
 
     def trim(self) -> None:
         """Clears caches that are too large. Call it only between groups."""
-        if len(self.resources) > _MOST:
-            self.tenants.clear()
-            self.tenant_ids.clear()
-        for ids in (self.resources, self.scopes, self.metrics, self.series):
+        if max(len(self.resources), len(self.tenant_ids)) > _MOST:
+            self._forget_resources()
+        for ids in (self.scopes, self.metrics, self.series):
             if len(ids) > _MOST:
                 ids.clear()
 
@@ -102,12 +101,14 @@ class Known:
         for key in missing.resources:
             if len(key[0]) + len(key[1]) > _LONGEST_KEY:
                 self.resources.pop(key, None)
-                self.tenants.pop(key, None)
+                if len(self.tenants.pop(key, "")) > _LONGEST_KEY:
+                    # Other resources may have the same tenant.
+                    self._forget_resources()
         for scope in missing.scopes:
-            if len(scope[0]) + len(scope[1]) > _LONGEST_KEY:
+            if sum(map(len, scope)) > _LONGEST_KEY:
                 self.scopes.pop(scope, None)
         for metric in missing.metrics:
-            if sum(map(len, (*metric[:3], *metric.metadata))) > _LONGEST_KEY:
+            if sum(map(len, (*metric[:3], *metric.metadata, metric.tenant))) > _LONGEST_KEY:
                 self.metrics.pop(metric, None)
         for one in series:
             if len(one.attributes) > _LONGEST_KEY:
@@ -115,10 +116,14 @@ class Known:
 
     def forget(self) -> None:
         """Clears everything, because the database may be a different one."""
+        self._forget_resources()
+        for ids in (self.scopes, self.metrics, self.series):
+            ids.clear()
+
+    def _forget_resources(self) -> None:
+        self.resources.clear()
         self.tenants.clear()
         self.tenant_ids.clear()
-        for ids in (self.resources, self.scopes, self.metrics, self.series):
-            ids.clear()
 
 
 @dataclass
