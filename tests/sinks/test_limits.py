@@ -280,7 +280,7 @@ def test_long_names_of_tenants_are_not_kept_in_memory(database: str) -> None:
     ordinary = trace("n")
     ordinary.resource_spans[0].resource.attributes.add(key="tenant.id").value.string_value = "shop"
     assert write(writer, *requests, ordinary) == [Accepted()] * 7
-    known = writer._known  # noqa: SLF001
+    known = writer._known
     assert "x" * 20_000 not in repr((known.resources, known.scopes, known.metrics, known.tenants, known.tenant_ids))
     assert write(writer, *requests, ordinary) == [Accepted()] * 7
     assert {row["length"] for row in rows(database, "SELECT length(name) FROM _otel.tenant_ids")} == {4, 20_001}
