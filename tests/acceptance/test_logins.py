@@ -105,6 +105,7 @@ def test_a_login_of_ours_cannot_become_more(cluster: Cluster, login: Login) -> N
             "COPY (SELECT 1) TO '/tmp/w'",
             "SELECT pg_read_file('/etc/passwd')",
             "SELECT lo_create(0)",
+            "SELECT pg_logical_emit_message(false, 'x', 'x')",
             "ALTER SYSTEM SET fsync = off",
             "CREATE EXTENSION IF NOT EXISTS file_fdw",
             f"COMMENT ON ROLE {Login.OWNER.user} IS 'otelgres set-up 99'",

@@ -20,7 +20,7 @@ from otelgres.sql.queries import query
 
 DATABASE: Final = "otelgres"
 _MAINTENANCE: Final = "postgres"  # a database in which only the superuser creates objects
-_SET_UP: Final = "otelgres set-up 1"  # with another number, the next start does it again
+_SET_UP: Final = "otelgres set-up 2"  # with another number, the next start does it again
 _DONE: Final = """
 SELECT pg_catalog.shobj_description(oid, 'pg_authid') FROM pg_catalog.pg_roles
 WHERE rolname OPERATOR(pg_catalog.=) session_user

@@ -16,6 +16,13 @@ WHERE p.pronamespace = 'pg_catalog'::regnamespace
     AND has_function_privilege('public', p.oid, 'EXECUTE')
 HAVING count(*) > 0
 UNION ALL
+SELECT 'every login may write messages into the WAL',
+       format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.oid))
+FROM pg_proc p
+WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname = 'pg_logical_emit_message'
+    AND has_function_privilege('public', p.oid, 'EXECUTE')
+HAVING count(*) > 0
+UNION ALL
 SELECT 'other logins may use up the connections that receivers need',
        concat_ws('; ', CASE WHEN current_setting('reserved_connections')::integer = 0
                             THEN 'ALTER SYSTEM SET reserved_connections = 10 (effective after a restart of the server)' END,
