@@ -21,6 +21,7 @@ _REPEATABLE = ("functions", "views", "compat", "tenant")
 # waits only a moment.
 _LOCK_TIMEOUT = "500ms"
 _ATTEMPTS = 20
+_READERS = ["otelgres_reader", "otelgres_tenant"]
 _PAUSE_SECONDS = 0.5
 
 _OWN_TABLES = """
@@ -77,7 +78,7 @@ def _attempts(connection: psycopg.Connection[tuple[object, ...]], progress: Call
             return _migrate(connection, progress)
         except psycopg.errors.LockNotAvailable:
             holders = connection.execute(query("lock_holders")).fetchall()
-            connection.execute(query("end_idle_readers"), {"minutes": 1})
+            connection.execute(query("end_idle_transactions"), {"minutes": 1, "groups": _READERS})
             time.sleep(_PAUSE_SECONDS)
     raise SchemaError(
         "Other sessions use the tables and views, so they cannot be changed "
