@@ -1,22 +1,20 @@
 """The tenant processor: adds the tenant of the request's token to every resource before the batch is stored."""
 
-from typing import Any, Final
+from typing import Final
 
 from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.collector.outcomes import Reason, Rejected
 from otelgres.collector.processors.slicing import Slicer
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Invalid
+from otelgres.exporters.raw_messages import request_class
 
 ATTRIBUTE: Final = "tenant.id"
-_REQUESTS: Final[dict[Signal, tuple[Any, str]]] = {
-    Signal.TRACES: (ExportTraceServiceRequest, "resource_spans"),
-    Signal.METRICS: (ExportMetricsServiceRequest, "resource_metrics"),
-    Signal.LOGS: (ExportLogsServiceRequest, "resource_logs"),
+_GROUPS: Final = {
+    Signal.TRACES: "resource_spans",
+    Signal.METRICS: "resource_metrics",
+    Signal.LOGS: "resource_logs",
 }
 
 
@@ -37,27 +35,27 @@ def with_tenant(batch: Batch, tenant: str) -> Batch:
     """The batch with ``tenant.id`` first in every resource. Raises Rejected if a resource names another tenant.
 
     First, and once: so no limit on attributes and no later attribute of the same name takes it away. Unknown fields are
-    kept. Equal input gives equal output, so that a retried request is recognised.
+    kept, and so is text that is not UTF-8. Equal input gives equal output, so that a retried request is recognised.
     """
-    message, groups = _REQUESTS[batch.signal]
+    key, name = ATTRIBUTE.encode(), tenant.encode()
     try:
-        request = message.FromString(batch.payload)
+        request = request_class(batch.signal).FromString(batch.payload)
     except DecodeError as error:
         malformed = Invalid(f"the body is not an OTLP {batch.signal} request: {error}")
         raise Rejected(Reason.MALFORMED, malformed) from None
-    for group in getattr(request, groups):
+    for group in getattr(request, _GROUPS[batch.signal]):
         attributes = group.resource.attributes
         others = []
         for one in attributes:
-            if one.key != ATTRIBUTE:
+            if one.key != key:
                 others.append(one)
-            elif one.value.WhichOneof("value") != "string_value" or one.value.string_value != tenant:
+            elif one.value.WhichOneof("value") != "string_value" or one.value.string_value != name:
                 message = (
                     f"this token belongs to tenant {tenant!r}, but a resource has another {ATTRIBUTE}: "
                     "omit the attribute, or use that tenant's token"
                 )
                 raise Rejected(Reason.TENANT, Invalid(message), sample=message)
         del attributes[:]
-        attributes.add(key=ATTRIBUTE).value.string_value = tenant
+        attributes.add(key=key).value.string_value = name
         attributes.extend(others)
     return Batch(batch.signal, request.SerializeToString(deterministic=True))
