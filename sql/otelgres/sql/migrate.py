@@ -65,11 +65,21 @@ def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
         try:
             return _attempts(connection, progress)
         except psycopg.errors.InsufficientPrivilege as error:
-            names = ", ".join(pending(connection)[:3])
-            raise SchemaError(
-                f"The schema is older than this program ({names}, …), and this role may not upgrade it "
-                f"({str(error).splitlines()[0]}): run `otelgres migrate` as the schema's owner."
-            ) from error
+            raise SchemaError(_refused(pending(connection), connection.info, error)) from error
+
+
+def _refused(missing: list[str], session: psycopg.ConnectionInfo, error: psycopg.Error) -> str:
+    reason = str(error).splitlines()[0]
+    if missing == migration_steps():
+        return (
+            f"Database {session.dbname} has no schema of otelgres, and {session.user} may not create it ({reason}): "
+            "run `otelgres migrate` with an owner's DSN. `otelgres role create NAME --kind owner --create-roles`, with "
+            "a superuser's DSN of this database, makes an owner, or lets an existing one create the schema here."
+        )
+    return (
+        f"The schema is older than this program ({', '.join(missing[:3])}, …), and {session.user} may not upgrade it "
+        f"({reason}): run `otelgres migrate` with an owner's DSN."
+    )
 
 
 def _attempts(connection: psycopg.Connection[tuple[object, ...]], progress: Callable[[str], None] | None) -> list[str]:
@@ -98,7 +108,7 @@ def _as_superuser(
         return _attempts(connection, progress)
     if not superusers:
         raise SchemaError(
-            f"{connection.info.user} is a superuser of PostgreSQL, or as good as one, and the schema belongs to a role "
+            f"{connection.info.user} is a superuser of PostgreSQL, or can become one, and the schema belongs to a role "
             f"that is none, whose triggers and functions would run as superuser: {SUPERUSER_ADVICE}."
         )
     with connection.transaction():
