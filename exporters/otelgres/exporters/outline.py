@@ -19,6 +19,8 @@ _ENDLESS: Final = 1 << 62
 _PARSED: Final = 256 * 1024
 # With a number of steps: what such a group takes, in steps and bytes of a step, and its most bytes if it has metrics.
 _PARSED_STEPS, _PARSED_STEP, _PARSED_METRICS = 4, 128, 64 * 1024
+# Steps of a group, and of a field that is neither a group nor an item.
+_GROUP_STEPS, _OTHER_STEPS = 8, 2
 # Bytes after which items are compared with the limits.
 _STRETCH: Final = 8192
 # Fields beside the parts that are counted: an attribute has two, a group its resource and schema URL.
@@ -109,8 +111,8 @@ POINTS: Final = {
 def outline(signal: Signal, payload: bytes, bounds: Bounds, steps: int = 0) -> Outline | None:
     """The outline of an encoded request, or None if it takes more than ``steps`` steps (0: any number) to find out.
 
-    Raises Malformed or TooManyParts. It takes about 0.2 us a step; a step is a group or an item. Large items take more:
-    with a number of steps they are not entered, and the answer is None.
+    Raises Malformed or TooManyParts. A step takes less than a microsecond; an item is one, a group some. What takes
+    more, such as a large item, is not entered with a number of steps, and the answer is None.
     """
     counting = _Counting(signal, payload, bounds, steps)
     try:
@@ -264,7 +266,7 @@ class _Counting:
     def _other(self, count: int = 1) -> None:
         """Counts fields that are no groups and no items: there are a few of each message."""
         self._others -= count
-        self._steps -= count
+        self._steps -= count * _OTHER_STEPS
         if self._others < 0:
             most = _OTHERS * self._bounds.groups
             raise TooManyParts(f"the request has more than {most:,} fields around its items: split it")
@@ -284,7 +286,7 @@ class _Counting:
 
     def _add_group(self) -> None:
         self.found.groups += 1
-        self._steps -= 1
+        self._steps -= _GROUP_STEPS
         most = self._bounds.groups
         if most and self.found.groups > most:
             raise too_many_groups(most)
@@ -300,6 +302,8 @@ class _Counting:
                 self._other(counts.others)
                 self._add_items(counts.items)
                 return
+        if metrics and self._limited:
+            raise _TooLong
         while at < end:
             if not metrics:
                 items, at = _run(data, at, min(end, at + _STRETCH), 18)
@@ -333,8 +337,6 @@ class _Counting:
     def _metric(self, at: int, end: int) -> None:
         data = self._data
         large = end - at > self._entered
-        # A field in a small metric is not counted by itself.
-        self._steps -= 1 + (0 if large else (end - at) // 64)
         self._add_items(0)
         for tag, _, start, stop in fields(data, at, end):
             if large:

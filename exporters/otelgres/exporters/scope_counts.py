@@ -1,6 +1,6 @@
 """Counts the items of one scope group at the speed of protobuf's parser, which leaves them as bytes."""
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError

@@ -377,18 +377,17 @@ def _digest(raws: Iterable[bytes]) -> tuple[int, bytes]:
     return count, digest.digest()
 
 
-def _hash(*parts: object) -> UUID:
-    # repr of bytes, ints, bools, None and str is unambiguous: different contents give different texts. That of the tuple
-    # is hashed in pieces, since it has up to 24 times the size of a request's attributes.
-    digest = hashlib.sha256(b"(")
-    separator = b""
-    for part in parts:
-        digest.update(separator)
-        text = repr(part)
+def _hash(canonical: bytes, *parts: object) -> UUID:
+    # repr of bytes, ints, bools, None and str is unambiguous: different contents give different texts.
+    if len(canonical) <= _PIECE:
+        digest = hashlib.sha256(repr((canonical, *parts)).encode())
+    else:
+        # The same in pieces, since a large repr and what it is made of are four times as large together.
+        digest = hashlib.sha256(b"(")
+        text = repr(canonical)
         for start in range(0, len(text), _PIECE):
             digest.update(text[start : start + _PIECE].encode())
-        separator = b", "
-    digest.update(b")")
+        digest.update((", " + repr(parts)[1:]).encode())
     return UUID(bytes=digest.digest()[:16])
 
 

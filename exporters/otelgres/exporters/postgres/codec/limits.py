@@ -91,7 +91,7 @@ def within(raws: Iterator[bytes], limits: Limits) -> tuple[list[bytes], bytes | 
     Their content is hashed and compared as a whole, which takes many times its size.
     """
     room = max(2 * limits.value_bytes, _LEAST_ROOM) if limits.value_bytes else _ENDLESS
-    kept = []
+    kept: list[bytes] = []
     for raw in raws:
         room -= len(raw)
         if room < 0:
