@@ -55,7 +55,11 @@ def _repeated_messages(message: Any) -> Iterable[Any]:
 def test_counts_are_those_of_the_parsed_request(data: st.DataObject) -> None:
     signal = data.draw(st.sampled_from(Signal))
     payload = data.draw(otlp_strategies.REQUESTS[signal]).SerializeToString()
-    assert outline(signal, payload, UNBOUNDED) == counted(signal, PARSED[signal].FromString(payload))
+    exact = counted(signal, PARSED[signal].FromString(payload))
+    assert outline(signal, payload, UNBOUNDED) == exact
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outlined, "_PARSED", -1)  # scope groups as if they were large
+        assert outline(signal, payload, UNBOUNDED) == exact
 
 
 def test_damaged_requests_are_malformed_or_counted_as_they_are_parsed() -> None:

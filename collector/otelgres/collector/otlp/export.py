@@ -42,7 +42,7 @@ _INLINE_BYTES: Final = 16 * 1024
 _DECODING: Final = 2
 _WAITING_FOR_DECODING: Final = 512
 _DECODING_WAIT_SECONDS: Final = 10.0
-# A request with more groups and items is counted in a thread: each takes about 0.2 us.
+# A request that takes more steps is counted in a thread: each takes less than a microsecond.
 _INLINE_STEPS: Final = 4096
 # Requests of the largest size that are counted or changed by processors, or wait for that.
 _MOST_PREPARING: Final = 4

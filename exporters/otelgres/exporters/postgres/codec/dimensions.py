@@ -7,6 +7,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -23,6 +24,7 @@ UNKNOWN_SERVICE: Final = "unknown_service"
 # Clients whose resources never repeat must not fill the memory: beyond this size the cache is cleared.
 _MOST: Final = 200_000
 _LONGEST_KEY: Final = 16 * 1024
+_PIECE: Final = 64 * 1024
 
 ResourceKey: TypeAlias = tuple[bytes, bytes]  # Resource bytes, schema_url
 # InstrumentationScope bytes, schema_url and the tenant ("": none), so that the overflow of one tenant is not another's.
@@ -323,7 +325,7 @@ def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
 
 def series_row(key: SeriesKey, tenant_id: int, repairs: Repairs, cache: AttributeCache) -> SeriesRow:
     """The row of a series. Raises ``MalformedError`` for invalid attributes."""
-    raws = [key.attributes[start:end] for _, _, start, end in fields(key.attributes)]
+    raws = (key.attributes[start:end] for _, _, start, end in fields(key.attributes))
     attributes, canonical = _attributes(raws, repairs, cache)
     return SeriesRow(
         _hash(canonical, key.metric_id, key.resource_id, key.scope_id),
@@ -342,13 +344,15 @@ def _attributes(
 
     ``more`` pairs are part of the canonical bytes only.
     """
-    raws = list(raws)
-    kept = within(raws, cache.limits, repairs)
-    text, _ = cache.object(kept, repairs)
+    rest = iter(raws)
+    kept, beyond = within(rest, cache.limits)
+    text = cache.object(kept, repairs)[0].decode()
     pairs = sorted([*[_pair(raw, cache) for raw in kept], *more])
-    if len(kept) < len(raws):
-        pairs.append((b"", _digest(raws[len(kept) :])))
-    return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
+    if beyond is not None:
+        count, digest = _digest(chain((beyond,), rest))
+        repairs["attributes_dropped"] += count
+        pairs.append((b"", digest))
+    return text, b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
 
 
 def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
@@ -356,23 +360,35 @@ def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
     if entry is None:
         # Repaired, cut or long. Values that differ only after the cut still give different rows.
         if len(raw) > cache.limits.shortest:
-            return b"", _digest([raw])
+            return b"", _digest((raw,))[1]
         return key_value(raw, Repairs(), cache.outermost)
     key, text = entry
     return key, text[len(key) + 1 :]
 
 
-def _digest(raws: Iterable[bytes]) -> bytes:
+def _digest(raws: Iterable[bytes]) -> tuple[int, bytes]:
+    """The number of KeyValues, and their digest."""
     digest = hashlib.sha256()
+    count = 0
     for raw in raws:
         digest.update(b"%d " % len(raw))
         digest.update(raw)
-    return digest.digest()
+        count += 1
+    return count, digest.digest()
 
 
-def _hash(*parts: object) -> UUID:
+def _hash(canonical: bytes, *parts: object) -> UUID:
     # repr of bytes, ints, bools, None and str is unambiguous: different contents give different texts.
-    return UUID(bytes=hashlib.sha256(repr(parts).encode()).digest()[:16])
+    if len(canonical) <= _PIECE:
+        digest = hashlib.sha256(repr((canonical, *parts)).encode())
+    else:
+        # The same in pieces, since a large repr and what it is made of are four times as large together.
+        digest = hashlib.sha256(b"(")
+        text = repr(canonical)
+        for start in range(0, len(text), _PIECE):
+            digest.update(text[start : start + _PIECE].encode())
+        digest.update((", " + repr(parts)[1:]).encode())
+    return UUID(bytes=digest.digest()[:16])
 
 
 def _plain(attributes: dict[str, Any], key: str) -> str | None:
