@@ -148,6 +148,11 @@ def test_a_writer_may_do_nothing_else(logins: Logins) -> None:
         "CREATE TEMP TABLE mine (s _otel.spans)",
         "CREATE TRIGGER mine AFTER INSERT ON _otel.spans EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "ALTER TABLE _otel.spans DISABLE TRIGGER USER",
+        # The id of rows to come, or 0, which is that of no tenant.
+        *(
+            f"INSERT INTO _otel.{table} (id, hash) OVERRIDING SYSTEM VALUE VALUES (0, gen_random_uuid())"
+            for table in ("resources", "scopes", "metrics", "series", "tenant_ids")
+        ),
         "UPDATE _otel.spans SET name = 'x'",
         "INSERT INTO _otel.scopes (hash) VALUES (gen_random_uuid()) ON CONFLICT (hash) DO UPDATE SET hash = NULL",
         "DROP TABLE _otel.spans",
@@ -222,6 +227,12 @@ def test_what_a_writer_calls_has_bounds(logins: Logins) -> None:
             connection.execute(
                 "SELECT _otel.publish_receiver(gen_random_uuid(), 'h', 1, 'v', now(), to_jsonb(repeat('x', 2000000)))"
             )
+        for row in (
+            "tenant_ids (hash, name) VALUES (gen_random_uuid(), 'a second row of a name')",
+            "losses (count, effect, source, signal, reason) VALUES (-1, 'dropped', 'rows', 'logs', 'x')",
+        ):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                connection.execute(f"INSERT INTO _otel.{row}".encode())
         now = rows(logins.owner, state)
         assert {**now[0], "checked": None} == {**before[0], "checked": None}
         assert now[0]["checked"] < datetime.now(UTC) - timedelta(minutes=9)

@@ -1,5 +1,6 @@
 """Tokens of tenants: what they send belongs to their tenant, over every transport and encoding."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -15,12 +16,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from otelgres.collector.embedded import Cluster
 from otelgres.collector.outcomes import Rejected
-from otelgres.collector.processors.tenant import with_tenant
+from otelgres.collector.processors.tenant import TenantProcessor, with_tenant
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import request_to_json
 from otelgres.exporters.outcome import Invalid
+from otelgres.exporters.slices import SLICE_BYTES
 from tests import postgres
 from tests.acceptance.receiver_process import OtelgresProcess, rows, run_otelgres
+from tests.otlp_raw import TracesRequest
 from tests.waiting import until
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -165,4 +168,24 @@ def test_every_signal_is_marked_and_unknown_fields_stay(signal: Signal, message:
     ] * 2
     with pytest.raises(Rejected) as caught:
         with_tenant(Batch(signal, b"\xff"), "t")
+    assert isinstance(caught.value.outcome, Invalid)
+
+
+def test_what_is_not_utf8_is_marked_and_kept() -> None:
+    mine = TracesRequest()
+    group = mine.resource_spans.add(schema_url=b"\xff")
+    group.resource.attributes.add(key=b"tenant.id\xff").value.string_value = b"b\xff"
+    group.scope_spans.add().spans.add(name=b"n\xff")
+    found = TracesRequest.FromString(with_tenant(Batch(Signal.TRACES, mine.SerializeToString()), "t").payload)
+    assert found.resource_spans[0].resource.attributes.pop(0).value.string_value == b"t"
+    assert found == mine
+    group.resource.attributes.add(key=b"tenant.id").value.string_value = b"t\xff"
+    with pytest.raises(Rejected):
+        with_tenant(Batch(Signal.TRACES, mine.SerializeToString()), "t")
+
+
+def test_nothing_that_cannot_be_cut_goes_on_without_a_mark() -> None:
+    payload = b"\x0a\x7f" * SLICE_BYTES
+    with pytest.raises(Rejected) as caught:
+        asyncio.run(TenantProcessor().process(Batch(Signal.TRACES, payload), "t"))
     assert isinstance(caught.value.outcome, Invalid)

@@ -23,7 +23,8 @@ from otelgres.exporters.outline import TooManyParts
 from otelgres.exporters.postgres.codec import copybinary
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError
 from otelgres.exporters.postgres.codec.decode import COLUMNS, _AnyId, add_rows, parse
-from otelgres.exporters.postgres.codec.dimensions import Known, Missing
+from otelgres.exporters.postgres.codec.dimensions import Missing
+from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
 from otelgres.exporters.spool.files import open_file
 from otelgres.exporters.spool.queue import SpoolQueue

@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Accepted, Invalid
 from otelgres.exporters.postgres.cardinality import CardinalityLimiter
+from otelgres.exporters.postgres.codec import known as caches
 from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.writer import PostgresWriter
 from tests import otlp_raw
@@ -267,6 +268,46 @@ def test_a_flood_of_names_makes_few_rows(database: str, guarded: Any, mark: str)
         tenants = connection.execute("SELECT DISTINCT attributes ->> 'tenant.id' FROM _otel.resources").fetchall()
     # The overflow of no tenant is not marked.
     assert {tenant for (tenant,) in tenants} <= ({mark} if mark else {mark, None})
+
+
+def test_long_names_of_tenants_are_not_kept_in_memory(database: str) -> None:
+    writer = PostgresWriter(database)
+    requests: list[Any] = []
+    for number in range(3):
+        spans, metrics = trace("n"), points(number)
+        groups: list[Any] = [*spans.resource_spans, *metrics.resource_metrics]
+        for group in groups:
+            group.resource.attributes.add(key="tenant.id").value.string_value = f"{number}{'x' * 20_000}"
+        requests += [spans, metrics]
+    ordinary = trace("n")
+    ordinary.resource_spans[0].resource.attributes.add(key="tenant.id").value.string_value = "shop"
+    assert write(writer, *requests, ordinary) == [Accepted()] * 7
+    known = writer._known
+    assert "x" * 20_000 not in repr((known.resources, known.scopes, known.metrics, known.tenants, known.tenant_ids))
+    assert write(writer, *requests, ordinary) == [Accepted()] * 7
+    assert {row["length"] for row in rows(database, "SELECT length(name) FROM _otel.tenant_ids")} == {4, 20_001}
+    writer.close()
+
+
+def test_the_caches_of_a_writer_have_a_size(database: str, guarded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(caches, "_MOST_BYTES", 100_000)
+    writer, _ = guarded(resources=5, series=5)
+
+    def flood(first: int) -> list[Any]:
+        made: list[Any] = []
+        for number in range(first, first + 10):
+            spans, metrics = trace("n", service=f"{number}{'x' * 10_000}"), points(number)
+            metrics.resource_metrics[0].scope_metrics[0].metrics[0].description = f"{number}{'x' * 10_000}"
+            made += [spans, metrics]
+        return made
+
+    for first in range(0, 50, 10):
+        assert write(writer, *flood(first)) == [Accepted()] * 20
+        known = writer._known
+        assert len(repr((known.resources, known.scopes, known.metrics, known.series, writer._overflow_ids))) < 200_000
+    # What was forgotten is found again.
+    assert write(writer, *flood(0)[:4]) == [Accepted()] * 4
+    writer.close()
 
 
 def test_a_tenants_flood_does_not_use_up_the_limit_of_another(database: str, guarded: Any) -> None:

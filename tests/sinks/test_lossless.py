@@ -15,7 +15,8 @@ import pytest
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary, messages
 from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, parse
-from otelgres.exporters.postgres.codec.dimensions import Known, MetricRow, Missing, ResourceRow, ScopeRow, SeriesRow
+from otelgres.exporters.postgres.codec.dimensions import MetricRow, Missing, ResourceRow, ScopeRow, SeriesRow
+from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
 from tests import otlp_raw
 from tests.unit.test_lazy import ORIGINALS

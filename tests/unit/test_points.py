@@ -18,7 +18,8 @@ from otelgres.exporters.postgres.codec import copybinary, points
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from otelgres.exporters.postgres.codec.decode import add_rows, parse
-from otelgres.exporters.postgres.codec.dimensions import Known, Missing, SeriesKey, framed, series_row
+from otelgres.exporters.postgres.codec.dimensions import Missing, framed, series_row
+from otelgres.exporters.postgres.codec.known import Known, SeriesKey
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group
 from tests import otlp_raw as raw
 from tests import otlp_strategies

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from otelgres.exporters import slices as sliced
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.postgres.codec.decode import COLUMNS, _AnyId, add_rows, parse, parts_of
-from otelgres.exporters.postgres.codec.dimensions import Known, Missing
+from otelgres.exporters.postgres.codec.dimensions import Missing
+from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, RejectedItems
 from otelgres.exporters.slices import slices

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from otelgres.collector.outcomes import Reason, Rejected
 from otelgres.exporters.batch import Batch
+from otelgres.exporters.outcome import Invalid
 from otelgres.exporters.outline import Malformed
 from otelgres.exporters.slices import SLICE_BYTES, slices
 
@@ -19,7 +21,7 @@ class Slicer:
         self._turns = asyncio.Semaphore(at_once)
 
     async def changed(self, batch: Batch, change: Callable[[Batch], Batch]) -> Batch:
-        """The batch after ``change`` of each of its slices; what ``change`` raises is raised."""
+        """The batch after ``change`` of each of its slices. Raises Rejected, and what ``change`` raises."""
         async with self._turns:
             if len(batch.payload) <= _INLINE_BYTES:
                 return change(batch)
@@ -35,6 +37,6 @@ def _changed(batch: Batch, change: Callable[[Batch], Batch]) -> Batch:
             batch.signal,
             b"".join([change(Batch(batch.signal, part)).payload for part in slices(batch.signal, batch.payload)]),
         )
-    except Malformed:
-        # The queue answers it.
-        return batch
+    except Malformed as error:
+        # Not the batch as it was: nothing may be stored unchanged.
+        raise Rejected(Reason.MALFORMED, Invalid(f"the body is not an OTLP {batch.signal} request: {error}")) from None

@@ -11,6 +11,7 @@ from otelgres.exporters.outcome import Invalid
 from otelgres.exporters.raw_messages import request_class
 
 ATTRIBUTE: Final = "tenant.id"
+_KEY: Final = ATTRIBUTE.encode()
 _GROUPS: Final = {
     Signal.TRACES: "resource_spans",
     Signal.METRICS: "resource_metrics",
@@ -37,7 +38,7 @@ def with_tenant(batch: Batch, tenant: str) -> Batch:
     First, and once: so no limit on attributes and no later attribute of the same name takes it away. Unknown fields are
     kept, and so is text that is not UTF-8. Equal input gives equal output, so that a retried request is recognised.
     """
-    key, name = ATTRIBUTE.encode(), tenant.encode()
+    mark = tenant.encode()
     try:
         request = request_class(batch.signal).FromString(batch.payload)
     except DecodeError as error:
@@ -47,15 +48,15 @@ def with_tenant(batch: Batch, tenant: str) -> Batch:
         attributes = group.resource.attributes
         others = []
         for one in attributes:
-            if one.key != key:
+            if one.key != _KEY:
                 others.append(one)
-            elif one.value.WhichOneof("value") != "string_value" or one.value.string_value != name:
+            elif one.value.WhichOneof("value") != "string_value" or one.value.string_value != mark:
                 message = (
                     f"this token belongs to tenant {tenant!r}, but a resource has another {ATTRIBUTE}: "
                     "omit the attribute, or use that tenant's token"
                 )
                 raise Rejected(Reason.TENANT, Invalid(message), sample=message)
         del attributes[:]
-        attributes.add(key=key).value.string_value = name
+        attributes.add(key=_KEY).value.string_value = mark
         attributes.extend(others)
     return Batch(batch.signal, request.SerializeToString(deterministic=True))

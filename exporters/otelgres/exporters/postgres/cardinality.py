@@ -16,11 +16,9 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from otelgres.exporters.postgres.codec.anyvalue import Repairs
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
 from otelgres.exporters.postgres.codec.dimensions import (
-    MetricKey,
     MetricRow,
     ResourceRow,
     ScopeRow,
-    SeriesKey,
     SeriesRow,
     framed,
     metric_row,
@@ -28,6 +26,7 @@ from otelgres.exporters.postgres.codec.dimensions import (
     scope_row,
     series_row,
 )
+from otelgres.exporters.postgres.codec.known import MetricKey, SeriesKey
 from otelgres.exporters.postgres.codec.limits import Limits
 
 SERIES: Final = "series_ids"

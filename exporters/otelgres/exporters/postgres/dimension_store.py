@@ -23,7 +23,8 @@ from otelgres.exporters.postgres.cardinality import (
     overflow_scope,
     overflow_series,
 )
-from otelgres.exporters.postgres.codec.dimensions import Known, Missing, SeriesKey, SeriesRow
+from otelgres.exporters.postgres.codec.dimensions import Missing, SeriesRow
+from otelgres.exporters.postgres.codec.known import Known, SeriesKey
 from otelgres.sql.queries import query
 
 _Key = TypeVar("_Key")

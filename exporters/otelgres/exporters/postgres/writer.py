@@ -22,7 +22,8 @@ from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs
 from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, check, parse, parts_of
-from otelgres.exporters.postgres.codec.dimensions import Known, Missing
+from otelgres.exporters.postgres.codec.dimensions import Missing
+from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.limits import Limits, effect_of
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, LossCounts, LossEntry, RejectedItems
 from otelgres.exporters.postgres.copying import copy, store
@@ -224,7 +225,7 @@ class PostgresWriter:
         outcomes: dict[int, Outcome] = {
             index: self._duplicate(batch) if digest in stored else answers[index] for index, batch, digest in work
         }
-        self._known.trim()
+        self._trim()
         stored_rows = {table: group.counts[table] for table in COLUMNS}
         return Committed(stored_rows, len(work), 0.0, 0, len(stored), duplicates), outcomes
 
@@ -262,7 +263,7 @@ class PostgresWriter:
             except MalformedError as error:
                 answers[index] = _malformed(batch, error, group)
         self._fill_series(connection, group)
-        self._known.forget_large(missing, group.new_series)
+        self._known.forget_large(missing.resources, missing.scopes, missing.metrics, group.new_series)
         parsed.clear()
         for index, batch in large:
             try:
@@ -288,9 +289,7 @@ class PostgresWriter:
         for part in parts_of(batch, self._caches.limits):
             yield self._part(connection, part, bounds)
             # Between parts every id is in its row.
-            self._known.trim()
-            if len(self._overflow_ids) > _MOST_OVERFLOW:
-                self._forget_overflow()
+            self._trim()
 
     def _part(self, connection: psycopg.Connection[Any], part: Batch, bounds: Bounds) -> tuple[Group, RejectedItems]:
         """The rows of a part of a large batch."""
@@ -300,8 +299,12 @@ class PostgresWriter:
         self._resolve(connection, missing, added)
         rejected_items = add_rows(part, request, self._known, self._caches, added)
         self._fill_series(connection, added)
-        self._known.forget_large(missing, added.new_series)
+        self._known.forget_large(missing.resources, missing.scopes, missing.metrics, added.new_series)
         return added, rejected_items
+
+    def _trim(self) -> None:
+        if self._known.trim() or len(self._overflow_ids) > _MOST_OVERFLOW:
+            self._forget_overflow()
 
     def _forget_overflow(self) -> None:
         for ids, key in self._overflow_ids:

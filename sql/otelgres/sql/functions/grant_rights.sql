@@ -19,7 +19,9 @@ BEGIN
     FOR v_line IN
         SELECT format('REVOKE ALL ON %s %s FROM %s', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END,
                       c.oid::regclass, v_others)
-        FROM pg_class c WHERE c.relnamespace = ANY (v_owned) AND c.relkind IN ('r', 'p', 'v', 'S') AND c.relacl IS NOT NULL
+        FROM pg_class c WHERE c.relnamespace = ANY (v_owned) AND c.relkind IN ('r', 'p', 'v', 'S')
+            AND (c.relacl IS NOT NULL OR EXISTS (
+                SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attacl IS NOT NULL))
         UNION ALL
         SELECT format('REVOKE ALL ON ROUTINE %s FROM %s', p.oid::regprocedure, v_others)
         FROM pg_proc p WHERE p.pronamespace = ANY (v_owned)
@@ -36,8 +38,16 @@ BEGIN
         REVOKE ALL ON SCHEMA otel FROM otelgres_writer;
         GRANT USAGE ON SCHEMA _otel TO otelgres_writer;
         GRANT INSERT ON _otel.spans, _otel.logs, _otel.number_points, _otel.histogram_points,
-            _otel.exponential_histogram_points, _otel.summary_points, _otel.digests, _otel.losses, _otel.resources,
-            _otel.scopes, _otel.metrics, _otel.series, _otel.tenant_ids TO otelgres_writer;
+            _otel.exponential_histogram_points, _otel.summary_points, _otel.digests, _otel.losses TO otelgres_writer;
+        -- Not the ids, which the sequences give: a chosen one could be that of rows to come.
+        GRANT INSERT (hash, service_name, service_namespace, service_instance_id, attributes, dropped_attributes_count,
+            entity_refs, schema_url, repaired, tenant_id) ON _otel.resources TO otelgres_writer;
+        GRANT INSERT (hash, name, version, attributes, dropped_attributes_count, schema_url, repaired)
+            ON _otel.scopes TO otelgres_writer;
+        GRANT INSERT (hash, name, description, unit, type, temporality, is_monotonic, metadata, repaired)
+            ON _otel.metrics TO otelgres_writer;
+        GRANT INSERT (hash, metric_id, resource_id, scope_id, attributes) ON _otel.series TO otelgres_writer;
+        GRANT INSERT (hash, name) ON _otel.tenant_ids TO otelgres_writer;
         GRANT SELECT (id, hash) ON _otel.resources, _otel.scopes, _otel.metrics, _otel.series TO otelgres_writer;
         -- Whose a row is.
         GRANT SELECT (resource_id) ON _otel.series TO otelgres_writer;

@@ -5,4 +5,5 @@ FROM unnest(
     %(count)s::bigint[], %(effect)s::text[], %(source)s::text[], %(signal)s::text[], %(reason)s::text[],
     %(detail)s::text[], %(sample)s::text[], %(tenant_id)s::integer[], %(tenant)s::text[]
 ) AS l (count, effect, source, signal, reason, detail, sample, tenant_id, tenant)
-LEFT JOIN _otel.tenant_ids t ON t.name = l.tenant
+LEFT JOIN _otel.tenant_ids t
+    ON t.hash = encode(substring(sha256(convert_to(l.tenant, 'UTF8')) FROM 1 FOR 16), 'hex')::uuid

@@ -10,7 +10,10 @@ WITH given AS (
     INSERT INTO _otel.resources (hash, service_name, service_namespace, service_instance_id, attributes,
                                  dropped_attributes_count, entity_refs, schema_url, repaired, tenant_id)
     SELECT hash, service_name, service_namespace, service_instance_id, attributes, dropped_attributes_count, entity_refs,
-           schema_url, repaired, coalesce((SELECT t.id FROM _otel.tenant_ids t WHERE t.name = g.tenant), 0)
+           schema_url, repaired, coalesce((
+               SELECT t.id FROM _otel.tenant_ids t
+               WHERE t.hash = encode(substring(sha256(convert_to(nullif(g.tenant, ''), 'UTF8')) FROM 1 FOR 16), 'hex')::uuid
+           ), 0)
     FROM given g
     WHERE NOT EXISTS (SELECT FROM _otel.resources r WHERE r.hash = g.hash)
     ORDER BY hash

@@ -21,7 +21,8 @@ from otelgres.exporters.postgres import dimension_store
 from otelgres.exporters.postgres.cardinality import CardinalityLimiter
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.decode import COLUMNS, add_rows, parse
-from otelgres.exporters.postgres.codec.dimensions import Known, Missing
+from otelgres.exporters.postgres.codec.dimensions import Missing
+from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.rows import Caches, Group
 from otelgres.exporters.postgres.partitions import Partitions
 

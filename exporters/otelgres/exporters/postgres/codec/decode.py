@@ -9,7 +9,8 @@ from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outline import Malformed, TooManyParts, outline
 from otelgres.exporters.postgres.codec import logs, messages, metrics, spans
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError
-from otelgres.exporters.postgres.codec.dimensions import Known, Missing, find_missing
+from otelgres.exporters.postgres.codec.dimensions import Missing, find_missing
+from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, RejectedItems
 from otelgres.exporters.slices import SLICE_BYTES, SLICE_PARTS, slices

@@ -1,6 +1,6 @@
 """Resources, scopes, metrics and series as rows, identified by the hash of their content.
 
-:class:`Known` maps raw bytes to ids, so that the hot path needs one lookup for each. Has no connection.
+Has no connection.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -17,46 +17,12 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import tenant
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, readable, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
+from otelgres.exporters.postgres.codec.known import Known, MetricKey, ResourceKey, ScopeKey, SeriesKey
 from otelgres.exporters.postgres.codec.limits import Limits, within
 from otelgres.exporters.postgres.codec.messages import InstrumentationScope, Resource
 
 UNKNOWN_SERVICE: Final = "unknown_service"
-# Clients whose resources never repeat must not fill the memory: beyond this size the cache is cleared.
-_MOST: Final = 200_000
-_LONGEST_KEY: Final = 16 * 1024
 _PIECE: Final = 64 * 1024
-
-ResourceKey: TypeAlias = tuple[bytes, bytes]  # Resource bytes, schema_url
-# InstrumentationScope bytes, schema_url and the tenant ("": none), so that the overflow of one tenant is not another's.
-ScopeKey: TypeAlias = tuple[bytes, bytes, str]
-
-
-class MetricKey(NamedTuple):
-    """The raw identity and description of a metric; ``type`` is the number of its data field in Metric.
-
-    ``tenant`` is no part of its identity: see :data:`ScopeKey`.
-    """
-
-    name: bytes
-    description: bytes
-    unit: bytes
-    type: int
-    temporality: int | None
-    is_monotonic: bool | None
-    metadata: tuple[bytes, ...]
-    tenant: str = ""
-
-
-class SeriesKey(NamedTuple):
-    """One stream of points. ``attributes`` are the point's attribute fields in order, including their tags.
-
-    They are kept as the client encoded them, so that the end of an encoded point can be looked up unchanged.
-    """
-
-    metric_id: int
-    resource_id: int
-    scope_id: int
-    attributes: bytes
 
 
 def framed(tag: bytes, raws: Iterable[bytes]) -> bytes:
@@ -71,56 +37,6 @@ def framed(tag: bytes, raws: Iterable[bytes]) -> bytes:
         out.append(size)
         out += raw
     return bytes(out)
-
-
-@dataclass
-class Known:
-    """Ids by raw content."""
-
-    resources: dict[ResourceKey, int] = field(default_factory=dict)
-    scopes: dict[ScopeKey, int] = field(default_factory=dict)
-    metrics: dict[MetricKey, int] = field(default_factory=dict)
-    series: dict[SeriesKey, int] = field(default_factory=dict)
-    # The tenant of each resource that has one, and the ids of the tenants by name.
-    tenants: dict[ResourceKey, str] = field(default_factory=dict)
-    tenant_ids: dict[str, int] = field(default_factory=dict)
-
-    def tenant(self, resource: ResourceKey) -> tuple[str, int]:
-        """The name and id of the tenant of a known resource; ``("", 0)`` if it has none."""
-        name = self.tenants.get(resource)
-        return (name, self.tenant_ids[name]) if name else ("", 0)
-
-    def trim(self) -> None:
-        """Clears caches that are too large. Call it only between groups."""
-        if len(self.resources) > _MOST:
-            self.tenants.clear()
-            self.tenant_ids.clear()
-        for ids in (self.resources, self.scopes, self.metrics, self.series):
-            if len(ids) > _MOST:
-                ids.clear()
-
-    def forget_large(self, missing: "Missing", series: Iterable[SeriesKey] = ()) -> None:
-        """Clears the ids of long keys, which the caches would hold for good. Call it once their rows are made."""
-        for key in missing.resources:
-            if len(key[0]) + len(key[1]) > _LONGEST_KEY:
-                self.resources.pop(key, None)
-                self.tenants.pop(key, None)
-        for scope in missing.scopes:
-            if len(scope[0]) + len(scope[1]) > _LONGEST_KEY:
-                self.scopes.pop(scope, None)
-        for metric in missing.metrics:
-            if sum(map(len, (*metric[:3], *metric.metadata))) > _LONGEST_KEY:
-                self.metrics.pop(metric, None)
-        for one in series:
-            if len(one.attributes) > _LONGEST_KEY:
-                self.series.pop(one, None)
-
-    def forget(self) -> None:
-        """Clears everything, because the database may be a different one."""
-        self.tenants.clear()
-        self.tenant_ids.clear()
-        for ids in (self.resources, self.scopes, self.metrics, self.series):
-            ids.clear()
 
 
 @dataclass

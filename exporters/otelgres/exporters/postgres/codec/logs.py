@@ -10,7 +10,7 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, any_value, fields, readable
 from otelgres.exporters.postgres.codec.attributes import UID_KEY
-from otelgres.exporters.postgres.codec.dimensions import Known
+from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.limits import cut_value
 from otelgres.exporters.postgres.codec.rows import (
     MAX_INT8,

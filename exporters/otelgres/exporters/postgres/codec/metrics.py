@@ -7,7 +7,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, double_json
-from otelgres.exporters.postgres.codec.dimensions import Known, SeriesKey, framed, metric_key_of, series_row
+from otelgres.exporters.postgres.codec.dimensions import framed, metric_key_of, series_row
+from otelgres.exporters.postgres.codec.known import Known, SeriesKey
 from otelgres.exporters.postgres.codec.messages import HistogramDataPoint, NumberDataPoint
 from otelgres.exporters.postgres.codec.points import SeriesGet, add_histograms, add_numbers
 from otelgres.exporters.postgres.codec.rows import (

@@ -13,7 +13,8 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, readable, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
-from otelgres.exporters.postgres.codec.dimensions import SeriesKey, SeriesRow
+from otelgres.exporters.postgres.codec.dimensions import SeriesRow
+from otelgres.exporters.postgres.codec.known import SeriesKey
 from otelgres.exporters.postgres.codec.limits import Limits, cut_text, effect_of
 
 NS_PER_DAY: Final = 86_400_000_000_000

@@ -8,7 +8,7 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import copybinary as pg
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError, Repairs, string_json
 from otelgres.exporters.postgres.codec.attributes import TYPE_KEY
-from otelgres.exporters.postgres.codec.dimensions import Known
+from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.messages import Status
 from otelgres.exporters.postgres.codec.rows import (
     MAX_INT8,
