@@ -233,6 +233,28 @@ def test_what_a_writer_calls_has_bounds(logins: Logins) -> None:
         ):
             with pytest.raises(psycopg.errors.CheckViolation):
                 connection.execute(f"INSERT INTO _otel.{row}".encode())
+        # What the view of receivers, and so every alert, could not read.
+        for numbers in (
+            "null",
+            "5",
+            "{}",
+            "[5]",
+            "[{}]",
+            '[["a", {}]]',
+            '[["a", {}, "b"]]',
+            '[["a", {}, 1e999]]',
+            "[[1, {}, 1]]",
+        ):
+            with pytest.raises(psycopg.errors.DataError):
+                connection.execute(
+                    "SELECT _otel.publish_receiver(gen_random_uuid(), 'h', 1, 'v', now(), %s)", [numbers]
+                )
+        connection.execute(
+            "SELECT _otel.publish_receiver(gen_random_uuid(), 'h', 1, 'v', t::timestamptz, '[[\"a\", {}, null]]') "
+            "FROM unnest(ARRAY['infinity', '-infinity']) t"
+        )
+        assert rows(logins.owner, "SELECT started_at FROM otel.receivers WHERE name = 'a'")
+        assert rows(logins.owner, "SELECT * FROM otel.alerts()")
         now = rows(logins.owner, state)
         assert {**now[0], "checked": None} == {**before[0], "checked": None}
         assert now[0]["checked"] < datetime.now(UTC) - timedelta(minutes=9)
