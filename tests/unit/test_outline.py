@@ -15,8 +15,9 @@ from otelgres.exporters import outline as outlined
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.descriptors import is_repeated
 from otelgres.exporters.items import count_items
-from otelgres.exporters.outline import Bounds, Malformed, Outline, TooManyParts, outline
+from otelgres.exporters.outline import Bounds, Outline, TooManyParts, outline
 from otelgres.exporters.postgres.codec.messages import LogsRequest, MetricsRequest, TracesRequest
+from otelgres.exporters.wire import Malformed
 from tests import otlp_raw, otlp_strategies
 from tests.attack.amplifiers import amplifiers
 from tests.attack.wire import field, inside

@@ -32,8 +32,9 @@ from otelgres.collector.telemetry.rejections import RejectionCounters
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.otlp_json import InvalidJson, request_from_json
 from otelgres.exporters.outcome import Invalid, Outcome, Overloaded, TooLarge
-from otelgres.exporters.outline import DEFAULT_BOUNDS, Bounds, Malformed, Outline, TooManyParts, outline
+from otelgres.exporters.outline import DEFAULT_BOUNDS, Bounds, Outline, TooManyParts, outline
 from otelgres.exporters.slices import SLICE_BYTES
+from otelgres.exporters.wire import Malformed
 
 _log = logging.getLogger(__name__)
 
