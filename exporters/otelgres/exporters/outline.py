@@ -170,6 +170,8 @@ class _Counting:
     def _add_group(self) -> None:
         self.found.groups += 1
         self._steps -= _GROUP_STEPS
+        if self._steps < 0:
+            raise _TooLong
         most = self._bounds.groups
         if most and self.found.groups > most:
             raise too_many_groups(most)
