@@ -4,12 +4,12 @@ A message of two bytes takes hundreds in memory once it is parsed, so a request 
 constant memory. Ordinary items are not entered: one of at most :data:`SMALL` bytes has few parts whatever it holds.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from otelgres.exporters.batch import Signal
 from otelgres.exporters.scope_counts import scope_counts
+from otelgres.exporters.wire import STRETCH, Malformed, fields, run
 
 SMALL: Final = 64 * 1024
 """Bytes of an item, resource or scope that is not entered."""
@@ -21,15 +21,9 @@ _PARSED: Final = 256 * 1024
 _PARSED_STEPS, _PARSED_STEP, _PARSED_METRICS = 4, 128, 64 * 1024
 # Steps of a group, and of a field that is neither a group nor an item.
 _GROUP_STEPS, _OTHER_STEPS = 8, 2
-# Bytes after which items are compared with the limits.
-_STRETCH: Final = 8192
 # Fields beside the parts that are counted: an attribute has two, a group its resource and schema URL.
 _OTHERS: Final = 8
 _CONTINUED: Final = bytes(range(128, 256))
-
-
-class Malformed(ValueError):  # noqa: N818 (named after the answer to the client)
-    """The bytes are not a protobuf message."""
 
 
 class TooManyParts(ValueError):  # noqa: N818
@@ -124,117 +118,6 @@ def outline(signal: Signal, payload: bytes, bounds: Bounds, steps: int = 0) -> O
     return counting.found
 
 
-def fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """The fields of the message from ``at`` to ``end``: (tag, offset of the field, of its content, of its end).
-
-    A protobuf group is one field with the tag of its start. Raises Malformed, or IndexError at the end of ``data``.
-    """
-    while at < end:
-        field = at
-        tag = data[at]
-        at += 1
-        if tag > 0x7F:
-            tag, at = varint(data, field)
-        wire = tag & 7
-        if wire == 2:
-            length = data[at]
-            at += 1
-            if length > 0x7F:
-                length, at = varint(data, at - 1)
-            content, at = at, at + length
-        elif wire == 0:
-            content = at
-            while data[at] > 0x7F:
-                at += 1
-            at += 1
-            if at - content > 10:
-                raise Malformed("oversized varint")
-        elif wire == 1:
-            content, at = at, at + 8
-        elif wire == 5:
-            content, at = at, at + 4
-        elif wire == 3:
-            content, at = at, _after_group(data, at, end, tag >> 3)
-        else:
-            raise Malformed(f"wire type {wire}")
-        if tag < 8:
-            raise Malformed("field number 0")
-        if at > end:
-            raise Malformed("truncated field")
-        yield tag, field, content, at
-
-
-def varint(data: bytes, at: int) -> tuple[int, int]:
-    """The varint at ``at`` and the offset after it. Raises Malformed or IndexError."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise Malformed("oversized varint")
-
-
-def runs(data: bytes, at: int, end: int, tag: int, most: int = _STRETCH) -> Iterator[tuple[int, int, int]]:
-    """The fields of the message from ``at`` to ``end``: how many, and the offsets of the first and after the last.
-
-    Those with this one-byte ``tag`` come several at once, up to about ``most`` bytes and half as many, if they have
-    less than 16 KiB each. Other fields come one by one, with 0 for their number. Raises as :func:`fields`.
-    """
-    while at < end:
-        start = at
-        count, at = _run(data, at, min(end, at + most), tag)
-        if at > end:
-            raise Malformed("truncated field")
-        if not count:
-            found, _, _, at = next(fields(data, start, end))
-            count = found == tag
-        yield count, start, at
-
-
-def _run(data: bytes, at: int, stop: int, tag: int) -> tuple[int, int]:
-    """How many fields with this tag and less than 16 KiB follow one another, to the first that begins after ``stop``;
-    and the offset after them. Raises IndexError at the end of ``data``.
-    """
-    count = 0
-    while at < stop and data[at] == tag:
-        length = data[at + 1]
-        if length < 0x80:
-            at += length + 2
-        else:
-            high = data[at + 2]
-            if high > 0x7F:
-                break
-            at += length + (high << 7) - 125
-        count += 1
-    return count, at
-
-
-def _after_group(data: bytes, at: int, end: int, number: int) -> int:
-    # Without recursion: a group may contain groups.
-    open_groups = [number]
-    while open_groups:
-        start = at
-        if start >= end:
-            raise Malformed("truncated group")
-        tag, at = varint(data, at)
-        if tag & 7 == 3:
-            if len(open_groups) >= 100:
-                raise Malformed("more than 100 nested groups")
-            open_groups.append(tag >> 3)
-        elif tag & 7 == 4:
-            if open_groups.pop() != tag >> 3:
-                raise Malformed("the end of another group")
-        else:
-            _, _, _, at = next(fields(data, start, end))
-        if at > end:
-            raise Malformed("truncated field")
-    return at
-
-
 class _TooLong(Exception):  # noqa: N818 (never leaves this module)
     pass
 
@@ -287,6 +170,8 @@ class _Counting:
     def _add_group(self) -> None:
         self.found.groups += 1
         self._steps -= _GROUP_STEPS
+        if self._steps < 0:
+            raise _TooLong
         most = self._bounds.groups
         if most and self.found.groups > most:
             raise too_many_groups(most)
@@ -306,7 +191,7 @@ class _Counting:
             raise _TooLong
         while at < end:
             if not metrics:
-                items, at = _run(data, at, min(end, at + _STRETCH), 18)
+                items, at = run(data, at, min(end, at + STRETCH), 18)
                 if at > end:
                     raise Malformed("truncated field")
                 self._add_items(items)
@@ -349,7 +234,7 @@ class _Counting:
     def _points(self, number: int, at: int, end: int, *, large: bool) -> None:
         data = self._data
         while at < end:
-            points, at = _run(data, at, min(end, at + _STRETCH), 10)
+            points, at = run(data, at, min(end, at + STRETCH), 10)
             if at > end:
                 raise Malformed("truncated field")
             self._add_items(points)

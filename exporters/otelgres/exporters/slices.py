@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from otelgres.exporters.batch import Signal
-from otelgres.exporters.outline import POINTS, fields, runs
+from otelgres.exporters.outline import POINTS
+from otelgres.exporters.wire import fields, runs
 
 Buffer: TypeAlias = bytes | memoryview
 

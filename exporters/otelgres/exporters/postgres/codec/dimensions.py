@@ -3,7 +3,6 @@
 Has no connection.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,12 +16,12 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import tenant
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, readable, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
+from otelgres.exporters.postgres.codec.hashes import content_hash, digest_of
 from otelgres.exporters.postgres.codec.known import Known, MetricKey, ResourceKey, ScopeKey, SeriesKey
 from otelgres.exporters.postgres.codec.limits import Limits, within
 from otelgres.exporters.postgres.codec.messages import InstrumentationScope, Resource
 
 UNKNOWN_SERVICE: Final = "unknown_service"
-_PIECE: Final = 64 * 1024
 
 
 def framed(tag: bytes, raws: Iterable[bytes]) -> bytes:
@@ -173,7 +172,7 @@ def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> Resource
     entity_refs = f"[{','.join(refs)}]" if refs else None
     plain = orjson.loads(attributes)
     return ResourceRow(
-        _hash(canonical, schema_url, resource.dropped_attributes_count, entity_refs),
+        content_hash(canonical, schema_url, resource.dropped_attributes_count, entity_refs),
         _plain(plain, "service.name") or UNKNOWN_SERVICE,
         _plain(plain, "service.namespace"),
         _plain(plain, "service.instance.id"),
@@ -212,7 +211,7 @@ def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
     attributes, canonical = _attributes(scope.attributes, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     return ScopeRow(
-        _hash(canonical, schema_url, scope.name, scope.version, scope.dropped_attributes_count),
+        content_hash(canonical, schema_url, scope.name, scope.version, scope.dropped_attributes_count),
         _text(scope.name, "name", repaired, repairs),
         _text(scope.version, "version", repaired, repairs),
         attributes,
@@ -227,7 +226,7 @@ def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
     metadata, canonical = _attributes(key.metadata, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     return MetricRow(
-        _hash(canonical, *key[:6]),
+        content_hash(canonical, *key[:6]),
         _text(key.name, "name", repaired, repairs),
         _text(key.description, "description", repaired, repairs),
         _text(key.unit, "unit", repaired, repairs),
@@ -244,7 +243,7 @@ def series_row(key: SeriesKey, tenant_id: int, repairs: Repairs, cache: Attribut
     raws = (key.attributes[start:end] for _, _, start, end in fields(key.attributes))
     attributes, canonical = _attributes(raws, repairs, cache)
     return SeriesRow(
-        _hash(canonical, key.metric_id, key.resource_id, key.scope_id),
+        content_hash(canonical, key.metric_id, key.resource_id, key.scope_id),
         key.metric_id,
         key.resource_id,
         key.scope_id,
@@ -265,7 +264,7 @@ def _attributes(
     text = cache.object(kept, repairs)[0].decode()
     pairs = sorted([*[_pair(raw, cache) for raw in kept], *more])
     if beyond is not None:
-        count, digest = _digest(chain((beyond,), rest))
+        count, digest = digest_of(chain((beyond,), rest))
         repairs["attributes_dropped"] += count
         pairs.append((b"", digest))
     return text, b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
@@ -276,35 +275,10 @@ def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
     if entry is None:
         # Repaired, cut or long. Values that differ only after the cut still give different rows.
         if len(raw) > cache.limits.shortest:
-            return b"", _digest((raw,))[1]
+            return b"", digest_of((raw,))[1]
         return key_value(raw, Repairs(), cache.outermost)
     key, text = entry
     return key, text[len(key) + 1 :]
-
-
-def _digest(raws: Iterable[bytes]) -> tuple[int, bytes]:
-    """The number of KeyValues, and their digest."""
-    digest = hashlib.sha256()
-    count = 0
-    for raw in raws:
-        digest.update(b"%d " % len(raw))
-        digest.update(raw)
-        count += 1
-    return count, digest.digest()
-
-
-def _hash(canonical: bytes, *parts: object) -> UUID:
-    # repr of bytes, ints, bools, None and str is unambiguous: different contents give different texts.
-    if len(canonical) <= _PIECE:
-        digest = hashlib.sha256(repr((canonical, *parts)).encode())
-    else:
-        # The same in pieces, since a large repr and what it is made of are four times as large together.
-        digest = hashlib.sha256(b"(")
-        text = repr(canonical)
-        for start in range(0, len(text), _PIECE):
-            digest.update(text[start : start + _PIECE].encode())
-        digest.update((", " + repr(parts)[1:]).encode())
-    return UUID(bytes=digest.digest()[:16])
 
 
 def _plain(attributes: dict[str, Any], key: str) -> str | None:
