@@ -21,6 +21,7 @@ from otelgres.collector.embedded import Cluster
 from otelgres.collector.otlp import export
 from otelgres.collector.processors import tenant
 from otelgres.collector.processors.tenant import TenantProcessor
+from otelgres.collector.security.authenticator import Credentials
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Overloaded
 from tests import postgres
@@ -97,12 +98,13 @@ class _Call:
 
     transport = "http"
 
-    def __init__(self, signal: Signal, body: export.Body) -> None:
+    def __init__(self, signal: Signal, body: export.Body, address: str = "127.0.0.1") -> None:
         self.signal = signal
         self._body = body
+        self._address = address
 
-    def credentials(self) -> Any:
-        return None
+    def credentials(self) -> Credentials:
+        return Credentials(None, None, self._address)
 
     async def body(self, sender: str) -> export.Body:
         return self._body
@@ -148,7 +150,7 @@ def test_nothing_large_runs_in_the_event_loop(loop: LoopThread, monkeypatch: pyt
     pipeline.close()
 
 
-def test_what_waits_for_a_processor_is_bounded(loop: LoopThread) -> None:
+def test_what_waits_for_a_processor_is_bounded_and_shared(loop: LoopThread) -> None:
     class Stuck:
         async def process(self, batch: Batch, tenant: str | None) -> Batch:
             await released.wait()
@@ -157,12 +159,15 @@ def test_what_waits_for_a_processor_is_bounded(loop: LoopThread) -> None:
     released = asyncio.Event()
     stub = StubQueue()
     pipeline = stub.pipeline(processors=[Stuck()], max_bytes=MIB)
-    large = field(1, field(1, b"x" * (MIB - 100)))
-    calls = [loop.start(pipeline.export(_Call(Signal.LOGS, export.Body(large)))) for _ in range(5)]
-    until(lambda: any(one.done() for one in calls), "the fifth to be told to retry")
-    assert [one.result() for one in calls if one.done()] == [Overloaded(1.0, "too many large requests at once; retry")]
+    large = export.Body(field(1, field(1, b"x" * (MIB - 100))))
+    calls = [loop.start(pipeline.export(_Call(Signal.LOGS, large))) for _ in range(5)]
+    until(lambda: sum(one.done() for one in calls) == 2, "two to be told to retry")
+    retry = Overloaded(1.0, "too many large requests at once; retry")
+    assert [one.result() for one in calls if one.done()] == [retry] * 2
+    # What is left is for others.
+    calls.append(loop.start(pipeline.export(_Call(Signal.LOGS, large, "127.0.0.2"))))
     loop.loop.call_soon_threadsafe(released.set)
-    assert sorted(type(one.result(TIMEOUT)).__name__ for one in calls) == ["Accepted"] * 4 + ["Overloaded"]
+    assert sorted(type(one.result(TIMEOUT)).__name__ for one in calls) == ["Accepted"] * 4 + ["Overloaded"] * 2
     assert len(stub.batches) == 4
     pipeline.close()
 

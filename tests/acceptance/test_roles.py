@@ -1,6 +1,7 @@
 """Logins with the rights of a writer, a reader, a tenant: each does its work, and each tries to do more."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -402,7 +403,38 @@ def test_wrong_roles_are_errors(logins: Logins, tmp_path: object) -> None:
     assert "is reserved" in errors_of("pg_monitor", "--kind", "reader")
     reader = logins.create("e_reader", "--kind", "reader")
     done = invoke("role", "create", "y", "--kind", "reader", OTELGRES_DSN=reader)
-    assert "CREATEROLE" in done.stderr or "could not be created" in done.stderr
+    assert "Use the DSN of a superuser, or of an owner made with --create-roles" in done.stderr
+
+
+def test_a_login_that_a_superuser_made_says_how_an_owner_gets_it(logins: Logins) -> None:
+    with psycopg.connect(logins.superuser, autocommit=True) as connection:
+        connection.execute("CREATE ROLE older LOGIN")
+        arguments = ("role", "create", "older", "--kind", "tenant", "--tenant", "t")
+        done = invoke(*arguments, OTELGRES_DSN=logins.owner)
+        assert done.returncode == 1
+        (grant,) = re.findall("`(GRANT .*)`", done.stderr)
+        connection.execute(grant.encode())
+    assert invoke(*arguments, OTELGRES_DSN=logins.owner).returncode == 0
+
+
+def test_without_a_schema_every_login_is_told_what_to_do(logins: Logins) -> None:
+    with psycopg.connect(logins.superuser, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE without")
+    kinds = {kind: logins.create(f"n_{kind}", "--kind", kind) for kind in ("writer", "reader", "owner")}
+    dsns = {kind: dsn.replace("/shared", "/without", 1) for kind, dsn in kinds.items()}
+    for kind in ("writer", "owner"):
+        done = invoke("migrate", OTELGRES_DSN=dsns[kind])
+        assert done.returncode == 1
+        assert f"Database without has no schema of otelgres, and n_{kind} may not create it" in done.stderr
+        assert "otelgres role create NAME --kind owner --create-roles" in done.stderr
+    for command in ("status", "monitor", "alerts", "flow latest", "report errors", "tail logs -n 1"):
+        done = invoke(*command.split(), OTELGRES_DSN=dsns["reader"])
+        assert done.returncode == 1
+        assert "run `otelgres migrate` with an owner's DSN" in done.stderr, command
+        assert (
+            "made by `otelgres role create NAME --kind reader`"
+            in invoke(*command.split(), OTELGRES_DSN=kinds["writer"]).stderr
+        ), command
 
 
 def test_a_role_is_made_again_with_other_rights(logins: Logins) -> None:

@@ -100,6 +100,10 @@ def test_the_services_of_ours_do_their_work_as_processes(server: Cluster, secret
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from otelgres.collector.cli import main; main()" "$@"\n')
     program.chmod(0o755)
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        # An earlier version's logins, which the superuser made.
+        connection.execute("CREATE ROLE otelgres_receiver LOGIN")
+        connection.execute("CREATE ROLE grafana LOGIN")
     for _ in range(2):  # each `docker compose up` runs it again
         done = subprocess.run(
             ["/bin/sh", "-euc", script.replace("/run/secrets", str(secrets))],

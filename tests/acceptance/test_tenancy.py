@@ -138,6 +138,13 @@ def test_the_mark_comes_first_and_once() -> None:
     assert keys == ["tenant.id", "service.name", *(f"x{number}" for number in range(3000))]
 
 
+def test_text_that_is_not_utf8_is_stored_repaired_as_without_a_tenant() -> None:
+    mine = request()
+    mine.resource_spans[0].scope_spans[0].spans.add(name="N\0N")
+    payload = mine.SerializeToString().replace(b"N\0N", b"N\xffN")
+    assert b"N\xffN" in with_tenant(Batch(Signal.TRACES, payload), "t").payload
+
+
 @pytest.mark.parametrize(
     ("signal", "message", "groups"),
     [

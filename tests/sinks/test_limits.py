@@ -353,6 +353,22 @@ def test_statistics_of_names_without_end_are_counted_as_one(database: str) -> No
     ]
 
 
+def test_names_without_end_take_no_more_time_each(database: str) -> None:
+    writer = PostgresWriter(database)
+    start = time.time_ns() // 60_000_000_000 * 60_000_000_000
+    seconds = []
+    for minute, names in enumerate((4000, 16_000)):
+        request = trace(*(f"GET /{number}" for number in range(names)), service="shop")
+        for span in (span for scope in request.resource_spans[0].scope_spans for span in scope.spans):
+            span.start_time_unix_nano = span.end_time_unix_nano = start - minute * 60_000_000_000
+        began = time.monotonic()
+        assert write(writer, request) == [Accepted()]
+        seconds.append(time.monotonic() - began)
+    writer.close()
+    # Compared with each other they would take a hundred times as long.
+    assert seconds[1] < 25 * seconds[0]
+
+
 def test_a_request_sent_again_is_answered_as_the_first_time(database: str) -> None:
     request = trace("good", "bad")
     request.resource_spans[0].scope_spans[1].spans[0].trace_id = b"short"

@@ -236,8 +236,9 @@ def test_a_migration_that_nobody_lets_through_says_who(
     assert migrate(prepared) == []
 
 
-def test_idle_readers_are_ended_by_those_who_may(dsns: dict[str, str], prepared: str) -> None:
-    ended = query("end_idle_readers")
+def test_idle_transactions_are_ended_by_those_who_may(dsns: dict[str, str], prepared: str) -> None:
+    ended = query("end_idle_transactions")
+    readers = ["otelgres_reader", "otelgres_tenant"]
     with (
         psycopg.connect(prepared, autocommit=True) as owner,
         psycopg.connect(dsns["writer"], autocommit=True) as writer,
@@ -248,11 +249,15 @@ def test_idle_readers_are_ended_by_those_who_may(dsns: dict[str, str], prepared:
         reader.execute("SELECT count(*) FROM otel.logs")
         busy.execute("SELECT count(*) FROM _otel.digests")
         stranger.execute("SELECT 1")
-        assert writer.execute(ended, {"minutes": 0}).fetchall() == [], "may not"
-        assert owner.execute(ended, {"minutes": 5}).fetchall() == [], "not yet"
-        found = owner.execute(ended, {"minutes": 0}).fetchall()
+        assert writer.execute(ended, {"minutes": 0, "groups": readers}).fetchall() == [], "may not"
+        assert owner.execute(ended, {"minutes": 5, "groups": readers}).fetchall() == [], "not yet"
+        found = owner.execute(ended, {"minutes": 0, "groups": readers}).fetchall()
         assert [row[:2] for row in found] == [(reader.info.backend_pid, reader.info.user)]
         with pytest.raises(psycopg.OperationalError):
             reader.execute("SELECT 1")
         busy.execute("SELECT 1")
+        found = owner.execute(ended, {"minutes": 0, "groups": [*readers, "otelgres_writer"]}).fetchall()
+        assert [row[:2] for row in found] == [(busy.info.backend_pid, busy.info.user)]
+        with pytest.raises(psycopg.OperationalError):
+            busy.execute("SELECT 1")
         stranger.execute("SELECT 1")

@@ -37,7 +37,8 @@ def filled(cluster: Cluster, migrated: str) -> Iterator[str]:
     ):
         connection.execute("SET timezone = 'UTC'")
         connection.execute(
-            "INSERT INTO _otel.tenant_ids (hash, name) VALUES (gen_random_uuid(), 'a'), (gen_random_uuid(), 'b')"
+            "INSERT INTO _otel.tenant_ids (hash, name) "
+            "SELECT encode(substring(sha256(n::bytea) FROM 1 FOR 16), 'hex')::uuid, n FROM unnest(ARRAY['a', 'b']) n"
         )
         connection.execute("CREATE ROLE plans_a LOGIN IN ROLE otelgres_tenant")
         connection.execute("INSERT INTO _otel.tenants VALUES ('plans_a', 'a')")

@@ -21,6 +21,7 @@ from tests.unit.test_otlp_json_random import REQUESTS, _fields_of
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_slices, "SLICE_BYTES", 100)
+    monkeypatch.setattr(json_slices, "_WHOLE_BYTES", 0)
     monkeypatch.setattr(otlp_json, "SLICE_BYTES", 100)
 
 
@@ -30,6 +31,7 @@ def both(signal: Signal, text: bytes) -> list[Any]:
     for size in (100, 1 << 30):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(json_slices, "SLICE_BYTES", size)
+            patch.setattr(json_slices, "_WHOLE_BYTES", 0)
             try:
                 payload = request_from_json(signal, text)
                 found.append(otlp_raw.items(otlp_raw.REQUESTS[signal].FromString(payload)))
@@ -124,6 +126,7 @@ def test_points_of_one_metric_are_cut() -> None:
     assert in_slices == in_one
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_slices, "SLICE_BYTES", 100)
+        patch.setattr(json_slices, "_WHOLE_BYTES", 0)
         found = [*slices(Signal.METRICS, text, DEFAULT_BOUNDS)]
         assert len(found) > 10
         assert max(len(one.text) for one in found) < 600
@@ -189,3 +192,22 @@ def test_a_scan_ends_early(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None
 def test_brackets_and_commas_in_strings_do_not_count() -> None:
     text = request(span(b',"traceState":"' + b'{[,\\"' * 500 + b'"'))
     assert request_from_json(Signal.TRACES, text, Bounds(items=7, groups=5, parts=100))
+
+
+def test_ordinary_texts_are_not_scanned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_slices, "_scan", None)
+    attributes = b",".join([b'{"key":"key %d","value":{"stringValue":"some value"}}' % number for number in range(9)])
+    ordinary = request(*[span(b',"attributes":[' + attributes + b"]")] * 512)
+    assert len(ordinary) > 5 * json_slices.SLICE_BYTES
+    (only,) = slices(Signal.TRACES, ordinary, DEFAULT_BOUNDS)
+    assert only.text is ordinary
+
+
+@pytest.mark.parametrize("unit", [b"{}", b"[]", b"0", b'{"a":0}'])
+def test_what_is_large_once_parsed_is_scanned(unit: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = request(*[unit] * 70_000)
+    assert len(text) < json_slices._WHOLE_BYTES
+    scanned: list[bytes] = []
+    monkeypatch.setattr(json_slices, "_scan", lambda data, *rest: scanned.append(data))
+    assert [*slices(Signal.TRACES, text, Bounds(0, 0, 0))]
+    assert scanned == [text]

@@ -15,8 +15,9 @@ from otelgres.exporters import outline as outlined
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.descriptors import is_repeated
 from otelgres.exporters.items import count_items
-from otelgres.exporters.outline import Bounds, Malformed, Outline, TooManyParts, outline
+from otelgres.exporters.outline import Bounds, Outline, TooManyParts, outline
 from otelgres.exporters.postgres.codec.messages import LogsRequest, MetricsRequest, TracesRequest
+from otelgres.exporters.wire import Malformed
 from tests import otlp_raw, otlp_strategies
 from tests.attack.amplifiers import amplifiers
 from tests.attack.wire import field, inside
@@ -55,7 +56,11 @@ def _repeated_messages(message: Any) -> Iterable[Any]:
 def test_counts_are_those_of_the_parsed_request(data: st.DataObject) -> None:
     signal = data.draw(st.sampled_from(Signal))
     payload = data.draw(otlp_strategies.REQUESTS[signal]).SerializeToString()
-    assert outline(signal, payload, UNBOUNDED) == counted(signal, PARSED[signal].FromString(payload))
+    exact = counted(signal, PARSED[signal].FromString(payload))
+    assert outline(signal, payload, UNBOUNDED) == exact
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outlined, "_PARSED", -1)  # scope groups as if they were large
+        assert outline(signal, payload, UNBOUNDED) == exact
 
 
 def test_damaged_requests_are_malformed_or_counted_as_they_are_parsed() -> None:
@@ -170,6 +175,16 @@ def test_with_a_number_of_steps_it_does_not_take_more() -> None:
                 patch.setattr(outlined, "_PARTS", None)
                 with suppress(Malformed):
                     outline(amplifier.signal, body, UNBOUNDED, steps=1000)
+
+
+@pytest.mark.parametrize("signal", Signal)
+@pytest.mark.parametrize(("path", "number"), [([], 1), ([], 99), ([1], 2), ([1], 3), ([1, 2], 2), ([1, 2], 3)])
+def test_no_level_is_counted_to_the_end_with_a_number_of_steps(signal: Signal, path: list[int], number: int) -> None:
+    # Its last field is malformed: who finds it has been through all of them.
+    payload = inside(path, field(number, b"") * 300_000) + b"\xff"
+    assert outline(signal, payload, UNBOUNDED, 4096) is None
+    with pytest.raises(Malformed):
+        outline(signal, payload, UNBOUNDED)
 
 
 def test_a_malformed_request_has_no_items() -> None:

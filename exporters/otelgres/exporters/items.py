@@ -8,7 +8,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.outline import Bounds, Malformed, outline
+from otelgres.exporters.outline import Bounds, outline
+from otelgres.exporters.wire import Malformed
 
 REQUESTS: Final[dict[Signal, type[Message]]] = {
     Signal.TRACES: ExportTraceServiceRequest,

@@ -13,6 +13,10 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.outline import Bounds, TooManyParts, too_many_groups, too_many_items
 
 SLICE_BYTES: Final = 64 * 1024
+# A text of so many bytes with so few objects, arrays and commas is one slice: each takes at most 150 bytes once it is
+# parsed, and to scan a text takes longer than to parse it.
+_WHOLE_BYTES: Final = 1024 * 1024
+_WHOLE_VALUES: Final = 65_536
 
 _BRACKETS: Final = re.compile(rb'[\\"{}\[\]]').finditer
 _ELEMENTS: Final = re.compile(rb'[\\"{\[,]').finditer
@@ -84,7 +88,7 @@ def slices(signal: Signal, data: bytes, bounds: Bounds) -> Iterator[Slice]:
 
     The last one is what is around the groups, with none of them.
     """
-    if len(data) <= SLICE_BYTES:
+    if len(data) <= SLICE_BYTES or (len(data) <= _WHOLE_BYTES and _few(data, _WHOLE_VALUES)):
         yield Slice(data, ())
         return
     root = _scan(data, 0, len(data), _REQUEST[signal], bounds)

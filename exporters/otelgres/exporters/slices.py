@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from otelgres.exporters.batch import Signal
-from otelgres.exporters.outline import POINTS, fields
+from otelgres.exporters.outline import POINTS
+from otelgres.exporters.wire import fields, runs
 
 Buffer: TypeAlias = bytes | memoryview
 
@@ -61,10 +62,12 @@ class _Cut:
             yield from self._metric(at, end, around)
             return
         data, view, child = self._data, self._view, _CHILD[level]
-        head = [view[field:stop] for tag, field, _, stop in fields(data, at, end) if tag != child]
+        head = [view[start:stop] for count, start, stop in runs(data, at, end, child) if not count]
         around = (*around, _Holder(head, _CHILD[level - 1] if level else 0))
         room = max(SLICE_BYTES, sum(map(len, head)))
-        deeper = level < self._deepest
+        if level == self._deepest:
+            yield from self._cut_runs(((at, end),), child, room, around)
+            return
         kept: list[Buffer] = []
         size = parts = 0
         made = False
@@ -72,12 +75,12 @@ class _Cut:
             if tag != child:
                 continue
             length = stop - field
-            inside = self._least(level + 1, start, stop) if deeper and length <= SLICE_BYTES else 1
+            inside = self._least(level + 1, start, stop) if length <= SLICE_BYTES else 1
             if kept and (size + length > room or parts + inside > SLICE_PARTS):
                 yield _joined(kept, around)
                 made = True
                 kept, size, parts = [], 0, 0
-            if deeper and (length > SLICE_BYTES or inside > SLICE_PARTS):
+            if length > SLICE_BYTES or inside > SLICE_PARTS:
                 yield from self.message(level + 1, start, stop, around)
                 made = True
             else:
@@ -120,24 +123,32 @@ class _Cut:
         settings = [
             view[field:stop]
             for start, last in content
-            for tag, field, _, stop in fields(data, start, last)
-            if tag != 10
+            for count, field, stop in runs(data, start, last, 10)
+            if not count
         ]
         around = (*around, _Holder(settings, number))
         room = max(SLICE_BYTES, sum(map(len, head)))
+        yield from self._cut_runs(content, 10, room, around)
+
+    def _cut_runs(
+        self, messages: Sequence[tuple[int, int]], child: int, room: int, around: tuple[_Holder, ...]
+    ) -> Iterator[bytes]:
+        """The children of messages that are merged, each child as a whole."""
+        view = self._view
         kept: list[Buffer] = []
-        size = 0
+        size = parts = 0
         made = False
-        for start, last in content:
-            for tag, field, _, stop in fields(data, start, last):
-                if tag != 10:
+        for at, end in messages:
+            for count, start, stop in runs(self._data, at, end, child, SLICE_PARTS):
+                if not count:
                     continue
-                if kept and (size + stop - field > room or len(kept) >= SLICE_PARTS):
+                if kept and (size + stop - start > room or parts + count > SLICE_PARTS):
                     yield _joined(kept, around)
                     made = True
-                    kept, size = [], 0
-                kept.append(view[field:stop])
-                size += stop - field
+                    kept, size, parts = [], 0, 0
+                kept.append(view[start:stop])
+                size += stop - start
+                parts += count
         if kept or not made:
             yield _joined(kept, around)
 

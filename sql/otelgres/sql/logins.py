@@ -60,7 +60,7 @@ def refuse_superuser(connection: psycopg.Connection[Any]) -> None:
     """Raises LoginRefused if the login is a superuser (:func:`is_superuser`). To be called before anything is done."""
     if is_superuser(connection):
         raise LoginRefused(
-            f"{connection.info.user} is a superuser of PostgreSQL, or as good as one, which must not be used here: "
+            f"{connection.info.user} is a superuser of PostgreSQL, or can become one, and must not be used here: "
             f"{SUPERUSER_ADVICE}."
         )
 

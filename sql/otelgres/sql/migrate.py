@@ -21,6 +21,7 @@ _REPEATABLE = ("functions", "views", "compat", "tenant")
 # waits only a moment.
 _LOCK_TIMEOUT = "500ms"
 _ATTEMPTS = 20
+_READERS = ["otelgres_reader", "otelgres_tenant"]
 _PAUSE_SECONDS = 0.5
 
 _OWN_TABLES = """
@@ -64,11 +65,21 @@ def migrate(dsn: str, progress: Callable[[str], None] | None = None) -> list[str
         try:
             return _attempts(connection, progress)
         except psycopg.errors.InsufficientPrivilege as error:
-            names = ", ".join(pending(connection)[:3])
-            raise SchemaError(
-                f"The schema is older than this program ({names}, …), and this role may not upgrade it "
-                f"({str(error).splitlines()[0]}): run `otelgres migrate` as the schema's owner."
-            ) from error
+            raise SchemaError(_refused(pending(connection), connection.info, error)) from error
+
+
+def _refused(missing: list[str], session: psycopg.ConnectionInfo, error: psycopg.Error) -> str:
+    reason = str(error).splitlines()[0]
+    if missing == migration_steps():
+        return (
+            f"Database {session.dbname} has no schema of otelgres, and {session.user} may not create it ({reason}): "
+            "run `otelgres migrate` with an owner's DSN. `otelgres role create NAME --kind owner --create-roles`, with "
+            "a superuser's DSN of this database, makes an owner, or lets an existing one create the schema here."
+        )
+    return (
+        f"The schema is older than this program ({', '.join(missing[:3])}, …), and {session.user} may not upgrade it "
+        f"({reason}): run `otelgres migrate` with an owner's DSN."
+    )
 
 
 def _attempts(connection: psycopg.Connection[tuple[object, ...]], progress: Callable[[str], None] | None) -> list[str]:
@@ -77,7 +88,7 @@ def _attempts(connection: psycopg.Connection[tuple[object, ...]], progress: Call
             return _migrate(connection, progress)
         except psycopg.errors.LockNotAvailable:
             holders = connection.execute(query("lock_holders")).fetchall()
-            connection.execute(query("end_idle_readers"), {"minutes": 1})
+            connection.execute(query("end_idle_transactions"), {"minutes": 1, "groups": _READERS})
             time.sleep(_PAUSE_SECONDS)
     raise SchemaError(
         "Other sessions use the tables and views, so they cannot be changed "
@@ -97,7 +108,7 @@ def _as_superuser(
         return _attempts(connection, progress)
     if not superusers:
         raise SchemaError(
-            f"{connection.info.user} is a superuser of PostgreSQL, or as good as one, and the schema belongs to a role "
+            f"{connection.info.user} is a superuser of PostgreSQL, or can become one, and the schema belongs to a role "
             f"that is none, whose triggers and functions would run as superuser: {SUPERUSER_ADVICE}."
         )
     with connection.transaction():

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from rich.text import Text
 
 from otelgres.collector.cli.options import NamedPath, data_option
-from otelgres.collector.cli.reading import database, database_to_read
+from otelgres.collector.cli.reading import database, database_to_read, query_failed
 from otelgres.collector.embedded.logins import Login
 from otelgres.collector.inspect.alerts.state import ActiveAlert, AlertState, Row
 from otelgres.collector.inspect.alerts.webhook import NotDelivered, Webhook
@@ -93,7 +93,7 @@ def alerts(
             if any(row["firing"] for row in rows):
                 sys.exit(_FIRES)
     except psycopg.Error as error:
-        raise click.ClickException(f"query failed: {str(error).strip()}") from error
+        raise query_failed(error, "owner" if sets or offs else "reader") from error
 
 
 def _query(dsn: str) -> list[Row]:

@@ -15,6 +15,7 @@ import psycopg
 from rich.status import Status
 
 from otelgres.collector.cli.options import data_option
+from otelgres.collector.cli.reading import query_failed
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.system.data_folder import default_data_dir
 from otelgres.collector.tools.demo import report
@@ -55,7 +56,7 @@ def demo(seconds: float, data: Path, endpoint: str | None, as_json: bool) -> Non
     except ChildError as error:
         raise click.ClickException(str(error)) from error
     except psycopg.Error as error:
-        raise click.ClickException(f"query failed: {str(error).strip()}") from error
+        raise query_failed(error) from error
     except KeyboardInterrupt:
         click.echo("stopped; all processes have ended", err=True)
         sys.exit(128 + signal.SIGINT)

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 
 from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.cli.progress import over
-from otelgres.collector.cli.reading import database_to_read
+from otelgres.collector.cli.reading import database_to_read, query_failed
 from otelgres.collector.inspect.tabular import Column
 from otelgres.collector.inspect.training.split import write
 from otelgres.exporters.plural import counted
@@ -73,7 +73,7 @@ def training(
             connection.read_only = True
             manifest = write(over(_rows(connection, times), "documents"), _COLUMNS, out, form, seed, validation)
     except psycopg.Error as error:
-        raise click.ClickException(f"query failed: {str(error).strip()}") from error
+        raise query_failed(error) from error
     except OSError as error:
         raise click.ClickException(f"{out} cannot be written: {error.strerror}") from error
     for part, counts in manifest["parts"].items():

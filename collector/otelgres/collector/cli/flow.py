@@ -10,7 +10,7 @@ import click
 import psycopg
 
 from otelgres.collector.cli.options import NamedPath, data_option
-from otelgres.collector.cli.reading import database_to_read, output_file
+from otelgres.collector.cli.reading import database_to_read, output_file, query_failed
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.waterfall.draw import draw
@@ -41,7 +41,7 @@ def flow(flow: str, dsn: str | None, data: Path, as_json: bool, svg: Path | None
         with psycopg.connect(target, autocommit=True, connect_timeout=5) as connection:
             picture = read(connection, wanted)
     except psycopg.Error as error:
-        raise click.ClickException(f"query failed: {str(error).strip()}") from error
+        raise query_failed(error) from error
     if picture is None:
         raise click.ClickException("there are no flows yet." if wanted is None else f"there is no flow {wanted}.")
     if svg is not None:

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
-from otelgres.collector.cli.reading import database_to_read
+from otelgres.collector.cli.reading import database_to_read, query_failed
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.monitor.read import read
 from otelgres.collector.inspect.monitor.screen import screen
@@ -45,7 +45,7 @@ def monitor(watch: bool, every: float, as_json: bool, dsn: str | None, data: Pat
         else:
             _live(target, console, every)
     except psycopg.Error as error:
-        raise click.ClickException(f"query failed: {str(error).strip()}") from error
+        raise query_failed(error) from error
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:

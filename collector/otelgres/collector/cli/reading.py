@@ -41,6 +41,22 @@ def database_to_read(dsn: str | None, data: Path) -> str:
     return target
 
 
+def query_failed(error: psycopg.Error, kind: str = "reader") -> click.ClickException:
+    """What a command reports when one of its own queries fails; says what to do if schema or rights are missing.
+
+    ``kind``: of the login that the command needs.
+    """
+    text, state = str(error).strip(), error.sqlstate or ""
+    if state in ("42P01", "3F000", "42883", "42703"):
+        text = (
+            f"{error.diag.message_primary}: the schema is missing or not of this version: "
+            "run `otelgres migrate` with an owner's DSN."
+        )
+    elif state == "42501":
+        text = f"{error.diag.message_primary}: use a login made by `otelgres role create NAME --kind {kind}`."
+    return click.ClickException(f"query failed: {text}")
+
+
 def read_only_transaction(connection: psycopg.Connection, seconds: float) -> None:
     """Starts a read-only transaction with a statement timeout of ``seconds``, as ``otelgres_reader`` if allowed."""
     connection.execute("SELECT set_config('statement_timeout', %s, true)", [str(int(seconds * 1000))])

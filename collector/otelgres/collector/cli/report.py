@@ -8,7 +8,14 @@ import click
 import psycopg
 
 from otelgres.collector.cli.options import data_option, moment
-from otelgres.collector.cli.reading import database_to_read, format_of, out_option, output_file, read_only_transaction
+from otelgres.collector.cli.reading import (
+    database_to_read,
+    format_of,
+    out_option,
+    output_file,
+    query_failed,
+    read_only_transaction,
+)
 from otelgres.collector.inspect.report.sections import KINDS, read
 from otelgres.collector.inspect.report.write import FORMATS, write
 
@@ -72,7 +79,7 @@ def report(
             f"timed out after {seconds:g} s: choose a shorter period or raise --timeout."
         ) from None
     except psycopg.Error as error:
-        raise click.ClickException(f"query failed: {str(error).strip()}") from error
+        raise query_failed(error) from error
     try:
         if out is None:
             write(found, form, sys.stdout)

@@ -1,5 +1,6 @@
 """``otelgres role``: creates PostgreSQL logins with the rights of the group role for a receiver, reader or tenant."""
 
+import contextlib
 import re
 import secrets
 import sys
@@ -8,6 +9,7 @@ from typing import Any
 
 import click
 import psycopg
+from psycopg import sql
 
 from otelgres.collector.cli.options import NamedPath, data_option
 from otelgres.collector.cli.reading import database
@@ -58,10 +60,8 @@ def create(
     try:
         with psycopg.connect(target, connect_timeout=5) as connection:
             _create(connection, name, kind, tenant, word, create_roles=create_roles)
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise click.ClickException(
-            f"{str(error).strip()}: use a superuser, or an owner made with --create-roles."
-        ) from error
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        raise click.ClickException(f"{error.diag.message_primary}. {_advice(target, name)}") from error
     except psycopg.Error as error:
         raise click.ClickException(f"the role could not be created: {str(error).strip()}") from error
     click.echo(f"role {name}: {kind}" + (f" of tenant {tenant}" if tenant else ""), err=made_up)
@@ -78,8 +78,8 @@ def _create(
     if superuser and kind == "tenant":
         # The tenant is stored in a table, whose owner may have added triggers.
         raise click.ClickException(
-            "a superuser must not write to the tables of otelgres: use the DSN of a login made by "
-            "`otelgres role create NAME --kind owner --create-roles`."
+            "a superuser must not write to the tables of otelgres, where a login's tenant is stored: use the DSN of a "
+            "login made by `otelgres role create NAME --kind owner --create-roles`."
         )
     if kind == "owner":
         prepare_database(connection)
@@ -100,6 +100,24 @@ def _create(
         if not writable or writable[0] is None:
             raise click.ClickException("the schema does not exist: run `otelgres migrate` first.")
         connection.execute("INSERT INTO _otel.tenants VALUES (%s, %s)", [name, tenant])
+
+
+def _advice(dsn: str, name: str) -> str:
+    with contextlib.suppress(psycopg.Error), psycopg.connect(dsn, connect_timeout=5) as connection:
+        row = connection.execute(
+            "SELECT r.rolcreaterole, EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = %s) "
+            "FROM pg_catalog.pg_roles r WHERE r.rolname = session_user",
+            [name],
+        ).fetchone()
+        if row == (True, True):
+            grant = sql.SQL("GRANT {} TO {} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE").format(
+                sql.Identifier(name), sql.Identifier(connection.info.user)
+            )
+            return (
+                f"Another login made {name}: use the DSN of that login or of a superuser, or, as a superuser, run "
+                f"`{grant.as_string(connection)}`."
+            )
+    return "Use the DSN of a superuser, or of an owner made with --create-roles."
 
 
 def _password(file: Path | None) -> str | None:

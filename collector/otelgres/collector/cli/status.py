@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otelgres.collector.cli.options import data_option
-from otelgres.collector.cli.reading import database_to_read
+from otelgres.collector.cli.reading import database_to_read, query_failed
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.system.terminal import clean
 from otelgres.sql.queries import query
@@ -32,7 +32,7 @@ def status(dsn: str | None, data: Path, as_json: bool) -> None:
         with psycopg.connect(target, autocommit=True, connect_timeout=5, row_factory=dict_row) as connection:
             found = {name: connection.execute(query(name)).fetchall() for name in _QUERIES}
     except psycopg.Error as error:
-        raise click.ClickException(f"query failed: {str(error).strip()}") from error
+        raise query_failed(error) from error
     if as_json:
         click.echo(orjson.dumps({name.removeprefix("status_"): rows for name, rows in found.items()}, default=str))
     else:

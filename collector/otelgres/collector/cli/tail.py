@@ -11,7 +11,7 @@ import click
 import psycopg
 
 from otelgres.collector.cli.options import data_option, length_of_time
-from otelgres.collector.cli.reading import database_to_read
+from otelgres.collector.cli.reading import database_to_read, query_failed
 from otelgres.collector.inspect.console import TerminalConsole
 from otelgres.collector.inspect.tabular.plain import as_json as json_of
 from otelgres.collector.inspect.tail.follow import TailFollower
@@ -74,7 +74,7 @@ def tail(
             if number == count:
                 break
     except psycopg.Error as error:
-        raise click.ClickException(f"query failed: {str(error).strip()}") from error
+        raise query_failed(error) from error
     except BrokenPipeError:
         # The reader closed the pipe, as `… | head` does.
         sys.stdout = None

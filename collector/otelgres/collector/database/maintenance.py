@@ -23,8 +23,9 @@ _AHEAD: Final = (*COLUMNS, "digests", "losses")
 _ROLLUPS: Final = ("flow_parts", "span_stats", "service_stats", "hour_stats", "losses")
 # A batch is re-sent hours later, not weeks; past this, spans and points still have their keys.
 _DIGEST_DAYS: Final = 7
-# Readers created by `otelgres role create` are ended after one minute, unless they change this setting.
+# Readers created by `otelgres role create` and our writers are ended after one minute, unless they change this setting.
 _IDLE_MINUTES: Final = 5
+_GROUPS: Final = ["otelgres_reader", "otelgres_tenant", "otelgres_writer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,8 @@ class Maintenance:
             if _may_change_retention(connection):
                 for table, days in keep.items():
                     connection.execute(query("set_retention"), {"table": table, "days": days or None})
+            _end_idle_transactions(connection)
             used = drop_expired(connection)
-            if used and _end_idle_readers(connection):
-                used = drop_expired(connection)
         if used and used != self._used:
             log.warning(
                 "expired partitions of %s cannot be dropped while other sessions use them; retrying later "
@@ -138,12 +138,11 @@ def _may_change_retention(connection: psycopg.Connection[Any]) -> bool:
     return row is not None and bool(row[0])
 
 
-def _end_idle_readers(connection: psycopg.Connection[Any]) -> bool:
-    """Whether a reader's session was ended that has been idle in a transaction for minutes."""
-    ended = connection.execute(query("end_idle_readers"), {"minutes": _IDLE_MINUTES}).fetchall()
+def _end_idle_transactions(connection: psycopg.Connection[Any]) -> None:
+    """Ends sessions that have been idle in a transaction for minutes, if the login may: they hold locks."""
+    ended = connection.execute(query("end_idle_transactions"), {"minutes": _IDLE_MINUTES, "groups": _GROUPS}).fetchall()
     for pid, login, since in ended:
         log.warning("ended the session of %s (pid %s): idle in a transaction since %s", login, pid, since)
-    return bool(ended)
 
 
 def roll_up_hours(connection: psycopg.Connection[Any]) -> int:

@@ -7,8 +7,8 @@ from typing import Final
 from otelgres.collector.outcomes import Reason, Rejected
 from otelgres.exporters.batch import Batch
 from otelgres.exporters.outcome import Invalid
-from otelgres.exporters.outline import Malformed
 from otelgres.exporters.slices import SLICE_BYTES, slices
+from otelgres.exporters.wire import Malformed
 
 # At most 2,000 messages, which take less than 5 ms.
 _INLINE_BYTES: Final = 4096

@@ -36,10 +36,9 @@ def with_tenant(batch: Batch, tenant: str) -> Batch:
     """The batch with ``tenant.id`` first in every resource. Raises Rejected if a resource names another tenant.
 
     First, and once: so no limit on attributes and no later attribute of the same name takes it away. Unknown fields are
-    kept. Equal input gives equal output, so that a retried request is recognised.
+    kept, and so is text that is not UTF-8. Equal input gives equal output, so that a retried request is recognised.
     """
     mark = tenant.encode()
-    # With strings as bytes: what is not UTF-8 is stored too.
     try:
         request = request_class(batch.signal).FromString(batch.payload)
     except DecodeError as error:

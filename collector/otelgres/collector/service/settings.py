@@ -95,9 +95,9 @@ class ReceiverSettings:
     limit_nesting: int = 48
     """Levels of arrays and maps in a value, at most 48; deeper values are stored as bytes and counted."""
     limit_new_series: int = 20_000
-    """New metric series, also metrics, a minute, tenant and process; further ones go to overflow ones."""
+    """New series and metrics per minute, tenant and process; points of further ones go to overflow series."""
     limit_new_resources: int = 2000
-    """New resources, also scopes, a minute, tenant and process; further ones go to one of each tenant."""
+    """New resources and scopes per minute, tenant and process; data of further ones goes to one per tenant."""
     shutdown_seconds: float = 10.0
     """Seconds that a shutdown waits for pending commits."""
 

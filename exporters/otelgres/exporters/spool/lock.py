@@ -84,7 +84,8 @@ def _make_private(descriptor: int) -> None:
     # Whoever can read a file can lock it, also one that an earlier version created with another mode.
     if sys.platform != "win32":
         status = os.fstat(descriptor)
-        if status.st_uid == os.geteuid() and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        if ours and status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             with contextlib.suppress(OSError):  # on a file system that is mounted read-only
                 os.fchmod(descriptor, 0o600)
 

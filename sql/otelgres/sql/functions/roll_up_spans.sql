@@ -140,37 +140,37 @@ BEGIN
             GROUP BY 1, 2, 3, 4, 5, 6, 7
         ) g JOIN _otel.resources r ON r.id = g.resource_id
         GROUP BY g.minute, g.tenant_id, r.service_name, g.name, g.kind, g.role
-    ), added AS MATERIALIZED (
-        SELECT o.minute, o.tenant_id, o.key FROM operation o
-        WHERE (SELECT true FROM _otel.span_stats t WHERE t.minute = o.minute AND t.key = o.key AND t.slot = v_slot) IS NULL
+    ), found AS MATERIALIZED (
+        SELECT o.*, (
+            SELECT true FROM _otel.span_stats t WHERE t.minute = o.minute AND t.key = o.key AND t.slot = v_slot
+        ) IS NULL AS is_new
+        FROM operation o
     ), used AS MATERIALIZED (
         SELECT a.minute, a.tenant_id, (
             SELECT count(*) FROM (
                 SELECT FROM _otel.span_stats t
                 WHERE t.minute = a.minute AND t.slot = v_slot AND t.tenant_id = a.tenant_id LIMIT v_most
             ) u) AS count
-        FROM (SELECT DISTINCT minute, tenant_id FROM added) a
-    ), beyond AS MATERIALIZED (
-        SELECT n.minute, n.key
-        FROM (
-            SELECT a.minute, a.key,
-                   u.count + row_number() OVER (PARTITION BY a.minute, a.tenant_id ORDER BY a.key) AS place
-            FROM added a JOIN used u USING (minute, tenant_id)
-        ) n
-        WHERE n.place > v_most
+        FROM (SELECT DISTINCT minute, tenant_id FROM found WHERE is_new) a
+    ), placed AS MATERIALIZED (
+        -- Not found by a join of the operations: of a minute with many it would compare each with each.
+        SELECT f.*, f.is_new AND u.count + row_number() OVER (
+            PARTITION BY f.minute, f.tenant_id, f.is_new ORDER BY f.key) > v_most AS is_beyond
+        FROM found f LEFT JOIN used u USING (minute, tenant_id)
     )
     INSERT INTO _otel.span_stats AS t (
         minute, key, tenant_id, slot, kind, role, count, error_count, duration_sum_ns, duration_min_ns, duration_max_ns,
         service_name, name, latency_buckets, latency_counts)
     SELECT o.minute, o.key, o.tenant_id, v_slot, o.kind, o.role, o.count, o.error_count, o.duration_sum_ns,
            o.duration_min_ns, o.duration_max_ns, o.service_name, o.name, o.buckets, o.counts
-    FROM operation o
-    WHERE NOT EXISTS (SELECT FROM beyond b WHERE b.minute = o.minute AND b.key = o.key)
+    FROM placed o
+    WHERE NOT o.is_beyond
     UNION ALL
     SELECT o.minute, _otel.operation_key(o.tenant_id, 0, NULL, v_overflow, v_overflow), o.tenant_id, v_slot, 0, NULL,
            sum(o.count), sum(o.error_count), sum(o.duration_sum_ns), min(o.duration_min_ns), max(o.duration_max_ns),
            v_overflow, v_overflow, otel.array_concat(o.buckets), otel.array_concat(o.counts)
-    FROM operation o JOIN beyond b USING (minute, key)
+    FROM placed o
+    WHERE o.is_beyond
     GROUP BY o.minute, o.tenant_id
     ORDER BY 1, 2
     ON CONFLICT (minute, key, slot) DO UPDATE SET

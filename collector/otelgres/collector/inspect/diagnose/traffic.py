@@ -107,9 +107,12 @@ def redis(context: Context) -> Iterator[Finding]:
 
 def failed(name: str, error: psycopg.Error) -> Finding:
     """The finding for a check that failed with a database error."""
+    missing = isinstance(error, (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName))
     return Finding(
         name,
         Severity.WARNING,
         f"query failed: {str(error).strip().splitlines()[0]}",
-        "use a role that may read schema otel: `otelgres role create NAME --kind reader`",
+        "run `otelgres migrate` with an owner's DSN"
+        if missing
+        else "use a role that may read schema otel: `otelgres role create NAME --kind reader`",
     )

@@ -6,7 +6,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from otelgres.exporters.batch import Batch, Signal
-from otelgres.exporters.outline import Malformed, TooManyParts, outline
+from otelgres.exporters.outline import TooManyParts, outline
 from otelgres.exporters.postgres.codec import logs, messages, metrics, spans
 from otelgres.exporters.postgres.codec.anyvalue import MalformedError
 from otelgres.exporters.postgres.codec.dimensions import Missing, find_missing
@@ -14,6 +14,7 @@ from otelgres.exporters.postgres.codec.known import Known
 from otelgres.exporters.postgres.codec.limits import Limits
 from otelgres.exporters.postgres.codec.rows import Bounds, Caches, Group, RejectedItems
 from otelgres.exporters.slices import SLICE_BYTES, SLICE_PARTS, slices
+from otelgres.exporters.wire import Malformed
 
 # COPY column lists by table. Tables are written in this order: spans last, because its trigger locks rows of the
 # roll-up tables until the commit.

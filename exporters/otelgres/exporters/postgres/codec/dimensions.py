@@ -3,10 +3,10 @@
 Has no connection.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from otelgres.exporters.batch import Signal
 from otelgres.exporters.postgres.codec import tenant
 from otelgres.exporters.postgres.codec.anyvalue import Repairs, fields, key_value, readable, string_json
 from otelgres.exporters.postgres.codec.attributes import AttributeCache
+from otelgres.exporters.postgres.codec.hashes import content_hash, digest_of
 from otelgres.exporters.postgres.codec.known import Known, MetricKey, ResourceKey, ScopeKey, SeriesKey
 from otelgres.exporters.postgres.codec.limits import Limits, within
 from otelgres.exporters.postgres.codec.messages import InstrumentationScope, Resource
@@ -171,7 +172,7 @@ def resource_row(key: ResourceKey, repairs: Repairs, limits: Limits) -> Resource
     entity_refs = f"[{','.join(refs)}]" if refs else None
     plain = orjson.loads(attributes)
     return ResourceRow(
-        _hash(canonical, schema_url, resource.dropped_attributes_count, entity_refs),
+        content_hash(canonical, schema_url, resource.dropped_attributes_count, entity_refs),
         _plain(plain, "service.name") or UNKNOWN_SERVICE,
         _plain(plain, "service.namespace"),
         _plain(plain, "service.instance.id"),
@@ -210,7 +211,7 @@ def scope_row(key: ScopeKey, repairs: Repairs, limits: Limits) -> ScopeRow:
     attributes, canonical = _attributes(scope.attributes, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     return ScopeRow(
-        _hash(canonical, schema_url, scope.name, scope.version, scope.dropped_attributes_count),
+        content_hash(canonical, schema_url, scope.name, scope.version, scope.dropped_attributes_count),
         _text(scope.name, "name", repaired, repairs),
         _text(scope.version, "version", repaired, repairs),
         attributes,
@@ -225,7 +226,7 @@ def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
     metadata, canonical = _attributes(key.metadata, repairs, AttributeCache(limits))
     repaired: dict[str, bytes] = {}
     return MetricRow(
-        _hash(canonical, *key[:6]),
+        content_hash(canonical, *key[:6]),
         _text(key.name, "name", repaired, repairs),
         _text(key.description, "description", repaired, repairs),
         _text(key.unit, "unit", repaired, repairs),
@@ -239,10 +240,10 @@ def metric_row(key: MetricKey, repairs: Repairs, limits: Limits) -> MetricRow:
 
 def series_row(key: SeriesKey, tenant_id: int, repairs: Repairs, cache: AttributeCache) -> SeriesRow:
     """The row of a series. Raises ``MalformedError`` for invalid attributes."""
-    raws = [key.attributes[start:end] for _, _, start, end in fields(key.attributes)]
+    raws = (key.attributes[start:end] for _, _, start, end in fields(key.attributes))
     attributes, canonical = _attributes(raws, repairs, cache)
     return SeriesRow(
-        _hash(canonical, key.metric_id, key.resource_id, key.scope_id),
+        content_hash(canonical, key.metric_id, key.resource_id, key.scope_id),
         key.metric_id,
         key.resource_id,
         key.scope_id,
@@ -258,13 +259,15 @@ def _attributes(
 
     ``more`` pairs are part of the canonical bytes only.
     """
-    raws = list(raws)
-    kept = within(raws, cache.limits, repairs)
-    text, _ = cache.object(kept, repairs)
+    rest = iter(raws)
+    kept, beyond = within(rest, cache.limits)
+    text = cache.object(kept, repairs)[0].decode()
     pairs = sorted([*[_pair(raw, cache) for raw in kept], *more])
-    if len(kept) < len(raws):
-        pairs.append((b"", _digest(raws[len(kept) :])))
-    return text.decode(), b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
+    if beyond is not None:
+        count, digest = digest_of(chain((beyond,), rest))
+        repairs["attributes_dropped"] += count
+        pairs.append((b"", digest))
+    return text, b"\x1e".join([key + b"\x1f" + value for key, value in pairs])
 
 
 def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
@@ -272,23 +275,10 @@ def _pair(raw: bytes, cache: AttributeCache) -> tuple[bytes, bytes]:
     if entry is None:
         # Repaired, cut or long. Values that differ only after the cut still give different rows.
         if len(raw) > cache.limits.shortest:
-            return b"", _digest([raw])
+            return b"", digest_of((raw,))[1]
         return key_value(raw, Repairs(), cache.outermost)
     key, text = entry
     return key, text[len(key) + 1 :]
-
-
-def _digest(raws: Iterable[bytes]) -> bytes:
-    digest = hashlib.sha256()
-    for raw in raws:
-        digest.update(b"%d " % len(raw))
-        digest.update(raw)
-    return digest.digest()
-
-
-def _hash(*parts: object) -> UUID:
-    # repr of bytes, ints, bools, None and str is unambiguous: different contents give different texts.
-    return UUID(bytes=hashlib.sha256(repr(parts).encode()).digest()[:16])
 
 
 def _plain(attributes: dict[str, Any], key: str) -> str | None:

@@ -4,6 +4,7 @@ The defaults are far above normal telemetry; 0 means no limit. They are checked 
 ordinary items cost nothing extra.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,22 +84,20 @@ def cut_pair(raw: bytes, limits: Limits, repairs: Repairs) -> bytes:
     return _framed(b"\x0a", key) + _framed(b"\x12", held[begin:size] if shorter is None else shorter)
 
 
-def within(raws: list[bytes], limits: Limits, repairs: Repairs) -> list[bytes]:
-    """The first of a resource's, scope's, metric's or series' KeyValues, of two values' length together.
+def within(raws: Iterator[bytes], limits: Limits) -> tuple[list[bytes], bytes | None]:
+    """The first of a resource's, scope's, metric's or series' KeyValues, of two values' length together; and the first
+    one beyond. ``raws`` goes on with the next.
 
     Their content is hashed and compared as a whole, which takes many times its size.
     """
     room = max(2 * limits.value_bytes, _LEAST_ROOM) if limits.value_bytes else _ENDLESS
-    if sum(map(len, raws)) <= room:
-        return raws
-    kept = []
+    kept: list[bytes] = []
     for raw in raws:
         room -= len(raw)
         if room < 0:
-            break
+            return kept, raw
         kept.append(raw)
-    repairs["attributes_dropped"] += len(raws) - len(kept)
-    return kept
+    return kept, None
 
 
 def cut_value(raw: bytes, most: int, repairs: Repairs) -> bytes:

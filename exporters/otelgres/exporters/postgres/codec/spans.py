@@ -1,6 +1,7 @@
 """Spans to rows of ``_otel.spans``. Has no connection."""
 
 import struct
+from binascii import hexlify
 from typing import Any, Final
 
 from otelgres.exporters.batch import Signal
@@ -210,7 +211,7 @@ def _events(events: Any, caches: Caches, repairs: Repairs) -> bytes:
 def _links(links: Any, caches: Caches, repairs: Repairs) -> bytes:
     items = []
     for link in _first(links, "links_dropped", caches, repairs):
-        item = b'{"trace_id":"%s","span_id":"%s"' % (link.trace_id.hex().encode(), link.span_id.hex().encode())
+        item = b'{"trace_id":"%s","span_id":"%s"' % (hexlify(link.trace_id), hexlify(link.span_id))
         if link.trace_state:
             item += b',"trace_state":' + string_json(link.trace_state, repairs)
         if link.flags:

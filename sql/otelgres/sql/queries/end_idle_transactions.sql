@@ -1,5 +1,5 @@
--- Ends the sessions of readers and tenants that use relations of otelgres and have been idle in a transaction for some
--- minutes: those whose state this role may see, and which it may end. MATERIALIZED: not before they are selected.
+-- Ends the sessions of members of the given group roles that use relations of otelgres and have been idle in a transaction
+-- for some minutes: those whose state this role may see, and which it may end. MATERIALIZED: not before they are selected.
 WITH idle AS MATERIALIZED (
     SELECT a.pid, a.usename AS login, a.xact_start AS since
     FROM pg_stat_activity a JOIN pg_roles r ON r.oid = a.usesysid
@@ -8,10 +8,11 @@ WITH idle AS MATERIALIZED (
         AND NOT r.rolsuper
         AND EXISTS (
             SELECT FROM pg_roles g
-            WHERE g.rolname IN ('otelgres_reader', 'otelgres_tenant') AND pg_has_role(r.oid, g.oid, 'MEMBER'))
+            WHERE g.rolname = ANY (%(groups)s::text[]) AND pg_has_role(r.oid, g.oid, 'MEMBER'))
         AND NOT EXISTS (
             SELECT FROM pg_roles g
-            WHERE g.rolname IN ('otelgres_owner', 'otelgres_writer') AND pg_has_role(r.oid, g.oid, 'MEMBER'))
+            WHERE g.rolname IN ('otelgres_owner', 'otelgres_writer') AND g.rolname <> ALL (%(groups)s::text[])
+                AND pg_has_role(r.oid, g.oid, 'MEMBER'))
         AND (pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))
         AND EXISTS (
             SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
