@@ -241,7 +241,7 @@ def test_what_is_open_to_every_login_is_told_with_what_closes_it(receiver: Servi
         try:
             _, found = of(receiver, dsn=database)
             assert set(severities(found, "public")) == {"fine"}
-            assert len(found["public"]) == 4
+            assert len(found["public"]) == 5
             statements = [finding["fix"].partition(": ")[2] for finding in found["public"]]
             assert reserved in statements
             for statement in statements:
