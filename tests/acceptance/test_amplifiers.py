@@ -21,6 +21,7 @@ from otelgres.collector.embedded import Cluster
 from otelgres.collector.otlp import export
 from otelgres.collector.processors import tenant
 from otelgres.collector.processors.tenant import TenantProcessor
+from otelgres.collector.security.authenticator import Credentials
 from otelgres.exporters.batch import Batch, Signal
 from otelgres.exporters.outcome import Overloaded
 from tests import postgres
@@ -101,8 +102,8 @@ class _Call:
         self.signal = signal
         self._body = body
 
-    def credentials(self) -> Any:
-        return None
+    def credentials(self) -> Credentials:
+        return Credentials(None, None, "127.0.0.1")
 
     async def body(self, sender: str) -> export.Body:
         return self._body
