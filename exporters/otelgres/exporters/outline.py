@@ -19,8 +19,8 @@ _ENDLESS: Final = 1 << 62
 _PARSED: Final = 256 * 1024
 # With a number of steps: what such a group takes, in steps and bytes of a step, and its most bytes if it has metrics.
 _PARSED_STEPS, _PARSED_STEP, _PARSED_METRICS = 4, 128, 64 * 1024
-# Steps of a group, and of a field that is neither a group nor an item.
-_GROUP_STEPS, _OTHER_STEPS = 8, 2
+# Steps of a group, of a metric, and of a field that is neither of them nor an item.
+_GROUP_STEPS, _METRIC_STEPS, _OTHER_STEPS = 8, 4, 2
 # Fields beside the parts that are counted: an attribute has two, a group its resource and schema URL.
 _OTHERS: Final = 8
 _CONTINUED: Final = bytes(range(128, 256))
@@ -180,9 +180,9 @@ class _Counting:
         data = self._data
         metrics = self._signal is Signal.METRICS
         if end - at <= self._parsed:
-            counts = scope_counts(self._signal, data[at:end], self._steps)
+            counts = scope_counts(self._signal, data[at:end], self._steps // _METRIC_STEPS)
             if counts is not None:
-                self._steps -= _PARSED_STEPS + (end - at) // _PARSED_STEP
+                self._steps -= _PARSED_STEPS + (end - at) // _PARSED_STEP + counts.metrics * _METRIC_STEPS
                 self.found.metrics += counts.metrics
                 self._other(counts.others)
                 self._add_items(counts.items)

@@ -40,7 +40,7 @@ from otelgres.exporters.wire import Malformed
 _log = logging.getLogger(__name__)
 
 # Larger JSON, and every compressed body, is decoded in a thread, so that the event loop is not blocked.
-_INLINE_BYTES: Final = 16 * 1024
+_INLINE_BYTES: Final = 8 * 1024
 _DECODING: Final = 2
 _WAITING_FOR_DECODING: Final = 512
 _DECODING_WAIT_SECONDS: Final = 10.0
