@@ -52,7 +52,7 @@ fuzz: $(STAMP)  ## FUZZ_SECONDS (60) of each kind of fuzzing
 	$(BIN)/python -m tests.fuzz.rows $$(( $${FUZZ_SECONDS:-60} * 100 ))
 
 attack: $(STAMP)  ## amplifiers, floods, greedy senders, every routine as every login: what held
-	$(BIN)/python -m tests.attack.run
+	$(BIN)/python -m tests.attack.run --mib $${ATTACK_MIB:-2}
 
 bench: $(RUNNING)
 	$(BIN)/otelgres bench ingest

@@ -1,7 +1,7 @@
 """``python -m tests.attack.run [--only GROUP] [--mib N]``: attacks a receiver and its database, and prints what held.
 
-Exits with 1 if anything did not hold. Bounded: about half an hour, most of it for the amplifiers, of which each has
-N MiB (8) once inflated.
+Exits with 1 if anything did not hold. Bounded: about ten minutes, half of it for the amplifiers, of which each has N
+MiB (2) once inflated.
 """
 
 import argparse
@@ -105,6 +105,6 @@ def main(only: str | None, mib: int) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=list(GROUPS))
-    parser.add_argument("--mib", type=int, default=8)
+    parser.add_argument("--mib", type=int, default=2)
     arguments = parser.parse_args()
     sys.exit(main(arguments.only, arguments.mib))
