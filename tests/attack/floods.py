@@ -27,6 +27,8 @@ _PAUSE: Final = 0.05
 _MEMORY: Final = 256 << 20
 # The flood's own clients take half of the machine: this says only that nobody waited for a timeout.
 _SLOWEST: Final = 2.0
+# Connections are shared between addresses, before a token is known.
+_FLOODING: Final = "127.0.0.2"
 _UNKNOWN: Final = "otg_" + "A" * 43
 
 
@@ -157,7 +159,8 @@ def _connections(port: str, first: bytes) -> Callable[[Receiver, Callable[[], bo
             opened: list[socket.socket] = []
             while goes_on():
                 with contextlib.suppress(OSError):
-                    one = socket.create_connection(("127.0.0.1", getattr(receiver, port)), timeout=1)
+                    address = ("127.0.0.1", getattr(receiver, port))
+                    one = socket.create_connection(address, timeout=1, source_address=(_FLOODING, 0))
                     opened.append(stack.enter_context(one))
                     one.sendall(first)
                     count += 1

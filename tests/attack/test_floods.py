@@ -1,4 +1,4 @@
-"""Short floods of ``make attack``: those that need no token and once took memory or turns."""
+"""Short floods of ``make attack``, by clients without a token."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,9 @@ def receiver() -> Iterator[Receiver]:
         yield receiver
 
 
-@pytest.mark.parametrize("name", ["unknown frames", "calls opened and reset", "HTTP connections with half a header"])
+@pytest.mark.parametrize(
+    "name", ["headers that never end", "calls opened and reset", "HTTP connections with half a header"]
+)
 def test_a_flood_without_a_token_is_held(receiver: Receiver, name: str) -> None:
     result = flooded(receiver, name, _SECONDS)
     assert result.held, result.figures

@@ -64,6 +64,9 @@ def _sources(installed: Distribution) -> dict[str, Path]:
 
 def _checkout(installed: Distribution) -> Path | None:
     """The root of the source tree of an editable installation (PEP 610), else None."""
+    if installed.read_text("PKG-INFO") is not None:
+        # Found in the source tree itself, where setuptools leaves it: the tree is on the path.
+        return Path(str(installed.locate_file("")))
     origin = json.loads(installed.read_text("direct_url.json") or "{}")
     if not origin.get("dir_info", {}).get("editable"):
         return None

@@ -111,9 +111,6 @@ def _options(max_bytes: int, max_connections: int, limits: CallLimits, *, reuse_
         ("grpc.max_allowed_incoming_connections", max_connections),
         # Further requests wait in the client instead of in our memory.
         ("grpc.max_concurrent_streams", limits.streams),
-        # grpc-core reads on while the socket has data, each time twice as much: a fast sender of frames that it skips
-        # made it hold 1.4 GiB for one connection. It finds a small buffer empty in between.
-        ("grpc.tcp_receive_buffer_size", limits.window_bytes),
         # Otherwise grpc-core allows 4 MiB and more for every stream, even if it is not read.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", limits.window_bytes),
