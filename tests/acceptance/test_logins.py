@@ -102,7 +102,7 @@ def test_a_login_of_ours_cannot_become_more(cluster: Cluster, login: Login) -> N
             f"GRANT postgres TO {login.user}",
             f"GRANT pg_execute_server_program TO {login.user}",
             "COPY (SELECT 1) TO PROGRAM 'true'",
-            "COPY (SELECT 1) TO '/tmp/w'",
+            "COPY (SELECT 1) TO '/tmp/otelgres'",
             "SELECT pg_read_file('/etc/passwd')",
             "SELECT lo_create(0)",
             "SELECT pg_logical_emit_message(false, 'x', 'x')",
