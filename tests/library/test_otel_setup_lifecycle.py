@@ -342,10 +342,11 @@ telemetry.force_flush()
 
 
 def test_recovery_of_a_collector_is_logged() -> None:
+    # The timeout is also the time that the exit has to send what is in the spool; the rest would stay there.
     with Receiver() as receiver:
         receiver.refuse = True
         with app(
-            START.replace("sys.argv[2])", "sys.argv[2], timeout=0.5)") + RECOVERY,
+            START.replace("sys.argv[2])", "sys.argv[2], timeout=10)") + RECOVERY,
             receiver.grpc_endpoint,
             "grpc",
             **LATE,
