@@ -121,7 +121,7 @@ def test_signals_while_it_stops_leave_nothing_running_either(data: Path, number:
         server = postmaster_of(data)
         while process.process.poll() is None:
             process.process.send_signal(number)
-            threading.Event().wait(0.01)
+            threading.Event().wait(0.001)
         assert process.process.returncode == 0, process.errors
         assert process.errors == ""
     assert not postmaster.alive(server)

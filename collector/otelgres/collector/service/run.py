@@ -2,15 +2,13 @@
 
 import asyncio
 import gc
-import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from otelgres.collector.service.settings import ReceiverSettings, SettingError
-from otelgres.collector.service.signals import ignore_signals
+from otelgres.collector.service.signals import set_on_signals
 from otelgres.collector.service.wiring import Receiver
 from otelgres.collector.system.listen import CannotListen
 
@@ -63,49 +61,36 @@ def run(
 
 async def _run(receiver: Receiver, when_ready: Callable[[Receiver], None]) -> None:
     stop = asyncio.Event()
-    _on_signals(stop)
     asyncio.get_running_loop().set_default_executor(_DaemonThreads())
-    try:
-        await receiver.start()
-        # What is loaded by now stays. Every full collection took 40 ms to look through it, in which nothing else runs.
-        gc.collect()
-        gc.freeze()
-        waits = [
-            asyncio.create_task(receiver.schema_known.wait()),
-            asyncio.create_task(stop.wait()),
-            asyncio.create_task(_stop_when(receiver.failed, stop)),
-            asyncio.create_task(_stop_when(receiver.refused, stop)),
-        ]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        if receiver.schema_known.is_set() and not stop.is_set():
-            when_ready(receiver)
-            await stop.wait()
-        for wait in waits:
-            wait.cancel()
-        if receiver.refused.is_set():
-            raise SettingError(receiver.refusal)
-        if receiver.failed.is_set():
-            raise CannotListen(f"gRPC ended and {receiver.grpc} could not be served again: start the receiver again")
-    finally:
-        await receiver.stop()
-        # Before the loop ends, which would restore the default handlers while the caller is still shutting down.
-        with suppress(NotImplementedError):
-            for number in (signal.SIGINT, signal.SIGTERM):
-                asyncio.get_running_loop().remove_signal_handler(number)
-        ignore_signals()
+    with set_on_signals(stop):
+        try:
+            await receiver.start()
+            # What is loaded by now stays. Every full collection took 40 ms to look through it, in which nothing else
+            # runs.
+            gc.collect()
+            gc.freeze()
+            waits = [
+                asyncio.create_task(receiver.schema_known.wait()),
+                asyncio.create_task(stop.wait()),
+                asyncio.create_task(_stop_when(receiver.failed, stop)),
+                asyncio.create_task(_stop_when(receiver.refused, stop)),
+            ]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if receiver.schema_known.is_set() and not stop.is_set():
+                when_ready(receiver)
+                await stop.wait()
+            for wait in waits:
+                wait.cancel()
+            if receiver.refused.is_set():
+                raise SettingError(receiver.refusal)
+            if receiver.failed.is_set():
+                raise CannotListen(
+                    f"gRPC ended and {receiver.grpc} could not be served again: start the receiver again"
+                )
+        finally:
+            await receiver.stop()
 
 
 async def _stop_when(event: asyncio.Event, stop: asyncio.Event) -> None:
     await event.wait()
     stop.set()
-
-
-def _on_signals(stop: asyncio.Event) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows has no add_signal_handler; a signal handler wakes the loop instead.
-        with suppress(ValueError):
-            try:
-                loop.add_signal_handler(number, stop.set)
-            except NotImplementedError:
-                signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
